@@ -1,0 +1,242 @@
+"""The walker agent's shell: moves frames between the broker, the core and the pool."""
+
+import logging
+import os
+import time
+from collections import deque
+from pathlib import Path
+
+from zfs_walk.agents.core import AgentCore, AgentSettings
+from zfs_walk.agents.events import (
+    Connected,
+    Delete,
+    Drain,
+    Event,
+    Exit,
+    FreeSpool,
+    FromBroker,
+    FromPool,
+    Hurry,
+    Instruction,
+    Note,
+    Reconnect,
+    Send,
+    Spawn,
+    Tell,
+    Tick,
+)
+from zfs_walk.agents.pool import Nursery, Pool
+from zfs_walk.agents.vitals import cpu_ms, rss
+from zfs_walk.agents.worker import SEGMENTS
+from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
+from zfs_walk.errors import (
+    NoBrokerError,
+    ProcessDiedError,
+    RefusedError,
+    VersionRefusedError,
+)
+from zfs_walk.protocol.codec import BUS, MAJOR, MalformedError, UnsupportedError, WrongMajorError
+from zfs_walk.protocol.messages import PROTO_MAX
+
+LOG = logging.getLogger("zfs_walk.walker")
+
+VITALS_EVERY = 1.0
+"""Seconds between two looks at memory, CPU and hung workers."""
+
+
+class AgentLoop:
+    """One walker agent; `run` until it has drained."""
+
+    def __init__(
+        self,
+        nursery: Nursery,
+        bus: Bus,
+        endpoint: str,
+        settings: AgentSettings,
+        dir_timeout: float = 300.0,
+    ) -> None:
+        """Bind to the workers' folder; nothing is started yet.
+
+        Args:
+            nursery: page, spool and zygote, made before the context.
+            bus: this process's context.
+            endpoint: of the broker.
+            settings: who the agent is and how patient.
+            dir_timeout: seconds that one directory may take.
+        """
+        self._bus = bus
+        self._endpoint = endpoint
+        self._pool = Pool(nursery, bus, dir_timeout)
+        self._core = AgentCore(settings, time.monotonic())
+        self._waiter = Waiter()
+        self._wake_read, self._wake_write = os.pipe()
+        self._dealer: Dealer | None = None
+        self._connect_at: float | None = 0.0
+        self._outbox: deque[list[bytes]] = deque()
+        self._writing = False
+        self._drain = ""
+        self._draining = False
+        self._exit: Exit | None = None
+        self._vitals = Tick()
+        self._vitals_at = 0.0
+        self._lag_ms = 0
+        self._patience = settings.patience
+
+    def drain(self, reason: str) -> None:
+        """Give everything back and leave; may be called from a signal handler or a thread."""
+        self._drain = reason
+        os.write(self._wake_write, b"x")
+
+    def run(self) -> None:
+        """Work until the drain is over.
+
+        Raises:
+            NoBrokerError: no broker answers.
+            VersionRefusedError: the broker speaks another version.
+            RefusedError: the broker does not want this agent.
+            ProcessDiedError: workers can't live.
+        """
+        self._waiter.add(self._pool.results)
+        self._waiter.add(self._pool.zygote.fileno())
+        self._waiter.add(self._wake_read)
+        try:
+            self._carry_out(self._core.start())
+            while self._exit is None:
+                self._turn()
+            self._raise_failure(self._exit.failure)
+        finally:
+            if self._dealer is not None:
+                self._dealer.close()
+            self._pool.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if self._connect_at is not None and now >= self._connect_at:
+            self._connect()
+        events = self._collect(now)
+        for event in events:
+            self._carry_out(self._core.handle(event, now))
+            if self._exit is not None:
+                return
+        self._flush_outbox()
+        if len(events) > 1:
+            return
+        due = self._core.next_deadline(now)
+        if self._connect_at is not None:
+            due = min(due, self._connect_at)
+        before = time.monotonic()
+        timeout = max(0.0, due - before)
+        ready = self._waiter.wait(timeout)
+        self._lag_ms = max(0, round((time.monotonic() - before - timeout) * 1000))
+        if self._wake_read in ready:
+            os.read(self._wake_read, 64)
+
+    def _collect(self, now: float) -> list[Event]:
+        """Everything that has arrived: results before deaths, and a tick at the end."""
+        events: list[Event] = []
+        while (result := self._pool.receive()) is not None:
+            events.append(FromPool(result))
+        events.extend(self._pool.deaths())
+        while self._dealer is not None and (frames := self._dealer.receive()) is not None:
+            event = self._decode(frames)
+            if event is not None:
+                events.append(event)
+        if self._drain and not self._draining:
+            self._draining = True
+            events.append(Drain(self._drain))
+        if now - self._vitals_at >= VITALS_EVERY:
+            self._vitals_at = now
+            self._vitals = Tick(rss(), cpu_ms(), self._lag_ms)
+            self._pool.kill_the_hung(now)
+        events.append(self._vitals)
+        return events
+
+    def _decode(self, frames: list[bytes]) -> FromBroker | None:
+        try:
+            return FromBroker(BUS.decode(frames))
+        except WrongMajorError as error:
+            raise VersionRefusedError(
+                endpoint=self._endpoint, theirs=f"{error.args[0]}.x", ours=f"{MAJOR}.{PROTO_MAX}"
+            ) from error
+        except (MalformedError, UnsupportedError) as error:
+            LOG.warning("the broker sent something strange: %s", error)
+            return None
+
+    def _connect(self) -> None:
+        self._connect_at = None
+        identity = self._core.settings.identity
+        self._dealer = self._bus.dealer(self._endpoint, f"{identity.role}/{identity.host}")
+        self._waiter.add(self._dealer)
+        self._outbox.clear()
+        self._writing = False
+        self._carry_out(self._core.handle(Connected(), time.monotonic()))
+
+    def _disconnect(self) -> None:
+        if self._dealer is not None:
+            self._waiter.remove(self._dealer)
+            self._dealer.close()
+            self._dealer = None
+        self._outbox.clear()
+
+    def _flush_outbox(self) -> None:
+        """Send what waits; be woken when there is room for the rest."""
+        dealer = self._dealer
+        if dealer is None:
+            return
+        while self._outbox:
+            if dealer.send(self._outbox[0]) is not Sent.ACCEPTED:
+                break
+            self._outbox.popleft()
+        if self._writing != bool(self._outbox):
+            self._writing = bool(self._outbox)
+            self._waiter.until_writable(dealer, wanted=self._writing)
+
+    def _carry_out(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Send(message):
+                    self._outbox.append(BUS.encode(message))
+                    self._flush_outbox()
+                case Tell(worker, task):
+                    self._pool.tell(worker, task)
+                case Hurry(worker, level):
+                    self._pool.hurry(worker, level)
+                case Spawn(worker):
+                    self._pool.spawn(worker)
+                case Delete(catalog, names):
+                    delete_segments(catalog, names)
+                case FreeSpool():
+                    self._pool.free_spool()
+                case Reconnect(delay):
+                    self._disconnect()
+                    self._connect_at = time.monotonic() + delay
+                case Note(level, text):
+                    LOG.log(level, "%s", text)
+                case Exit():
+                    self._exit = instruction
+
+    def _raise_failure(self, failure: str) -> None:
+        if not failure:
+            return
+        if failure == "no-broker":
+            raise NoBrokerError(endpoint=self._endpoint, waited=self._patience)
+        code, _, detail = failure.partition(": ")
+        if code == "version":
+            raise VersionRefusedError(
+                endpoint=self._endpoint, theirs=detail, ours=f"{MAJOR}.{PROTO_MAX}"
+            )
+        if code in {"name-in-use", "superseded"}:
+            raise RefusedError(code=code, detail=detail)
+        raise ProcessDiedError(what="this agent", reason=failure)
+
+
+def delete_segments(catalog: bytes, names: tuple[str, ...]) -> None:
+    """Delete segments that no applied commit lists; what can't be goes with the manifest."""
+    folder = Path(os.fsdecode(catalog)) / SEGMENTS
+    for name in names:
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            LOG.warning("%s was not deleted: %s", folder / name, error.strerror)

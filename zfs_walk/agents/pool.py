@@ -1,0 +1,162 @@
+"""The agent's worker processes: starts, messages, deaths. One PUSH per worker, one PULL for all."""
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+
+from zfs_walk.agents.blackbox import BlackBox
+from zfs_walk.agents.events import WorkerDied
+from zfs_walk.agents.spool import Spool
+from zfs_walk.agents.tasks import LINK, FromWorker, Ready, ToWorker
+from zfs_walk.agents.worker import run_worker
+from zfs_walk.agents.zygote import Death, Zygote
+from zfs_walk.bus.sockets import Bus, Pull, Push, Sent
+from zfs_walk.errors import InternalError, ProcessDiedError
+
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
+"""Signals that point at what the worker was doing; a SIGKILL or SIGTERM comes from outside."""
+
+SPARE_SLOTS = 4
+"""Slots of the black box beyond one per worker: a dead one's is read before it is used again."""
+
+
+@dataclass(slots=True)
+class Member:
+    """One worker: its slot, its PUSH, and when it last made progress."""
+
+    slot: int
+    push: Push
+    pid: int = 0
+    begun: int = 0
+    progress_at: float = 0.0
+    killed_for: str = ""
+
+
+class Nursery:
+    """What must exist before an agent has threads or a ZeroMQ context: page, spool and zygote."""
+
+    def __init__(self, workers: int, ipc_folder: str, spool_folder: str) -> None:
+        """Make them; see `Zygote` for the signals."""
+        self.folder = ipc_folder
+        self.box = BlackBox(workers + SPARE_SLOTS)
+        self.spool = Spool(spool_folder)
+        box, spool = self.box, self.spool
+
+        def start(worker: int, slot: int, lifeline: int) -> None:
+            run_worker(worker, ipc_folder, box.slot(slot), spool, lifeline)
+
+        self.zygote = Zygote(start, ipc_folder)
+
+    def close(self) -> None:
+        """End every worker and the zygote."""
+        self.zygote.close()
+        self.spool.close()
+
+
+class Pool:
+    """The workers of one agent, for its loop."""
+
+    def __init__(self, nursery: Nursery, bus: Bus, dir_timeout: float) -> None:
+        """Bind the results' end.
+
+        Args:
+            nursery: made before the context.
+            bus: the agent's context.
+            dir_timeout: seconds that one directory may take until its worker counts as hung.
+        """
+        self.results: Pull = bus.pull(f"ipc://{nursery.folder}/results", bind=True)
+        self.zygote = nursery.zygote
+        self._nursery = nursery
+        self._bus = bus
+        self._dir_timeout = dir_timeout
+        self._members: dict[int, Member] = {}
+        self._free = list(range(nursery.box.slots))
+
+    def spawn(self, worker: int) -> None:
+        """Start a worker; messages for it may be sent at once."""
+        slot = self._free.pop(0)
+        self._nursery.box.clear(slot)
+        push = self._bus.push(f"ipc://{self._nursery.folder}/w{worker}", bind=True)
+        self._members[worker] = Member(slot, push)
+        self.zygote.spawn(worker, slot)
+
+    def tell(self, worker: int, message: ToWorker) -> None:
+        """Send to a worker; one that is dead already gets nothing."""
+        member = self._members.get(worker)
+        if member is not None and member.push.send(LINK.encode(message)) is not Sent.ACCEPTED:
+            raise InternalError(reason=f"worker {worker} has {message} and more waiting")
+
+    def hurry(self, worker: int, level: int) -> None:
+        """Set how soon a worker is to come back."""
+        member = self._members.get(worker)
+        if member is not None:
+            self._nursery.box.hurry(member.slot, level)
+
+    def receive(self) -> FromWorker | None:
+        """The next message of any worker."""
+        frames = self.results.receive()
+        if frames is None:
+            return None
+        message: FromWorker = LINK.decode(frames)
+        if isinstance(message, Ready) and message.worker in self._members:
+            self._members[message.worker].pid = message.pid
+        return message
+
+    def free_spool(self) -> None:
+        """Nothing in the spool is needed any more."""
+        self._nursery.spool.free()
+
+    def deaths(self) -> list[WorkerDied]:
+        """Workers that ended, with what the black box says.
+
+        Raises:
+            ProcessDiedError: the zygote itself is gone.
+        """
+        deaths = self.zygote.deaths()
+        if deaths is None:
+            raise ProcessDiedError(what="the zygote of the workers", reason="see the lines above")
+        return [self._died(death) for death in deaths if death.worker in self._members]
+
+    def _died(self, death: Death) -> WorkerDied:
+        member = self._members.pop(death.worker)
+        member.push.close()
+        place = self._nursery.box.place(member.slot)
+        self._free.append(member.slot)
+        cause, pointed = _explain(death.status)
+        if member.killed_for:
+            cause, pointed = member.killed_for, True
+        return WorkerDied(death.worker, cause, pointed, place)
+
+    def kill_the_hung(self, now: float) -> None:
+        """End workers that have been at one directory for longer than ``dir_timeout``."""
+        box = self._nursery.box
+        for member in self._members.values():
+            begun = box.begun(member.slot)
+            if begun != member.begun or box.place(member.slot) is None:
+                member.begun, member.progress_at = begun, now
+            elif now - member.progress_at > self._dir_timeout and not member.killed_for:
+                member.killed_for = f"one directory took more than {self._dir_timeout:.0f} s"
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(member.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End every worker and the zygote."""
+        for member in self._members.values():
+            member.push.close()
+        self._members.clear()
+        self.results.close()
+        self._nursery.close()
+
+
+def _explain(status: int) -> tuple[str, bool]:
+    """A wait status in words, and whether it points at what the worker was doing."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return name, number in CRASHES
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit code {code}", code != 0

@@ -1,0 +1,83 @@
+"""The file without a name that names of wide directories go through on their way between workers.
+
+Opened before the zygote is forked, so that every worker has it; gone with the last process.
+"""
+
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+
+from zfs_walk.agents.tasks import Extent
+from zfs_walk.scan.interface import NameBlock
+
+WRITE_BYTES = 2**20
+"""Names that a listing keeps in memory before it writes them out."""
+
+
+class Spool:
+    """One file, shared by all workers of an agent."""
+
+    def __init__(self, folder: str) -> None:
+        """Open it in a folder of a local disk."""
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- lives as long as we do
+        self._descriptor = self._file.fileno()
+
+    def free(self) -> None:
+        """Nothing in it is needed any more."""
+        os.ftruncate(self._descriptor, 0)
+
+    def close(self) -> None:
+        """Close this process's descriptor."""
+        self._file.close()
+
+    def write(self, at: int, block: NameBlock) -> Extent:
+        """Write a block of names; returns where it is."""
+        data = len(block.types).to_bytes(8, "little") + block.types + b"\0".join(block.names)
+        os.pwrite(self._descriptor, data, at)
+        return at, len(data)
+
+    def read(self, extents: tuple[Extent, ...]) -> NameBlock:
+        """All names of some extents."""
+        names: list[bytes] = []
+        types = bytearray()
+        for at, length in extents:
+            data = os.pread(self._descriptor, length, at)
+            count = int.from_bytes(data[:8], "little")
+            types += data[8 : 8 + count]
+            names += data[8 + count :].split(b"\0")
+        return NameBlock(names, bytes(types))
+
+
+def deal(
+    blocks: Iterator[NameBlock], parts: int, wanted: tuple[int, ...], spool: Spool, base: int
+) -> tuple[dict[int, list[Extent]], int]:
+    """Deal names to parts by their hash, into the spool; returns extents and how many names."""
+    crc32 = zlib.crc32
+    buckets: dict[int, tuple[list[bytes], bytearray]] = {part: ([], bytearray()) for part in wanted}
+    extents: dict[int, list[Extent]] = {part: [] for part in wanted}
+    at = base
+    seen = held = 0
+
+    def flush() -> None:
+        nonlocal at, held
+        for part, (names, types) in buckets.items():
+            if names:
+                extent = spool.write(at, NameBlock(names, bytes(types)))
+                extents[part].append(extent)
+                at += extent[1]
+                buckets[part] = ([], bytearray())
+        held = 0
+
+    for names, types in blocks:
+        seen += len(names)
+        for i, name in enumerate(names):
+            bucket = buckets.get(crc32(name) % parts)
+            if bucket is not None:
+                bucket[0].append(name)
+                bucket[1].append(types[i])
+                held += len(name) + 9
+        if held >= WRITE_BYTES:
+            flush()
+    flush()
+    return extents, seen

@@ -1,0 +1,290 @@
+"""A worker process: reads directories for its agent.
+
+Two threads. The scanning one does what tasks say and sends their results. The other one takes the
+messages of the agent and writes finished rows; it never touches the walked file system, so it
+answers a flush while the scanning thread is stuck in the kernel.
+"""
+
+import errno
+import gc
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from zfs_walk.agents.blackbox import Slot
+from zfs_walk.agents.spool import Spool, deal
+from zfs_walk.agents.staging import Staged, Staging, write
+from zfs_walk.agents.tasks import (
+    LINK,
+    CloseRun,
+    Flush,
+    Flushed,
+    Forget,
+    Listed,
+    ListParts,
+    OpenRun,
+    Ready,
+    ScanPart,
+    Task,
+    Walk,
+    Walked,
+)
+from zfs_walk.bus.sockets import Bus, Pull, Push, Waiter
+from zfs_walk.catalog.folder import check_token
+from zfs_walk.catalog.totals import Totals
+from zfs_walk.errors import CatalogError, ZfsWalkError
+from zfs_walk.protocol.messages import Message
+from zfs_walk.protocol.records import Problem, Segment
+from zfs_walk.scan.columns import ROWS, TOTALS
+from zfs_walk.scan.filters import Filter
+from zfs_walk.scan.interface import (
+    Budget,
+    Directory,
+    NameBlock,
+    Root,
+    Scan,
+    ScanOptions,
+    Scanner,
+    UnreachableError,
+)
+from zfs_walk.scan.pure import PureScanner
+
+SEGMENTS = "segments"
+"""The folder of a catalog that holds its rows."""
+
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+DENIED = (errno.EACCES, errno.EPERM)
+
+
+class RunRoom:
+    """What a worker keeps of one run: its options and its scanner."""
+
+    def __init__(self, run: OpenRun, slot: Slot) -> None:
+        """Check that the catalog is the run's, and open a scanner."""
+        options = run.options
+        self.catalog = Path(os.fsdecode(options.catalog)) if options.catalog else None
+        self.stated = not options.names_only
+        self.refused = ""
+        if self.catalog is not None:
+            try:
+                check_token(self.catalog, options.token)
+            except CatalogError as error:
+                self.refused = str(error)
+        self.scanner: Scanner = PureScanner(
+            [Root(root.path, root.fstype, root.ino) for root in run.roots],
+            ScanOptions(
+                names_only=options.names_only,
+                one_file_system=options.one_file_system,
+                max_depth=None if options.max_depth < 0 else options.max_depth,
+                part_limit=options.part_limit,
+                columns=ROWS if self.catalog is not None else TOTALS,
+                filter=Filter(options.excludes, options.includes, options.default_excludes),
+            ),
+            slot,
+        )
+
+
+class Worker:
+    """Both threads of a worker, and what they share."""
+
+    def __init__(self, number: int, folder: str, slot: Slot, spool: Spool, lifeline: int) -> None:
+        """Connect to the agent.
+
+        Args:
+            number: this worker's, never given twice.
+            folder: of the agent's ipc sockets.
+            slot: of the black box.
+            spool: for names of wide directories.
+            lifeline: a pipe that ends when the zygote does.
+        """
+        self._number = number
+        self._slot = slot
+        self._spool = spool
+        self._lifeline = lifeline
+        self._staging = Staging()
+        self._tasks: queue.SimpleQueue[OpenRun | CloseRun | Task] = queue.SimpleQueue()
+        self._catalogs: dict[int, RunRoom] = {}
+        self._rooms: dict[int, RunRoom] = {}
+        self._results = 0
+        bus = Bus()
+        self._inbox = bus.pull(f"ipc://{folder}/w{number}", bind=False)
+        self._flush_out = bus.push(f"ipc://{folder}/results", bind=False)
+        self._result_out = bus.push(f"ipc://{folder}/results", bind=False)
+
+    def run(self) -> None:
+        """Work until the agent is gone."""
+        threading.Thread(target=self._serve, daemon=True, name="rows").start()
+        self._send(self._result_out, Ready(self._number, os.getpid()))
+        while True:
+            self._do(self._tasks.get())
+
+    def _send(self, push: Push, message: Message) -> None:
+        push.send_waiting(LINK.encode(message))
+
+    # ------------------------------------------------------------------ the writing thread
+
+    def _serve(self) -> None:
+        try:
+            self._serve_inbox(self._inbox)
+        except BaseException:
+            # Without this thread the process would look alive and answer nothing.
+            import traceback  # noqa: PLC0415 -- on the way out
+
+            traceback.print_exc()
+        os._exit(1)
+
+    def _serve_inbox(self, inbox: Pull) -> None:
+        waiter = Waiter()
+        waiter.add(inbox)
+        waiter.add(self._lifeline)
+        while True:
+            frames = inbox.receive()
+            if frames is None:
+                if self._lifeline in waiter.wait(3600.0):
+                    os._exit(1)
+                continue
+            message = LINK.decode(frames)
+            match message:
+                case Flush():
+                    self._flush(message)
+                case Forget(uid, epoch, roll):
+                    self._staging.forget((uid, epoch), roll)
+                case _:
+                    self._tasks.put(message)
+
+    def _flush(self, flush: Flush) -> None:
+        rows = self._staging.take((flush.uid, flush.epoch), flush.roll, flush.upto)
+        room = self._catalogs[flush.run]
+        failed = ""
+        segments: tuple[Segment, ...] = ()
+        if room.catalog is not None:
+            try:
+                segments = tuple(
+                    write(room.catalog / SEGMENTS, flush.name, rows, stated=room.stated)
+                )
+            except (OSError, ZfsWalkError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                failed = f"the catalog {room.catalog} can't be written: {reason}"
+        self._send(
+            self._flush_out,
+            Flushed(self._number, flush.cut, flush.uid, flush.epoch, failed[:4000], segments),
+        )
+
+    # ------------------------------------------------------------------ the scanning thread
+
+    def _do(self, message: OpenRun | CloseRun | Task) -> None:
+        match message:
+            case OpenRun():
+                # The writing thread may still need the room of a run that was closed meanwhile.
+                self._rooms[message.run] = self._catalogs[message.run] = RunRoom(message, self._slot)
+            case CloseRun(run):
+                room = self._rooms.pop(run, None)
+                if room is not None:
+                    room.scanner.close()
+            case Walk():
+                self._task(message, lambda scanner: self._walk(message, scanner))
+            case ScanPart():
+                self._task(message, lambda scanner: self._scan_part(message, scanner))
+            case ListParts():
+                self._list(message)
+
+    def _task(self, task: Walk | ScanPart, scan_it: Callable[[Scanner], Scan]) -> None:
+        begun = time.monotonic_ns()
+        room = self._rooms[task.run]
+        refused = room.refused
+        scan: Scan | None = None
+        if not refused:
+            try:
+                scan = scan_it(room.scanner)
+            except UnreachableError as error:
+                refused = str(error) or "the root is not the recorded one on this host"
+        self._slot.done()
+        micros = (time.monotonic_ns() - begun) // 1000
+        self._send(self._result_out, self._result(task, scan, refused, micros))
+        gc.collect(0)
+
+    def _walk(self, task: Walk, scanner: Scanner) -> Scan:
+        budget = Budget(
+            seconds=task.budget_ms / 1000,
+            hurry=self._slot.hurry,
+            avoid=frozenset(Directory(*place) for place in task.avoid),
+        )
+        self._slot.part = 0
+        return scanner.scan([Directory(*place) for place in task.batch], budget)
+
+    def _scan_part(self, task: ScanPart, scanner: Scanner) -> Scan:
+        self._slot.part = task.part
+        names = self._spool.read(task.extents)
+        return scanner.scan_names(Directory(*task.place), names, own=task.own)
+
+    def _result(
+        self, task: Walk | ScanPart, scan: Scan | None, refused: str, micros: int
+    ) -> Walked:
+        if scan is None:
+            return Walked(
+                self._number, task.task, 0, refused[:4000], 0, 0, 0, 0, micros, (0, b""), 0, {},
+                (), (), (), (),
+            )  # fmt: skip
+        self._results += 1
+        totals = Totals()
+        totals.add_scan(scan)
+        room = self._rooms[task.run]
+        rows = 0
+        if room.catalog is not None:
+            rows = len(scan.columns) + len(scan.errors)
+            self._staging.stage(
+                (task.uid, task.epoch), Staged(task.roll, self._results, scan.columns, scan.errors)
+            )
+        wide = scan.wide
+        return Walked(
+            self._number, task.task, self._results, "", scan.listed, scan.found, scan.untouched,
+            rows, micros, _place(wide.directory) if wide else (0, b""), wide.parts if wide else 0,
+            totals.counters(), tuple(Problem(*error) for error in scan.errors[:100]),
+            tuple((depth, read, found) for depth, (read, found) in scan.levels.items()),
+            tuple(_place(directory) for directory in scan.left),
+            tuple((_place(directory), code) for directory, code in scan.failed),
+        )  # fmt: skip
+
+    def _noted(self, directory: Directory, scanner: Scanner) -> Iterator[NameBlock]:
+        """The names of a directory, each block a sign of progress in the black box."""
+        for block in scanner.list_names(directory):
+            self._slot.note(directory)
+            yield block
+
+    def _list(self, task: ListParts) -> None:
+        begun = time.monotonic_ns()
+        room = self._rooms[task.run]
+        refused, code, kind, gone = room.refused, 0, "", False
+        extents: dict[int, list[tuple[int, int]]] = {}
+        names = 0
+        if not refused:
+            try:
+                blocks = self._noted(Directory(*task.place), room.scanner)
+                extents, names = deal(blocks, task.parts, task.wanted, self._spool, task.base)
+            except UnreachableError as error:
+                refused = str(error)
+            except OSError as error:
+                code, gone = error.errno or errno.EIO, error.errno in GONE
+                kind = "denied" if error.errno in DENIED else "io"
+        self._slot.done()
+        micros = (time.monotonic_ns() - begun) // 1000
+        dealt = tuple(tuple(extents.get(part, ())) for part in task.wanted)
+        self._send(
+            self._result_out,
+            Listed(self._number, task.task, refused[:4000], code, kind, gone, names, micros, dealt),
+        )
+
+
+def run_worker(number: int, folder: str, slot: Slot, spool: Spool, lifeline: int) -> None:
+    """What a worker's process does from its fork to its end."""
+    # Columns hold no cycles; a collection of everything would cost more than it frees.
+    gc.freeze()
+    gc.disable()
+    Worker(number, folder, slot, spool, lifeline).run()
+
+
+def _place(directory: Directory) -> tuple[int, bytes]:
+    return directory.root, directory.path

@@ -1,0 +1,216 @@
+"""The broker's state machine: ``handle(event, now) -> [Send]``.
+
+It imports no socket, file, process or clock. Replies leave only after the journal's transaction
+(the shell sees to that), so that nobody is told what is not durable.
+"""
+
+from zfs_walk.broker.journal import Journal
+from zfs_walk.broker.runs import Runs
+from zfs_walk.broker.sessions import Sessions
+from zfs_walk.broker.state import (
+    Event,
+    Garbled,
+    Received,
+    Run,
+    Send,
+    SendFailed,
+    Session,
+    SessionState,
+    Settings,
+    State,
+    Tick,
+    Unit,
+)
+from zfs_walk.broker.work import Work
+from zfs_walk.errors import InternalError
+from zfs_walk.protocol.messages import (
+    TABLE,
+    Bye,
+    Cannot,
+    Commit,
+    CommandDone,
+    Error,
+    Grant,
+    Heartbeat,
+    Hello,
+    Message,
+    Rehello,
+    StealRefused,
+    WorkRequest,
+)
+
+AGENTS = {row.message for row in TABLE if row.sender == "agent"}
+CLIENTS = {row.message for row in TABLE if row.sender == "client"}
+
+CLIENT_SILENCE = 3_600.0
+"""Seconds after which a client that says nothing is forgotten; it says HELLO again if it comes."""
+
+
+class BrokerCore:
+    """One term of a broker."""
+
+    def __init__(self, journal: Journal, settings: Settings, unix_time: int, now: float) -> None:
+        """Go on where the journal stands, in a new term.
+
+        Every lease gets one ``lease_ttl`` of grace, every session as long to say HELLO.
+
+        Args:
+            journal: what is durable.
+            settings: time limits.
+            unix_time: seconds since the epoch, the least that the new term may be.
+            now: the monotonic clock, in seconds.
+        """
+        self.state = State(settings, term=journal.take_term(unix_time))
+        self._journal = journal
+        self._runs = Runs(self.state, journal)
+        self._work = Work(self.state, journal, self._runs)
+        self._sessions = Sessions(self.state, journal, self._work, self._runs)
+        self._last = now
+        self._beat = now
+        self._load(now)
+
+    def _load(self, now: float) -> None:
+        stored = self._journal.load()
+        ttl = self.state.settings.lease_ttl
+        for row in stored.sessions:
+            self.state.sessions[row.session] = Session(
+                row.session, row.role, row.host, row.name, row.boot,
+                SessionState.SUSPECT, now, lost_at=now + ttl,
+            )  # fmt: skip
+        for run in stored.runs:
+            self.state.runs[run.run] = Run(
+                run.run, run.state, run.reason, run.roots, run.options, run.min_agents, run.items,
+                run.counters, run.elapsed_ms,
+                since=now if run.state in {"RUNNING", "DRAINING"} else None,
+                started=any(unit.run == run.run and unit.attempt for unit in stored.units),
+                dropping=run.state == "ABORTED",
+            )  # fmt: skip
+        for kept in stored.units:
+            run_of = self.state.runs[kept.run]
+            if run_of.over:
+                continue
+            unit = Unit(
+                kept.uid, kept.run, kept.epoch, kept.seq, kept.items, kept.session, kept.attempt,
+                deadline=now + ttl, granted=kept.epoch,
+            )  # fmt: skip
+            self.state.units[unit.uid] = run_of.units[unit.uid] = unit
+            holder = self.state.sessions.get(unit.session)
+            if holder is not None:
+                holder.units.add(unit.uid)
+            elif unit.session:
+                self._work.take_back(unit)
+
+    # ------------------------------------------------------------------ events
+
+    def handle(self, event: Event, now: float) -> list[Send]:
+        """Take an event, change the state and the journal, return what is to be sent."""
+        self._mind_the_gap(now)
+        match event:
+            case Received(route, message):
+                self._received(route, message, now)
+            case Garbled(route, code, detail):
+                self.state.send(route, Error(code, detail))
+            case SendFailed(route, message, gone):
+                self._failed(route, message, now, gone=gone)
+            case Tick():
+                self._tick(now)
+        out, self.state.out = self.state.out, []
+        return out
+
+    def end_all_sessions(self, now: float) -> list[Send]:
+        """Whoever started this broker knows that every agent of its last term is dead."""
+        for session in list(self.state.sessions.values()):
+            self._sessions.end(session, now)
+        return self.handle(Tick(), now)
+
+    def next_deadline(self, now: float) -> float:
+        """When the next `Tick` is due at the latest."""
+        due = now + self.state.settings.heartbeat / 4
+        for run in self.state.runs.values():
+            for waiter in run.waiters:
+                due = min(due, waiter.deadline)
+        for session in self.state.sessions.values():
+            if session.challenge is not None:
+                due = min(due, session.challenge.deadline)
+        return due
+
+    def _mind_the_gap(self, now: float) -> None:
+        """A process that was stopped or frozen judges nobody by the time that it slept."""
+        gap = now - self._last
+        self._last = now
+        if gap <= self.state.settings.heartbeat:
+            return
+        for session in self.state.sessions.values():
+            session.heard += gap
+            session.probed += gap
+            session.lost_at += gap
+            if session.challenge is not None:
+                session.challenge.deadline += gap
+        for unit in self.state.units.values():
+            unit.deadline += gap
+            if unit.steal is not None:
+                unit.steal.deadline += gap
+
+    def _received(self, route: bytes, message: Message, now: float) -> None:
+        if isinstance(message, Hello):
+            self._sessions.on_hello(route, message, now)
+        elif type(message) in CLIENTS:
+            self._from_client(route, message, now)
+        elif type(message) in AGENTS:
+            session = self.state.sessions.get(self.state.routes.get(route, 0))
+            if session is None:
+                self.state.send(route, Rehello(self.state.term))
+                return
+            self._sessions.heard(session, now)
+            self._from_agent(session, message, now)
+        else:
+            self.state.send(route, Error("not-yours", "only a broker sends this message"))
+
+    def _from_agent(self, session: Session, message: Message, now: float) -> None:
+        match message:
+            case Heartbeat():
+                self._sessions.on_heartbeat(session, message, now)
+            case Commit():
+                self._work.on_commit(session, message, now)
+            case WorkRequest():
+                self._work.on_request(session, message, now)
+            case StealRefused():
+                self._work.on_refused(session, message, now)
+            case Cannot():
+                self._work.on_cannot(session, message, now)
+            case Bye():
+                self._sessions.on_bye(session, message, now)
+            case CommandDone():
+                pass
+            case _:
+                raise InternalError(reason=f"no handler for {type(message).__name__}")
+
+    def _from_client(self, route: bytes, message: Message, now: float) -> None:
+        if route not in self.state.clients:
+            self.state.send(route, Rehello(self.state.term))
+            return
+        self.state.clients[route] = now
+        self._runs.on_request(route, message, now)
+        for run in self.state.runs.values():
+            if run.state == "ABORTED" and run.units:
+                self._work.drop_run(run)
+        self._work.match(now)
+
+    def _failed(self, route: bytes, message: Message, now: float, *, gone: bool) -> None:
+        if isinstance(message, Grant):
+            unit = self.state.units.get(message.uid)
+            if unit is not None and unit.epoch == message.epoch:
+                self._work.take_back(unit)
+        if gone:
+            self._sessions.gone(route, now)
+
+    def _tick(self, now: float) -> None:
+        self._sessions.tick(now)
+        self._work.tick(now)
+        if now - self._beat >= self.state.settings.heartbeat:
+            self._beat = now
+            self._runs.remind()
+            self._work.share()
+            for route, heard in list(self.state.clients.items()):
+                if now - heard > CLIENT_SILENCE:
+                    del self.state.clients[route]

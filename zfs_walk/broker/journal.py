@@ -1,0 +1,239 @@
+"""What the broker's core asks of the journal (docs/protocol.md section 5).
+
+The core knows of each unit its run, owner, epoch, seq, state and number of items; the items live in
+the journal only. Every implementation passes tests/unit/broker/test_journal.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from zfs_walk.protocol.messages import Commit
+from zfs_walk.protocol.records import (
+    Item,
+    Problem,
+    Quarantined,
+    RootRecord,
+    Segment,
+    WalkOptions,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUnit:
+    """A unit as the journal has it. ``session`` 0: nobody holds it."""
+
+    uid: int
+    run: int
+    epoch: int
+    seq: int
+    session: int
+    items: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """An agent's process incarnation that has not ended."""
+
+    session: int
+    role: str
+    host: str
+    name: str
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run as the journal has it."""
+
+    run: int
+    state: str
+    reason: str
+    roots: tuple[RootRecord, ...]
+    options: WalkOptions
+    min_agents: int
+    items: int
+    elapsed_ms: int
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Everything that a broker needs to go on where its journal stands."""
+
+    runs: tuple[StoredRun, ...]
+    units: tuple[StoredUnit, ...]
+    sessions: tuple[StoredSession, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The items of a granted unit; the rest of a larger one became the unit ``carved``."""
+
+    items: tuple[Item, ...]
+    carved: int
+    carved_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A commit was applied.
+
+    Attributes:
+        items: what is left in the unit.
+        run_items: what is left in the run.
+        split: (uid, number of items) of each new unit.
+    """
+
+    items: int
+    run_items: int
+    split: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A commit that had been applied before."""
+
+    applied: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A commit before this one is missing."""
+
+    applied: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """The epoch is over, or was never this session's."""
+
+    applied: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunOver:
+    """The run has ended."""
+
+    applied: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unbalanced:
+    """The commit's books don't balance; nothing of it was applied."""
+
+    applied: int
+    detail: str
+
+
+Verdict = Applied | Repeat | Gap | Fenced | RunOver | Unbalanced
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The sums of a run, for `verify`. All but the maps are numbers of items."""
+
+    roots: int
+    found: int
+    done: int
+    quarantined: int
+    left: int
+    counters: dict[str, int]
+    ledger_counters: dict[str, int]
+
+
+class Journal(Protocol):
+    """Durable state. Writing methods open a transaction by themselves; `commit` ends it.
+
+    If `commit` raises, nothing since the last one is durable and the process must end: the core's
+    memory would be ahead of the journal.
+    """
+
+    term: int
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable; cheap when there is nothing."""
+        ...
+
+    def take_term(self, at_least: int) -> int:
+        """A new term, higher than every earlier one and not under ``at_least``; durable at once."""
+        ...
+
+    def load(self) -> Stored:
+        """Everything, for a start."""
+        ...
+
+    def next_id(self) -> int:
+        """A number ``term << 28 | counter``; a restored journal can't issue it again."""
+        ...
+
+    def add_session(self, session: StoredSession) -> None:
+        """A new session."""
+        ...
+
+    def end_session(self, session: int) -> None:
+        """A session that will not come back."""
+        ...
+
+    def answer(self, request: str) -> int:
+        """The run that this SUBMIT made before, else 0."""
+        ...
+
+    def add_run(
+        self,
+        request: str,
+        roots: Sequence[RootRecord],
+        options: WalkOptions,
+        min_agents: int,
+    ) -> tuple[StoredRun, StoredUnit]:
+        """A new run with one unit that holds a DIR item for each root."""
+        ...
+
+    def set_run(self, run: int, state: str, reason: str, elapsed_ms: int) -> None:
+        """A run's new state; ``elapsed_ms`` leaves pauses out."""
+        ...
+
+    def grant(self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int) -> Granted:
+        """Lease a unit under a new epoch; what exceeds the bounds becomes a unit of its own."""
+        ...
+
+    def free(self, uid: int) -> None:
+        """Nobody holds the unit any more; its epoch is over."""
+        ...
+
+    def apply(self, session: int, commit: Commit) -> Verdict:
+        """Apply a commit in a savepoint of its own, or nothing of it."""
+        ...
+
+    def applied(self, session: int, uid: int, epoch: int) -> int:
+        """The last commit applied in an epoch that is or was this session's, else 0."""
+        ...
+
+    def drop_items(self, run: int, most: int) -> int:
+        """Delete at most ``most`` items of an aborted run; returns how many there were."""
+        ...
+
+    def counters(self, run: int) -> dict[str, int]:
+        """The run's totals."""
+        ...
+
+    def problems(self, run: int) -> tuple[Problem, ...]:
+        """At most 100 examples of entries that could not be read."""
+        ...
+
+    def quarantined(self, run: int) -> tuple[Quarantined, ...]:
+        """At most 100 of the items that were given up."""
+        ...
+
+    def segments(self, run: int, after: str, limit: int) -> tuple[Segment, ...]:
+        """Committed segments in the order of their names, from the first past ``after``."""
+        ...
+
+    def books(self, run: int) -> Books:
+        """The sums that must agree."""
+        ...
+
+    def close(self) -> None:
+        """Release the journal; an open transaction is undone."""
+        ...

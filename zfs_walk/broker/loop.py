@@ -1,0 +1,138 @@
+"""The broker's shell: moves frames between its socket, its core and its journal.
+
+Group commit: what has arrived is handled in one transaction, nothing is waited for, and replies
+leave after it. An exception that the core did not foresee ends the loop: the journal makes a
+restart cheap, and memory that may be wrong is worse.
+"""
+
+import logging
+import os
+import time
+from collections import deque
+
+from zfs_walk.broker.core import BrokerCore
+from zfs_walk.broker.journal import Journal
+from zfs_walk.broker.state import Event, Garbled, Received, Send, SendFailed, Settings, Tick
+from zfs_walk.bus.sockets import Router, Sent, Waiter
+from zfs_walk.protocol.codec import (
+    BUS,
+    MAJOR,
+    MalformedError,
+    TooLargeError,
+    UnsupportedError,
+    WrongMajorError,
+)
+
+LOG = logging.getLogger("zfs_walk.broker")
+
+GROUP_MESSAGES = 256
+GROUP_BYTES = 4 * 2**20
+"""What one transaction takes at most (docs/protocol.md rule 11)."""
+
+
+class BrokerLoop:
+    """One broker; `run` until `stop`."""
+
+    def __init__(
+        self, router: Router, journal: Journal, settings: Settings, *, agents_are_dead: bool = False
+    ) -> None:
+        """Open a term.
+
+        Args:
+            router: bound.
+            journal: opened, locked by this process.
+            settings: time limits.
+            agents_are_dead: whoever starts this knows that every agent of the last term is.
+        """
+        self._router = router
+        self._journal = journal
+        self._core = BrokerCore(journal, settings, int(time.time()), time.monotonic())
+        self._waiter = Waiter()
+        self._waiter.add(router)
+        self._wake_read, self._wake_write = os.pipe()
+        self._waiter.add(self._wake_read)
+        self._stopping = False
+        self.messages = 0
+        self.cpu_seconds = 0.0
+        if agents_are_dead:
+            self._deliver(self._core.end_all_sessions(time.monotonic()))
+
+    def stop(self) -> None:
+        """Make `run` return soon; may be called from a signal handler or another thread."""
+        self._stopping = True
+        os.write(self._wake_write, b"x")
+
+    def run(self) -> None:
+        """Serve until `stop`.
+
+        Raises:
+            JournalError: the journal can't be written; no reply of that transaction has left.
+        """
+        started = time.thread_time()
+        due = 0.0
+        try:
+            while not self._stopping:
+                now = time.monotonic()
+                events: list[Event] = self._collect()
+                if now >= due:
+                    events.append(Tick())
+                if events:
+                    self._handle(events)
+                    due = self._core.next_deadline(time.monotonic())
+                    continue
+                self._waiter.wait(max(0.0, due - time.monotonic()))
+        finally:
+            self.cpu_seconds = time.thread_time() - started
+            self._journal.close()
+            self._router.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    def _collect(self) -> list[Event]:
+        """What has arrived, within the bounds of one transaction."""
+        events: list[Event] = []
+        size = 0
+        while len(events) < GROUP_MESSAGES and size < GROUP_BYTES:
+            arrived = self._router.receive()
+            if arrived is None:
+                break
+            route, frames = arrived
+            size += sum(map(len, frames))
+            events.append(self._decode(route, frames))
+        self.messages += len(events)
+        return events
+
+    def _decode(self, route: bytes, frames: list[bytes]) -> Event:
+        try:
+            return Received(route, BUS.decode(frames))
+        except WrongMajorError as error:
+            return Garbled(route, "version", f"you speak {error.args[0]}, this broker {MAJOR}")
+        except UnsupportedError as error:
+            return Garbled(route, "unsupported", f"unknown message {error.args[0]!r}")
+        except MalformedError as error:
+            LOG.warning("malformed message: %s", error)
+            return Garbled(route, "malformed", str(error)[:4096])
+
+    def _handle(self, events: list[Event]) -> None:
+        """Handle events in one transaction, then send."""
+        out: list[Send] = []
+        for event in events:
+            out.extend(self._core.handle(event, time.monotonic()))
+        self._journal.commit()
+        self._deliver(out)
+
+    def _deliver(self, out: list[Send]) -> None:
+        self._journal.commit()
+        waiting = deque(out)
+        while waiting:
+            send = waiting.popleft()
+            try:
+                sent = self._router.send(send.route, BUS.encode(send.message))
+            except TooLargeError:
+                LOG.exception("a reply is too large and was not sent")
+                sent = Sent.FULL
+            if sent is not Sent.ACCEPTED:
+                failed = SendFailed(send.route, send.message, gone=sent is Sent.GONE)
+                more = self._core.handle(failed, time.monotonic())
+                self._journal.commit()
+                waiting.extend(more)

@@ -1,0 +1,264 @@
+"""Who is there: HELLO, heartbeats, probes, and what becomes of those who are not."""
+
+from zfs_walk.broker.journal import Journal, StoredSession
+from zfs_walk.broker.runs import Runs
+from zfs_walk.broker.state import Challenge, Session, SessionState, State
+from zfs_walk.broker.work import Work
+from zfs_walk.protocol.messages import (
+    CLIENT,
+    PROTO_MAX,
+    PROTO_MIN,
+    Bye,
+    ByeAck,
+    Command,
+    Error,
+    Heartbeat,
+    HeartbeatAck,
+    Hello,
+    Rehello,
+    Welcome,
+)
+from zfs_walk.protocol.records import Lease, RunNote, Standing
+
+MISSED = 3
+"""Heartbeats that a session may miss before it gets no new grants."""
+
+TEN_YEARS = 10 * 366 * 86_400
+"""Seconds; a higher term than ours by more than this is no term."""
+
+FORGET_LOST = 86_400.0
+"""Seconds after which a LOST session without units is forgotten."""
+
+REMEMBER_ENDED = 1_000
+"""Ended boots that are remembered, to refuse them if they come back."""
+
+
+class Sessions:
+    """Opens, watches and ends sessions."""
+
+    def __init__(self, state: State, journal: Journal, work: Work, runs: Runs) -> None:
+        self._state = state
+        self._journal = journal
+        self._work = work
+        self._runs = runs
+
+    # ------------------------------------------------------------------ HELLO
+
+    def on_hello(self, route: bytes, hello: Hello, now: float) -> None:
+        """A fresh socket says who it is."""
+        if hello.proto_min > PROTO_MAX or hello.proto_max < PROTO_MIN:
+            detail = (
+                f"you speak {hello.proto_min} to {hello.proto_max},"
+                f" this broker {PROTO_MIN} to {PROTO_MAX}"
+            )
+            self._state.send(route, Error("version", detail))
+            return
+        if hello.highest_term > self._state.term + TEN_YEARS:
+            self._state.send(route, Error("malformed", "HELLO.highest_term: no such term"))
+            return
+        if hello.highest_term > self._state.term:
+            self._overtake(hello.highest_term)
+        if hello.role == CLIENT:
+            self._state.clients[route] = now
+            self._welcome(route, 0, hello, (), (), now)
+            return
+        if (hello.host, hello.name, hello.boot) in self._state.ended:
+            detail = "this process's session has ended; another took its place"
+            self._state.send(route, Error("superseded", detail))
+            return
+        holder = self._holder_of(hello)
+        if holder is not None and holder.boot != hello.boot:
+            self._challenge(holder, route, hello, now)
+        elif holder is None or hello.conn > holder.conn or not holder.route:
+            self._open(route, hello, holder, now)
+
+    def _overtake(self, heard: int) -> None:
+        """Someone knows a later term: our journal is an older copy; go past it and start over."""
+        self._state.term = self._journal.take_term(heard + 1)
+        for session in self._state.sessions.values():
+            self._state.send(session.route, Rehello(self._state.term))
+
+    def _holder_of(self, hello: Hello) -> Session | None:
+        for session in self._state.sessions.values():
+            if (session.host, session.role, session.name) == (hello.host, hello.role, hello.name):
+                return session
+        return None
+
+    def _challenge(self, holder: Session, route: bytes, hello: Hello, now: float) -> None:
+        """Another process has the name: probe it; silence ends it, an answer refuses this one."""
+        if holder.state is SessionState.LOST or not holder.route:
+            self.end(holder, now)
+            self._open(route, hello, None, now)
+            return
+        holder.challenge = Challenge(route, hello, now + self._state.settings.heartbeat)
+        self._probe(holder, now)
+
+    def _open(self, route: bytes, hello: Hello, session: Session | None, now: float) -> None:
+        if session is None:
+            session = Session(
+                self._journal.next_id(), hello.role, hello.host, hello.name, hello.boot,
+                SessionState.LIVE, now,
+            )  # fmt: skip
+            self._journal.add_session(
+                StoredSession(session.id, hello.role, hello.host, hello.name, hello.boot)
+            )
+            self._state.sessions[session.id] = session
+        self._state.routes.pop(session.route, None)
+        self._state.routes[route] = session.id
+        session.route, session.conn = route, hello.conn
+        session.pid, session.version = hello.pid, hello.version
+        session.capacity = max(1, hello.capacity)
+        session.state, session.heard, session.want = SessionState.LIVE, now, 0
+        session.live.clear()
+        keep, drop = self._reconcile(session, hello.held, now)
+        self._welcome(route, session.id, hello, keep, drop, now)
+        self._work.match(now)
+
+    def _reconcile(
+        self, session: Session, held: tuple[Lease, ...], now: float
+    ) -> tuple[tuple[Standing, ...], tuple[Standing, ...]]:
+        """Compare the leases that the agent names with ours (docs/protocol.md rule 11)."""
+        named = {(lease.uid, lease.epoch): lease for lease in held}
+        keep: dict[tuple[int, int], Standing] = {}
+        for uid in list(session.units):
+            unit = self._state.units[uid]
+            lease = named.get((uid, unit.epoch))
+            if lease is not None and lease.acked_seq <= unit.seq:
+                self._work.renew(session, unit, now)
+                keep[uid, unit.epoch] = Standing(uid, unit.epoch, unit.seq)
+            else:
+                self._work.take_back(unit)
+        drop = tuple(
+            Standing(uid, epoch, self._journal.applied(session.id, uid, epoch))
+            for uid, epoch in named
+            if (uid, epoch) not in keep
+        )
+        return tuple(keep.values()), drop
+
+    def _welcome(
+        self,
+        route: bytes,
+        session: int,
+        hello: Hello,
+        keep: tuple[Standing, ...],
+        drop: tuple[Standing, ...],
+        now: float,
+    ) -> None:
+        settings = self._state.settings
+        self._state.send(
+            route,
+            Welcome(
+                session, self._state.term, min(PROTO_MAX, hello.proto_max), round(now * 1000),
+                round(settings.heartbeat * 1000), round(settings.lease_ttl * 1000),
+                round(settings.commit_interval * 1000), settings.window, keep, drop,
+            ),
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ life
+
+    def heard(self, session: Session, now: float) -> None:
+        """Any message of an agent is a sign of life."""
+        session.heard = now
+        session.state = SessionState.LIVE
+        if session.challenge is not None:
+            detail = (
+                f"the name {session.name} on {session.host} is in use by pid {session.pid};"
+                " give this agent another --name"
+            )
+            self._state.send(session.challenge.route, Error("name-in-use", detail))
+            session.challenge = None
+
+    def on_heartbeat(self, session: Session, beat: Heartbeat, now: float) -> None:
+        """Renew exactly the leases that are named."""
+        session.rss = beat.rss
+        session.live = {live.run: live for live in beat.live}
+        for holding in beat.held:
+            unit = self._state.units.get(holding.uid)
+            if unit and unit.session == session.id and unit.epoch == holding.epoch:
+                self._work.renew(session, unit, now)
+                unit.stealable = holding.stealable
+        self._work.want(session, beat.want, now)
+        numbers = {self._state.units[uid].run for uid in session.units} | session.live.keys()
+        notes = tuple(
+            RunNote(number, self._state.runs[number].state)
+            for number in numbers
+            if number in self._state.runs
+        )
+        self._state.send(session.route, HeartbeatAck(beat.n, self._state.term, notes[:64]))
+        self._work.match(now)
+
+    def on_bye(self, session: Session, bye: Bye, now: float) -> None:  # noqa: ARG002
+        """A session ends itself: its leases are free at once."""
+        self._state.send(session.route, ByeAck())
+        self.end(session, now)
+        self._work.match(now)
+
+    def end(self, session: Session, now: float) -> None:
+        """The process is gone for good."""
+        for uid in list(session.units):
+            unit = self._state.units[uid]
+            self._work.take_back(unit)
+            self._runs.settle(self._state.runs[unit.run], now)
+        self._state.routes.pop(session.route, None)
+        del self._state.sessions[session.id]
+        self._journal.end_session(session.id)
+        self._state.ended[session.host, session.name, session.boot] = None
+        while len(self._state.ended) > REMEMBER_ENDED:
+            self._state.ended.pop(next(iter(self._state.ended)))
+        for run in self._state.runs.values():
+            self._runs.stalled(run, now)
+
+    def drain(self, session: Session) -> None:
+        """Ask an agent to give everything back and leave."""
+        self._state.send(session.route, Command(0, "drain", 0, 0))
+
+    def gone(self, route: bytes, now: float) -> None:
+        """A message could not be sent because nobody is there."""
+        self._state.clients.pop(route, None)
+        session = self._state.sessions.get(self._state.routes.get(route, 0))
+        if session is None:
+            return
+        self._state.routes.pop(route, None)
+        session.route = b""
+        self._suspect(session, now + self._state.settings.grace)
+        if session.challenge is not None:
+            self._give_way(session, now)
+
+    def _suspect(self, session: Session, until: float) -> None:
+        session.state = SessionState.SUSPECT
+        session.lost_at = until
+        session.want = 0
+
+    def _give_way(self, session: Session, now: float) -> None:
+        challenge = session.challenge
+        self.end(session, now)
+        if challenge is not None:
+            self._open(challenge.route, challenge.hello, None, now)
+
+    def _probe(self, session: Session, now: float) -> None:
+        session.probed = now
+        self._state.send(session.route, HeartbeatAck(0, self._state.term, ()))
+
+    def tick(self, now: float) -> None:
+        """Probe the silent, suspect those who missed three heartbeats, give up after the grace."""
+        heartbeat = self._state.settings.heartbeat
+        for session in list(self._state.sessions.values()):
+            silent = now - session.heard
+            if session.challenge is not None and now >= session.challenge.deadline:
+                self._give_way(session, now)
+            elif session.state is SessionState.LOST:
+                if silent > FORGET_LOST and not session.units:
+                    self.end(session, now)
+            elif session.state is SessionState.SUSPECT:
+                if now >= session.lost_at:
+                    self._lose(session)
+            elif silent > MISSED * heartbeat:
+                self._suspect(session, session.heard + self._state.settings.lease_ttl)
+            if session.route and silent > heartbeat and now - session.probed > heartbeat:
+                self._probe(session, now)
+
+    def _lose(self, session: Session) -> None:
+        session.state = SessionState.LOST
+        session.live.clear()
+        for uid in session.units:
+            self._work.open_lease(self._state.units[uid])

@@ -1,0 +1,483 @@
+"""The journal in SQLite: WAL, ``synchronous=FULL``, one writer.
+
+``SqliteJournal(":memory:")`` is the same code without a disk; the model tests crash and restart
+brokers over it.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, replace
+from pathlib import Path
+
+import msgpack
+
+from zfs_walk.broker.journal import (
+    Applied,
+    Books,
+    Fenced,
+    Gap,
+    Granted,
+    Repeat,
+    RunOver,
+    Stored,
+    StoredRun,
+    StoredSession,
+    StoredUnit,
+    Unbalanced,
+    Verdict,
+)
+from zfs_walk.broker.tables import SCHEMA, TABLES
+from zfs_walk.errors import JournalError, StateError
+from zfs_walk.protocol.messages import Commit
+from zfs_walk.protocol.records import (
+    DIR,
+    Item,
+    Problem,
+    Quarantined,
+    RootRecord,
+    Segment,
+    WalkOptions,
+)
+
+EXAMPLES = 100
+"""Examples of problems and of quarantined items that a run keeps (protocol, rule 13)."""
+
+
+class _UnbalancedError(Exception):
+    """Why a commit's books don't balance."""
+
+
+class SqliteJournal:
+    """One file, or ``":memory:"``. Only one process may have it open; the caller holds the lock."""
+
+    def __init__(self, path: Path | str, first_run: int = 1) -> None:
+        """Open or create the journal.
+
+        Args:
+            path: the file, or ":memory:".
+            first_run: the number of the first run, if the journal is new.
+
+        Raises:
+            StateError: the file is no journal, or one of a newer schema.
+            JournalError: it can't be written.
+        """
+        self.path = str(path)
+        self.term = 0
+        self._counter = 0
+        self._open = False
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._prepare(first_run)
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from error
+
+    def _prepare(self, first_run: int) -> None:
+        (schema,) = self._db.execute("PRAGMA user_version").fetchone()
+        if schema == 0:
+            with self._writing():
+                self._db.execute("SAVEPOINT tables")
+                for statement in filter(str.strip, TABLES.split(";")):
+                    self._db.execute(statement)
+                self._db.execute("INSERT INTO meta VALUES ('term', 0), ('next_run', ?)", (first_run,))
+                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+            self.commit()
+        elif schema != SCHEMA:
+            raise StateError(
+                path=self.path,
+                reason=f"its journal has schema {schema}, this release knows {SCHEMA}; "
+                "use the release that wrote it, or a newer one",
+            )
+
+    # ------------------------------------------------------------------ transactions
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction if there is none; `commit` ends it."""
+        try:
+            if not self._open:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._open = True
+            yield self._db
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from error
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable."""
+        if self._open:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.DatabaseError as error:
+                raise self._failure(error) from error
+            self._open = False
+
+    def _failure(self, error: sqlite3.DatabaseError) -> JournalError | StateError:
+        if "not a database" in str(error):
+            return StateError(path=self.path, reason="it holds a file that is no journal")
+        return JournalError(path=self.path, reason=str(error))
+
+    def close(self) -> None:
+        """Undo an open transaction and close the file."""
+        if self._open:
+            self._db.rollback()
+            self._open = False
+        self._db.close()
+
+    # ------------------------------------------------------------------ identities
+
+    def take_term(self, at_least: int) -> int:
+        """A new term, durable before anything is answered in it."""
+        with self._writing() as db:
+            (stored,) = db.execute("SELECT value FROM meta WHERE key = 'term'").fetchone()
+            self.term = max(stored + 1, at_least)
+            db.execute("UPDATE meta SET value = ? WHERE key = 'term'", (self.term,))
+        self.commit()
+        self._counter = 0
+        return self.term
+
+    def next_id(self) -> int:
+        """A number that no other term or call has."""
+        self._counter += 1
+        return self.term << 28 | self._counter
+
+    def load(self) -> Stored:
+        """Everything, for a start."""
+        db = self._db
+        runs = tuple(
+            StoredRun(
+                run, state, reason, self._roots(run), _options(options), min_agents, items, elapsed,
+                self.counters(run),
+            )
+            for run, state, reason, options, min_agents, items, elapsed in db.execute(
+                "SELECT run, state, reason, options, min_agents, items, elapsed_ms FROM run"
+            ).fetchall()
+        )  # fmt: skip
+        units = tuple(
+            StoredUnit(*row)
+            for row in db.execute(
+                "SELECT u.uid, u.run, u.epoch, coalesce(l.seq, 0), u.session, u.items, u.attempt"
+                " FROM unit u LEFT JOIN lease l ON l.uid = u.uid AND l.epoch = u.epoch"
+            )
+        )
+        sessions = tuple(
+            StoredSession(*row)
+            for row in db.execute("SELECT session, role, host, name, boot FROM session")
+        )
+        return Stored(runs, units, sessions)
+
+    def add_session(self, session: StoredSession) -> None:
+        """A new session."""
+        with self._writing() as db:
+            db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)", astuple(session))
+
+    def end_session(self, session: int) -> None:
+        """A session that will not come back."""
+        with self._writing() as db:
+            db.execute("DELETE FROM session WHERE session = ?", (session,))
+
+    # ------------------------------------------------------------------ runs
+
+    def answer(self, request: str) -> int:
+        """The run that this SUBMIT made before, else 0."""
+        row = self._db.execute("SELECT run FROM request WHERE request = ?", (request,)).fetchone()
+        return row[0] if row else 0
+
+    def add_run(
+        self,
+        request: str,
+        roots: Sequence[RootRecord],
+        options: WalkOptions,
+        min_agents: int,
+    ) -> tuple[StoredRun, StoredUnit]:
+        """A new run with one unit that holds a DIR item for each root."""
+        with self._writing() as db:
+            (run,) = db.execute("SELECT value FROM meta WHERE key = 'next_run'").fetchone()
+            db.execute("UPDATE meta SET value = ? WHERE key = 'next_run'", (run + 1,))
+            db.execute(
+                "INSERT INTO run VALUES (?, 'RUNNING', '', ?, ?, ?, ?, 0, ?)",
+                (run, msgpack.packb(astuple(options)), min_agents, len(roots), len(roots),
+                 int(time.time())),
+            )  # fmt: skip
+            db.executemany(
+                "INSERT INTO root VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (run, i, root.path, root.host, root.fstype, _signed(root.ino), root.network)
+                    for i, root in enumerate(roots)
+                ],
+            )
+            db.execute("INSERT INTO request VALUES (?, ?)", (request, run))
+            uid = self.next_id()
+            db.execute("INSERT INTO unit VALUES (?, ?, 0, 0, ?, 0)", (uid, run, len(roots)))
+            db.executemany(
+                "INSERT INTO item VALUES (?, ?, ?, ?, x'', 0, 0, 0)",
+                [(uid, i + 1, DIR, i) for i in range(len(roots))],
+            )
+        return (
+            StoredRun(run, "RUNNING", "", tuple(roots), options, min_agents, len(roots), 0),
+            StoredUnit(uid, run, 0, 0, 0, len(roots), 0),
+        )
+
+    def set_run(self, run: int, state: str, reason: str, elapsed_ms: int) -> None:
+        """A run's new state."""
+        with self._writing() as db:
+            db.execute(
+                "UPDATE run SET state = ?, reason = ?, elapsed_ms = ? WHERE run = ?",
+                (state, reason, elapsed_ms, run),
+            )
+
+    def _roots(self, run: int) -> tuple[RootRecord, ...]:
+        return tuple(
+            RootRecord(path, host, fstype, ino % 2**64, bool(network))
+            for path, host, fstype, ino, network in self._db.execute(
+                "SELECT path, host, fstype, ino, network FROM root WHERE run = ? ORDER BY idx", (run,)
+            )
+        )
+
+    # ------------------------------------------------------------------ units
+
+    def grant(self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int) -> Granted:
+        """Lease a unit under a new epoch, carved to the bounds of a message."""
+        with self._writing() as db:
+            items: list[Item] = []
+            size = 0
+            for row in db.execute(
+                "SELECT n, kind, root, path, part, parts, deaths FROM item WHERE uid = ?"
+                " ORDER BY n LIMIT ?",
+                (uid, most_items),
+            ):
+                size += len(row[3]) + 32
+                if items and size > most_bytes:
+                    break
+                items.append(Item(*row))
+            run, total = db.execute("SELECT run, items FROM unit WHERE uid = ?", (uid,)).fetchone()
+            carved = carved_items = 0
+            if total > len(items):
+                carved, carved_items = self.next_id(), total - len(items)
+                db.execute(
+                    "UPDATE item SET uid = ? WHERE uid = ? AND n > ?", (carved, uid, items[-1].n)
+                )
+                db.execute(
+                    "INSERT INTO unit VALUES (?, ?, 0, 0, ?, 0)", (carved, run, carved_items)
+                )
+            db.execute(
+                "UPDATE unit SET epoch = ?, session = ?, items = ?, attempt = attempt + 1"
+                " WHERE uid = ?",
+                (epoch, session, len(items), uid),
+            )
+            db.execute("INSERT INTO lease VALUES (?, ?, ?, 0, ?)", (uid, epoch, session, run))
+        return Granted(tuple(items), carved, carved_items)
+
+    def free(self, uid: int) -> None:
+        """Nobody holds the unit any more."""
+        with self._writing() as db:
+            db.execute("UPDATE unit SET epoch = 0, session = 0 WHERE uid = ?", (uid,))
+
+    def apply(self, session: int, commit: Commit) -> Verdict:
+        """Apply a commit in a savepoint of its own, or nothing of it."""
+        db = self._db
+        lease = db.execute(
+            "SELECT session, seq, run FROM lease WHERE uid = ? AND epoch = ?",
+            (commit.uid, commit.epoch),
+        ).fetchone()
+        if lease is None or lease[0] != session:
+            return Fenced(0)
+        _, applied, run = lease
+        if commit.seq <= applied:
+            return Repeat(applied)
+        row = db.execute("SELECT state, items FROM run WHERE run = ?", (run,)).fetchone()
+        state, run_items = row
+        if state not in {"RUNNING", "DRAINING", "PAUSED"}:
+            return RunOver(applied)
+        unit = db.execute("SELECT epoch, items FROM unit WHERE uid = ?", (commit.uid,)).fetchone()
+        if unit is None or unit[0] != commit.epoch:
+            return Fenced(applied)
+        if commit.seq > applied + 1:
+            return Gap(applied)
+        with self._writing():
+            db.execute("SAVEPOINT apply")
+            try:
+                done = self._change(commit, run, unit[1], run_items)
+            except (_UnbalancedError, sqlite3.IntegrityError, OverflowError) as error:
+                db.execute("ROLLBACK TO apply")
+                db.execute("RELEASE apply")
+                return Unbalanced(applied, str(error))
+            db.execute("RELEASE apply")
+        return done
+
+    def _change(self, commit: Commit, run: int, items: int, run_items: int) -> Applied:
+        db, uid = self._db, commit.uid
+        removed = db.executemany(
+            "DELETE FROM item WHERE uid = ? AND n = ?", [(uid, n) for n in commit.removed]
+        ).rowcount
+        if commit.removed and removed != len(commit.removed):
+            text = f"{len(commit.removed)} items removed, the unit had {removed} of them"
+            raise _UnbalancedError(text)
+        db.executemany(
+            "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(uid, i.n, i.kind, i.root, i.path, i.part, i.parts, i.deaths) for i in commit.added],
+        )
+        grown = len(commit.added) - len(commit.removed)
+        if grown != commit.found - commit.done - len(commit.quarantined):
+            text = (
+                f"{len(commit.added)} added - {len(commit.removed)} removed is not {commit.found}"
+                f" found - {commit.done} done - {len(commit.quarantined)} quarantined"
+            )
+            raise _UnbalancedError(text)
+        db.executemany(
+            "UPDATE item SET deaths = ? WHERE uid = ? AND n = ?",
+            [(suspect.deaths, uid, suspect.n) for suspect in commit.attempts],
+        )
+        split = tuple(self._split(uid, run, group) for group in commit.split)
+        items += grown - sum(count for _, count in split)
+        run_items += grown
+        if items < 0 or run_items < 0:
+            text = f"{items} items left in the unit, {run_items} in the run"
+            raise _UnbalancedError(text)
+        self._book(commit, run)
+        if items == 0:
+            db.execute("DELETE FROM unit WHERE uid = ?", (uid,))
+        elif commit.release:
+            db.execute(
+                "UPDATE unit SET items = ?, epoch = 0, session = 0 WHERE uid = ?", (items, uid)
+            )
+        else:
+            db.execute("UPDATE unit SET items = ? WHERE uid = ?", (items, uid))
+        db.execute("UPDATE run SET items = ? WHERE run = ?", (run_items, run))
+        return Applied(items, run_items, split)
+
+    def _split(self, uid: int, run: int, group: tuple[int, ...]) -> tuple[int, int]:
+        """Move a group of items to a unit of its own."""
+        new = self.next_id()
+        moved = self._db.executemany(
+            "UPDATE item SET uid = ? WHERE uid = ? AND n = ?", [(new, uid, n) for n in group]
+        ).rowcount
+        if not group or moved != len(group):
+            text = f"a group of {len(group)} items is split off, the unit had {moved} of them"
+            raise _UnbalancedError(text)
+        self._db.execute("INSERT INTO unit VALUES (?, ?, 0, 0, ?, 0)", (new, run, len(group)))
+        return new, len(group)
+
+    def _book(self, commit: Commit, run: int) -> None:
+        """Write the ledger's row and all that only adds up."""
+        db = self._db
+        db.execute(
+            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (run, commit.uid, commit.epoch, commit.seq, commit.found, commit.done,
+             len(commit.quarantined), msgpack.packb(commit.counters)),
+        )  # fmt: skip
+        db.executemany(
+            "INSERT INTO counter VALUES (?, ?, ?)"
+            " ON CONFLICT (run, name) DO UPDATE SET value = value + excluded.value",
+            [(run, name, value) for name, value in commit.counters.items()],
+        )
+        if commit.errors:
+            (there,) = db.execute("SELECT count(*) FROM problem WHERE run = ?", (run,)).fetchone()
+            db.executemany(
+                "INSERT INTO problem VALUES (?, ?, ?, ?)",
+                [(run, e.path, e.errno, e.kind) for e in commit.errors[: EXAMPLES - there]],
+            )
+        db.executemany(
+            "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (run, i.kind, i.root, i.path, i.part, i.parts, i.deaths, q.reason)
+                for q in commit.quarantined
+                for i in (q.item,)
+            ],
+        )
+        db.executemany(
+            "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)",
+            [(run, *astuple(segment)) for segment in commit.segments],
+        )
+        db.execute(
+            "UPDATE lease SET seq = ? WHERE uid = ? AND epoch = ?",
+            (commit.seq, commit.uid, commit.epoch),
+        )
+
+    def applied(self, session: int, uid: int, epoch: int) -> int:
+        """The last commit applied in an epoch that is or was this session's, else 0."""
+        row = self._db.execute(
+            "SELECT seq FROM lease WHERE uid = ? AND epoch = ? AND session = ?",
+            (uid, epoch, session),
+        ).fetchone()
+        return row[0] if row else 0
+
+    def drop_items(self, run: int, most: int) -> int:
+        """Delete a slice of an aborted run's items, and its units with the last one."""
+        with self._writing() as db:
+            rows = db.execute(
+                "SELECT i.uid, i.n FROM item i JOIN unit u ON u.uid = i.uid WHERE u.run = ? LIMIT ?",
+                (run, most),
+            ).fetchall()
+            db.executemany("DELETE FROM item WHERE uid = ? AND n = ?", rows)
+            if len(rows) < most:
+                db.execute("DELETE FROM unit WHERE run = ?", (run,))
+        return len(rows)
+
+    # ------------------------------------------------------------------ reading
+
+    def counters(self, run: int) -> dict[str, int]:
+        """The run's totals."""
+        return dict(
+            self._db.execute("SELECT name, value FROM counter WHERE run = ?", (run,)).fetchall()
+        )
+
+    def problems(self, run: int) -> tuple[Problem, ...]:
+        """At most 100 examples of entries that could not be read."""
+        return tuple(
+            Problem(*row)
+            for row in self._db.execute("SELECT path, errno, kind FROM problem WHERE run = ?", (run,))
+        )
+
+    def quarantined(self, run: int) -> tuple[Quarantined, ...]:
+        """At most 100 of the items that were given up."""
+        return tuple(
+            Quarantined(Item(0, *row[:-1]), row[-1])
+            for row in self._db.execute(
+                "SELECT kind, root, path, part, parts, deaths, reason FROM quarantine"
+                " WHERE run = ? LIMIT ?",
+                (run, EXAMPLES),
+            )
+        )
+
+    def segments(self, run: int, after: str, limit: int) -> tuple[Segment, ...]:
+        """Committed segments in the order of their names."""
+        return tuple(
+            Segment(*row)
+            for row in self._db.execute(
+                "SELECT name, kind, rows, size, checksum FROM segment"
+                " WHERE run = ? AND name > ? ORDER BY name LIMIT ?",
+                (run, after, limit),
+            )
+        )
+
+    def books(self, run: int) -> Books:
+        """The sums that must agree."""
+        db = self._db
+        (roots,) = db.execute("SELECT roots FROM run WHERE run = ?", (run,)).fetchone()
+        found, done, quarantined = db.execute(
+            "SELECT coalesce(sum(found), 0), coalesce(sum(done), 0), coalesce(sum(quarantined), 0)"
+            " FROM ledger WHERE run = ?",
+            (run,),
+        ).fetchone()
+        (left,) = db.execute(
+            "SELECT count(*) FROM item i JOIN unit u ON u.uid = i.uid WHERE u.run = ?", (run,)
+        ).fetchone()
+        sums: dict[str, int] = {}
+        for (packed,) in db.execute("SELECT counters FROM ledger WHERE run = ?", (run,)):
+            for name, value in msgpack.unpackb(packed).items():
+                sums[name] = sums.get(name, 0) + value
+        return Books(roots, found, done, quarantined, left, self.counters(run), sums)
+
+
+def _options(packed: bytes) -> WalkOptions:
+    fields = msgpack.unpackb(packed)
+    options = WalkOptions(*fields)
+    return replace(options, excludes=tuple(options.excludes), includes=tuple(options.includes))
+
+
+def _signed(number: int) -> int:
+    """SQLite's integers have a sign; inodes have none."""
+    return number - 2**64 if number >= 2**63 else number

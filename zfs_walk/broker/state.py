@@ -1,0 +1,226 @@
+"""What the broker's core holds in memory; all of it can be rebuilt from the journal and HELLOs."""
+
+import enum
+from dataclasses import dataclass, field
+
+from zfs_walk.protocol.messages import WALKER, Hello, Message
+from zfs_walk.protocol.records import LiveCount, RootRecord, WalkOptions
+
+MAX_UNITS = 4
+"""Units that one agent may hold at once (docs/protocol.md section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Time limits; the protocol's defaults (docs/protocol.md section 6).
+
+    Attributes:
+        heartbeat: seconds between two heartbeats of an agent.
+        lease_ttl: seconds that a lease lasts without being renewed.
+        grace: seconds that an unreachable agent has to say HELLO again.
+        commit_interval: longest time in seconds between two commits of a unit.
+        window: commits of a unit that may be on their way unacknowledged.
+        grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
+    """
+
+    heartbeat: float = 1.0
+    lease_ttl: float = 15.0
+    grace: float = 3.0
+    commit_interval: float = 5.0
+    window: int = 4
+    grant_items: int = 10_000
+    grant_bytes: int = 8 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The one instruction of the broker's core: send a message along a route."""
+
+    route: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came along a route."""
+
+    route: bytes
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """Something came along a route that is no message; ``code`` says what is wrong with it."""
+
+    route: bytes
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendFailed:
+    """A message could not be sent: ``gone`` if the peer is, else its queue is full."""
+
+    route: bytes
+    message: Message
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = Received | Garbled | SendFailed | Tick
+
+
+class SessionState(enum.Enum):
+    """How sure the broker is that an agent is there."""
+
+    LIVE = "live"
+    SUSPECT = "suspect"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class Challenge:
+    """A HELLO under a name that another process holds; that one is being probed."""
+
+    route: bytes
+    hello: Hello
+    deadline: float
+
+
+@dataclass(slots=True)
+class Session:
+    """One agent's process incarnation; survives reconnects."""
+
+    id: int
+    role: str
+    host: str
+    name: str
+    boot: str
+    state: SessionState
+    heard: float
+    route: bytes = b""
+    conn: int = 0
+    pid: int = 0
+    version: str = ""
+    capacity: int = 1
+    rss: int = 0
+    want: int = 0
+    probed: float = 0.0
+    lost_at: float = 0.0
+    challenge: Challenge | None = None
+    stealing: int = 0
+    units: set[int] = field(default_factory=set)
+    unconfirmed: dict[int, tuple[float, Message]] = field(default_factory=dict)
+    cannot: dict[int, str] = field(default_factory=dict)
+    live: dict[int, LiveCount] = field(default_factory=dict)
+
+    @property
+    def hungry(self) -> bool:
+        """May be granted a unit now."""
+        return (
+            self.want > 0
+            and self.state is SessionState.LIVE
+            and self.role == WALKER
+            and not self.unconfirmed
+            and len(self.units) < MAX_UNITS
+        )
+
+
+@dataclass(slots=True)
+class StealNote:
+    """A STEAL that stands."""
+
+    id: int
+    thieves: tuple[int, ...]
+    deadline: float
+
+
+@dataclass(slots=True)
+class Unit:
+    """A set of items; ``session`` 0: nobody holds it; ``open``: its lease has run out."""
+
+    uid: int
+    run: int
+    epoch: int
+    seq: int
+    items: int
+    session: int = 0
+    attempt: int = 0
+    open: bool = False
+    deadline: float = 0.0
+    granted: int = 0
+    stealable: int | None = None
+    refused: bool = False
+    steal: StealNote | None = None
+
+    @property
+    def grantable(self) -> bool:
+        """Nobody holds it, or its holder's time is over."""
+        return self.session == 0 or self.open
+
+
+@dataclass(slots=True)
+class Waiter:
+    """A STATUS that is answered when the run is over, or at its deadline."""
+
+    route: bytes
+    request: str
+    deadline: float
+
+
+@dataclass(slots=True)
+class Run:
+    """One walk."""
+
+    number: int
+    state: str
+    reason: str
+    roots: tuple[RootRecord, ...]
+    options: WalkOptions
+    min_agents: int
+    items: int
+    counters: dict[str, int]
+    elapsed_ms: int
+    since: float | None = None
+    started: bool = False
+    strikes: int = 0
+    dropping: bool = False
+    units: dict[int, Unit] = field(default_factory=dict)
+    waiters: list[Waiter] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will happen to it, unless someone takes it up again."""
+        return self.state in {"DONE", "DONE_WITH_ERRORS", "ABORTED"}
+
+    def elapsed(self, now: float) -> int:
+        """Milliseconds that the run has been running."""
+        return self.elapsed_ms + (0 if self.since is None else round((now - self.since) * 1000))
+
+    def reachable_from(self, host: str) -> bool:
+        """A local root is walked on its submitter's host only; a network one on any."""
+        return all(root.network or root.host == host for root in self.roots)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything, and the indexes into it."""
+
+    settings: Settings
+    term: int = 0
+    sessions: dict[int, Session] = field(default_factory=dict)
+    routes: dict[bytes, int] = field(default_factory=dict)
+    clients: dict[bytes, float] = field(default_factory=dict)
+    runs: dict[int, Run] = field(default_factory=dict)
+    units: dict[int, Unit] = field(default_factory=dict)
+    ended: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    out: list[Send] = field(default_factory=list)
+
+    def send(self, route: bytes, message: Message) -> None:
+        """Queue a message; it leaves after the transaction."""
+        if route:
+            self.out.append(Send(route, message))

@@ -1,0 +1,1 @@
+"""Sockets and clocks: the only room of zfs_walk that knows ZeroMQ."""

@@ -1,0 +1,164 @@
+"""A client of the broker: one request, one reply, a deadline."""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from zfs_walk.bus.sockets import Bus, Dealer, Waiter
+from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError
+from zfs_walk.protocol.codec import BUS, MAJOR, WrongMajorError
+from zfs_walk.protocol.messages import (
+    CLIENT,
+    PROTO_MAX,
+    PROTO_MIN,
+    Error,
+    Hello,
+    Message,
+    Rehello,
+    Welcome,
+)
+
+RETRY: Final = 2.0
+"""Seconds without an answer after which a fresh socket is tried."""
+
+LOOK_UP: Final = 0.2
+"""Seconds after which a waiting client looks up: signals, and ``check``."""
+
+
+class Client:
+    """Says HELLO as a client, asks, and waits for the answers; one thread's own."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        endpoint: str,
+        host: str,
+        version: str,
+        timeout: float,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            bus: the process's context.
+            endpoint: the broker's.
+            host: this host's name.
+            version: of zfs_walk.
+            timeout: seconds that a request may wait for a broker, unless it says otherwise.
+            check: called while waiting; raises to give up (a broker in this process has died).
+        """
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self._bus = bus
+        self._check = check
+        self._host, self._version = host, version
+        self._boot = secrets.token_hex(8)
+        self._conn = 0
+        self._dealer: Dealer | None = None
+        self._waiter = Waiter()
+        self._offset_ms = 0
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._dealer is not None:
+            self._waiter.remove(self._dealer)
+            self._dealer.close()
+            self._dealer = None
+
+    def ask(
+        self, request: Callable[[str, int], Message], timeout: float | None = None
+    ) -> Any:  # noqa: ANN401 -- the reply's type is the request's business
+        """Send a request until it is answered.
+
+        Args:
+            request: makes the message from a request id and a deadline (broker's ms).
+            timeout: seconds; None: the client's own.
+
+        Raises:
+            NoBrokerError: nobody answered in time.
+            RefusedError: the broker said ERROR.
+            VersionRefusedError: the broker speaks another version.
+        """
+        begun = time.monotonic()
+        limit = begun + (self.timeout if timeout is None else timeout)
+        name = secrets.token_hex(16)
+        while True:
+            now = time.monotonic()
+            if now >= limit:
+                raise NoBrokerError(endpoint=self.endpoint, waited=now - begun)
+            until = min(limit, now + RETRY)
+            if self._dealer is None and not self._greet(until):
+                continue
+            deadline = max(1, round(limit * 1000) + self._offset_ms)
+            if not self._send(request(name, deadline), until):
+                self.close()
+                continue
+            reply = self._await(name, limit if limit - now < 2 * RETRY else max(until, now + 10))
+            if reply is not None:
+                return reply
+            self.close()
+
+    def _greet(self, until: float) -> bool:
+        self._dealer = self._bus.dealer(self.endpoint, f"client/{self._host}")
+        self._waiter.add(self._dealer)
+        self._conn += 1
+        hello = Hello(
+            PROTO_MIN, PROTO_MAX, CLIENT, self._host, f"client-{self._boot}", self._boot,
+            self._conn, 0, self._version, 1, (), 0,
+        )  # fmt: skip
+        if self._send(hello, until):
+            while time.monotonic() < until:
+                message = self._receive(until)
+                if isinstance(message, Welcome):
+                    self._offset_ms = message.now_ms - round(time.monotonic() * 1000)
+                    return True
+        self.close()
+        return False
+
+    def _send(self, message: Message, until: float) -> bool:
+        frames = BUS.encode(message)
+        dealer = self._dealer
+        if dealer is None:
+            return False
+        while dealer.send(frames).name != "ACCEPTED":
+            if time.monotonic() >= until:
+                return False
+            self._waiter.until_writable(dealer, wanted=True)
+            self._waiter.wait(min(0.2, max(0.0, until - time.monotonic())))
+            self._waiter.until_writable(dealer, wanted=False)
+        return True
+
+    def _receive(self, until: float) -> Message | None:
+        dealer = self._dealer
+        if dealer is None:
+            return None
+        frames = dealer.receive()
+        if frames is None:
+            self._check()
+            self._waiter.wait(min(LOOK_UP, max(0.0, until - time.monotonic())))
+            frames = dealer.receive()
+        if frames is None:
+            return None
+        try:
+            message: Message = BUS.decode(frames)
+        except WrongMajorError as error:
+            raise VersionRefusedError(
+                endpoint=self.endpoint, theirs=f"{error.args[0]}.x", ours=f"{MAJOR}.{PROTO_MAX}"
+            ) from error
+        if isinstance(message, Error):
+            if message.code == "version":
+                raise VersionRefusedError(
+                    endpoint=self.endpoint, theirs=message.detail, ours=f"{MAJOR}.{PROTO_MAX}"
+                )
+            raise RefusedError(code=message.code, detail=message.detail)
+        return message
+
+    def _await(self, name: str, until: float) -> Message | None:
+        while time.monotonic() < until:
+            message = self._receive(until)
+            if isinstance(message, Rehello):
+                return None
+            if message is not None and getattr(message, "request", None) == name:
+                return message
+        return None

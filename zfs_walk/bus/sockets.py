@@ -1,0 +1,225 @@
+"""Sockets with their options; nowhere else is a socket option set (docs/protocol.md section 1)."""
+
+import random
+import uuid
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Final
+
+import zmq
+
+from zfs_walk.errors import WrongUseError
+from zfs_walk.protocol.codec import MAX_MESSAGE
+
+HIGH_WATER: Final = 1_000
+"""Messages that wait in a queue at most; a peer that lets them wait gets no more."""
+
+HEARTBEAT_MS: Final = 10_000
+"""ZMTP heartbeats, so that a broken TCP connection is noticed; liveness proper is the protocol's."""
+
+RECONNECT_MS: Final = (200, 1_000)
+"""Jittered, so that agents do not come back all at once."""
+
+RECONNECT_IPC_MS: Final = 10
+
+
+class Sent(Enum):
+    """What became of a send. An accepted send is not a delivery; only an answer is."""
+
+    ACCEPTED = auto()
+    FULL = auto()
+    GONE = auto()
+
+
+class Bus:
+    """One ZeroMQ context of one process; never carried over a fork."""
+
+    def __init__(self) -> None:
+        """Open the context."""
+        self._context = zmq.Context()
+
+    def close(self) -> None:
+        """Close the context and whatever is still open; nothing lingers."""
+        self._context.destroy(linger=0)
+
+    def _socket(self, kind: int) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(kind)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
+        socket.setsockopt(zmq.RCVHWM, HIGH_WATER)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        return socket
+
+    def router(self, endpoint: str) -> "Router":
+        """The broker's end.
+
+        Raises:
+            WrongUseError: the endpoint can't be bound.
+        """
+        socket = self._socket(zmq.ROUTER)
+        # Without it a ROUTER "succeeds" on messages that it drops.
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
+        socket.setsockopt(zmq.BACKLOG, 1024)
+        socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
+        _bind(socket, endpoint)
+        return Router(socket)
+
+    def dealer(self, endpoint: str, name: str) -> "Dealer":
+        """An agent's or client's end: a fresh random identity, one endpoint, one broker's life."""
+        socket = self._socket(zmq.DEALER)
+        socket.setsockopt(zmq.IDENTITY, f"{name[:80]}/{uuid.uuid4().hex}".encode())
+        # Nothing waits in a hidden queue for a broker that is not there: a reused or buffering
+        # socket replays stale messages into a restarted one.
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.RECONNECT_IVL, random.randint(*RECONNECT_MS))  # noqa: S311 -- jitter
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
+        socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
+        _connect(socket, endpoint)
+        return Dealer(socket)
+
+    def push(self, endpoint: str, *, bind: bool) -> "Push":
+        """To one worker (bound by its agent), or a worker's results (connected)."""
+        socket = self._socket(zmq.PUSH)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IPC_MS)
+        (_bind if bind else _connect)(socket, endpoint)
+        return Push(socket)
+
+    def pull(self, endpoint: str, *, bind: bool) -> "Pull":
+        """An agent's results of all its workers (bound), or a worker's tasks (connected)."""
+        socket = self._socket(zmq.PULL)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IPC_MS)
+        (_bind if bind else _connect)(socket, endpoint)
+        return Pull(socket)
+
+
+def _bind(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError as error:
+        socket.close()
+        if error.errno == zmq.EADDRINUSE:
+            raise WrongUseError(
+                reason=f"{endpoint} is in use by another program; stop it or bind another one"
+            ) from error
+        raise WrongUseError(reason=f"{endpoint} can't be bound: {error.strerror}") from error
+
+
+def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        socket.close()
+        raise WrongUseError(
+            reason=f"{endpoint} is no endpoint ({error.strerror}); they look like"
+            " tcp://HOST:PORT or ipc:///PATH"
+        ) from error
+
+
+class End:
+    """One socket, never blocking."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]") -> None:
+        """Take over a socket."""
+        self.socket = socket
+
+    def close(self) -> None:
+        """Close the socket; what it has not sent is dropped."""
+        self.socket.close()
+
+    def _receive(self) -> list[bytes] | None:
+        try:
+            return self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+
+    def _send(self, frames: Sequence[bytes]) -> Sent:
+        try:
+            self.socket.send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:
+            return Sent.FULL
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                return Sent.GONE
+            raise
+        return Sent.ACCEPTED
+
+
+class Router(End):
+    """The broker's end: frames with the route that they came along."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is bound, with the port that the system chose."""
+        endpoint = self.socket.getsockopt(zmq.LAST_ENDPOINT)
+        return bytes(endpoint).rstrip(b"\0").decode() if isinstance(endpoint, bytes) else ""
+
+    def receive(self) -> tuple[bytes, list[bytes]] | None:
+        """The next message, or None."""
+        frames = self._receive()
+        return None if frames is None else (frames[0], frames[1:])
+
+    def send(self, route: bytes, frames: Sequence[bytes]) -> Sent:
+        """Send along a route."""
+        return self._send([route, *frames])
+
+
+class Dealer(End):
+    """An agent's or client's end."""
+
+    def receive(self) -> list[bytes] | None:
+        """The next message, or None."""
+        return self._receive()
+
+    def send(self, frames: Sequence[bytes]) -> Sent:
+        """Send to the broker; FULL as long as nobody is connected."""
+        return self._send(frames)
+
+
+class Push(End):
+    """Sends only."""
+
+    def send(self, frames: Sequence[bytes]) -> Sent:
+        """Send to the peer."""
+        return self._send(frames)
+
+    def send_waiting(self, frames: Sequence[bytes]) -> None:
+        """Send, waiting for room; for a worker, whose agent reads whenever it lives."""
+        self.socket.send_multipart(frames)
+
+
+class Pull(End):
+    """Receives only."""
+
+    def receive(self) -> list[bytes] | None:
+        """The next message, or None."""
+        return self._receive()
+
+
+class Waiter:
+    """Waits until one of its ends or file descriptors can be read, or time is over."""
+
+    def __init__(self) -> None:
+        """Wait for nothing yet."""
+        self._poller = zmq.Poller()
+
+    def add(self, source: End | int) -> None:
+        """Wait for this end or descriptor as well."""
+        self._poller.register(source.socket if isinstance(source, End) else source, zmq.POLLIN)
+
+    def remove(self, source: End | int) -> None:
+        """Do not wait for it any more."""
+        self._poller.unregister(source.socket if isinstance(source, End) else source)
+
+    def until_writable(self, end: End, *, wanted: bool) -> None:
+        """Also wake when this end takes messages."""
+        flags = zmq.POLLIN | zmq.POLLOUT if wanted else zmq.POLLIN
+        self._poller.modify(end.socket, flags)
+
+    def wait(self, seconds: float) -> set[int]:
+        """Wait; returns the descriptors (of those added as such) that can be read."""
+        ready = self._poller.poll(max(0, round(seconds * 1000 + 0.499)))
+        return {source for source, _ in ready if isinstance(source, int)}
+

@@ -1,0 +1,1 @@
+"""What a walk found, as a folder: totals, Parquet segments, manifest, queries."""

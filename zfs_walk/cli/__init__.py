@@ -1,0 +1,1 @@
+"""The commands: one file a verb. They parse, call and print."""

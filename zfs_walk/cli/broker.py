@@ -1,0 +1,89 @@
+"""``zfs-broker``: the one process of a site that knows who is alive and holds the ledger."""
+
+import os
+import signal
+import sys
+
+import click
+
+from zfs_walk.broker.loop import BrokerLoop
+from zfs_walk.broker.sqlite import SqliteJournal
+from zfs_walk.broker.state import Settings
+from zfs_walk.bus.sockets import Bus
+from zfs_walk.cli.command import DEFAULT_BROKER, run_command, set_up_logging, shared
+from zfs_walk.cli.state import lock, state_base
+from zfs_walk.errors import WrongUseError
+
+LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:", "ipc://")
+
+
+@click.command(
+    epilog="""Examples:
+
+\b
+  zfs-broker
+  zfs-broker --bind tcp://127.0.0.1:5570 --state /var/lib/zfs_walk
+
+Exit codes: 0 ended by a signal, 2 wrong use, 6 the state folder is in use or unusable, 7 the
+journal can't be written."""
+)
+@click.option(
+    "--bind", metavar="ENDPOINT", default=DEFAULT_BROKER, show_default=True,
+    help="Where to listen; tcp://127.0.0.1:* takes a free port.",
+)  # fmt: skip
+@click.option("--state", metavar="DIR", help="Folder of the journal, on a local disk.")
+@click.option("--heartbeat", type=float, default=1.0, show_default=True, help="Seconds.")
+@click.option("--lease-ttl", type=float, default=15.0, show_default=True, help="Seconds.")
+@click.option("--commit-interval", type=float, default=5.0, show_default=True, help="Seconds.")
+@click.option("--insecure", is_flag=True, help="Allow other hosts without keys. Not as root.")
+@shared
+def main(
+    bind: str,
+    state: str | None,
+    heartbeat: float,
+    lease_ttl: float,
+    commit_interval: float,
+    verbose: int,
+    *,
+    insecure: bool,
+) -> None:
+    """Serve the bus: agents and commands connect here.
+
+    Prints one line with the endpoint when it is ready.
+    """
+    set_up_logging(verbose)
+    _check_exposure(bind, insecure=insecure)
+    folder = state_base(state)
+    lock(folder)
+    journal = SqliteJournal(folder / "journal.db")
+    bus = Bus()
+    try:
+        router = bus.router(bind)
+        settings = Settings(
+            heartbeat=heartbeat, lease_ttl=lease_ttl, commit_interval=commit_interval
+        )
+        loop = BrokerLoop(router, journal, settings)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: loop.stop())
+        click.echo(f"zfs-broker: ready at {router.endpoint}, state in {folder}")
+        sys.stdout.flush()
+        loop.run()
+    finally:
+        bus.close()
+
+
+def _check_exposure(bind: str, *, insecure: bool) -> None:
+    if bind.startswith(LOOPBACK):
+        return
+    if not insecure:
+        raise WrongUseError(
+            reason=f"{bind} can be reached from other hosts, and this release has no keys yet; bind"
+            " a loopback address or ipc://, or say --insecure"
+        )
+    if os.geteuid() == 0:
+        raise WrongUseError(reason="--insecure is refused as root")
+
+
+def run() -> None:
+    """Console entry point."""
+    run_command(main, "zfs-broker")

@@ -1,0 +1,96 @@
+"""Where things live on a host: state folders, their locks, and folders for ipc sockets."""
+
+import fcntl
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from zfs_walk.errors import StateError, StateInUseError
+from zfs_walk.scan.roots import identify, is_network
+
+LONGEST_IPC = 90
+"""Bytes of an ipc folder's path: the system takes 107 with the socket's name."""
+
+
+def state_base(given: str | None) -> Path:
+    """The first local folder of ``--state``, $XDG_STATE_HOME, /var/tmp/zfs_walk-UID.
+
+    Home directories are on NFS at most sites, and SQLite's locks do not work there.
+
+    Raises:
+        StateError: the folder is another user's, not local, or can't be made.
+    """
+    if given:
+        return private_folder(Path(given).absolute(), must_be_local=True)
+    home = os.environ.get("XDG_STATE_HOME")
+    if home:
+        folder = Path(home).absolute() / "zfs_walk"
+        try:
+            return private_folder(folder, must_be_local=True)
+        except StateError:
+            pass
+    return private_folder(Path(f"/var/tmp/zfs_walk-{os.getuid()}"), must_be_local=True)  # noqa: S108 -- 0700, owner checked
+
+
+def private_folder(folder: Path, *, must_be_local: bool = False) -> Path:
+    """Make a folder that only this user can enter, or check that it is one.
+
+    Raises:
+        StateError: it is not, and can't be made so.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise StateError(path=folder, reason="it is not a directory")
+        if found.st_uid != os.geteuid():
+            raise StateError(path=folder, reason=f"it belongs to uid {found.st_uid}")
+        if must_be_local:
+            fstype = identify(os.fsencode(folder)).fstype
+            if is_network(fstype):
+                reason = f"it is on {fstype}, where SQLite's locks do not work; take a local one"
+                raise StateError(path=folder, reason=reason)
+    except OSError as error:
+        raise StateError(path=folder, reason=error.strerror) from error
+    return folder
+
+
+def lock(folder: Path, name: str = "lock") -> int:
+    """Take the folder's lock, as long as this process lives; returns the descriptor.
+
+    Raises:
+        StateInUseError: another process has it.
+        StateError: it can't be written.
+    """
+    try:
+        descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateError(path=folder, reason=error.strerror) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(descriptor, 32).decode(errors="replace").strip() or "?"
+        os.close(descriptor)
+        raise StateInUseError(path=folder, pid=holder) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def free_slot(folder: Path, role: str) -> tuple[str, int]:
+    """The lowest name ``<role>-<n>`` that no agent on this host has, and its lock."""
+    number = 1
+    while True:
+        try:
+            return f"{role}-{number}", lock(folder, f"{role}-{number}.lock")
+        except StateInUseError:
+            number += 1
+
+
+def ipc_folder() -> str:
+    """A fresh folder of this user's for ipc sockets, short enough for the system."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if runtime and len(runtime) < LONGEST_IPC and os.access(runtime, os.W_OK):
+        return tempfile.mkdtemp(prefix="zw-", dir=runtime)
+    return tempfile.mkdtemp(prefix="zw-", dir="/tmp")  # noqa: S108 -- mkdtemp makes it 0700

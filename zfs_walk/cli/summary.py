@@ -1,0 +1,114 @@
+"""What a finished walk prints: a short text page, or JSON (docs/json.md)."""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from zfs_walk.catalog import names
+from zfs_walk.catalog.totals import Totals
+from zfs_walk.protocol.messages import RunStatus
+
+SCHEMA = 1
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+
+
+def as_json(status: RunStatus) -> dict[str, Any]:
+    """The run as the documented JSON object."""
+    totals = Totals.from_counters(status.counters)
+    numbers: dict[str, Any] = dict(totals.as_dict())
+    if status.options.names_only:
+        numbers["size"] = numbers["allocated"] = None
+    return {
+        "schema": SCHEMA,
+        "run": status.run,
+        "state": status.state,
+        "roots": [names.to_json(root.path) for root in status.roots],
+        **numbers,
+        "seconds": status.elapsed_ms / 1000,
+        "errors_by_class": dict(sorted(totals.error_classes.items())),
+        "excluded_by_default": totals.excluded_default,
+        "error_examples": [
+            {**names.to_json(problem.path), "errno": problem.errno, "class": problem.kind}
+            for problem in status.errors
+        ],
+        "quarantined": [
+            {
+                **names.to_json(_path_of(status, item.item.root, item.item.path)),
+                "reason": item.reason,
+            }
+            for item in status.quarantined
+        ],
+    }
+
+
+def _path_of(status: RunStatus, root: int, path: bytes) -> bytes:
+    base = status.roots[root].path
+    return base if not path else base.rstrip(b"/") + b"/" + path
+
+
+def as_text(status: RunStatus) -> str:
+    """The run as a short page."""
+    totals = Totals.from_counters(status.counters)
+    seconds = status.elapsed_ms / 1000
+    rate = totals.entries / seconds if seconds else 0.0
+    lines = [
+        ", ".join(show_path(root.path) for root in status.roots),
+        f"  entries      {totals.entries:>16,}",
+        f"  directories  {totals.directories:>16,}",
+        f"  files        {totals.files:>16,}",
+        f"  symlinks     {totals.symlinks:>16,}",
+        f"  other        {totals.other:>16,}",
+    ]
+    if not status.options.names_only:
+        lines += [
+            f"  size         {totals.size:>16,} bytes ({human(totals.size)})",
+            f"  allocated    {totals.allocated:>16,} bytes ({human(totals.allocated)})",
+        ]
+    if totals.excluded:
+        lines.append(f"  excluded     {totals.excluded:>16,}")
+    if totals.excluded_default:
+        lines.append(
+            f"  {totals.excluded_default:,} snapshot folders were left out"
+            " (--no-default-excludes walks them)"
+        )
+    if totals.vanished:
+        lines.append(f"  vanished     {totals.vanished:>16,} (changed during the walk)")
+    lines.append(
+        f"  errors       {totals.errors:>16,}"
+        + _classes(dict(sorted(totals.error_classes.items())))
+    )
+    lines += [
+        f"    {show_path(problem.path)}: {os.strerror(problem.errno)} ({problem.kind})"
+        for problem in status.errors[:10]
+    ]
+    if totals.errors > len(status.errors[:10]) > 0:
+        lines.append(f"    and {totals.errors - len(status.errors[:10]):,} more")
+    for item in status.quarantined:
+        path = show_path(_path_of(status, item.item.root, item.item.path))
+        lines.append(f"  NOT WALKED: {path}: {item.reason}")
+    lines.append(f"  {timedelta(seconds=round(seconds, 1))!s:.9} at {rate:,.0f} entries a second")
+    return "\n".join(lines)
+
+
+def _classes(classes: dict[str, int]) -> str:
+    if not classes:
+        return ""
+    return " (" + ", ".join(f"{name} {count:,}" for name, count in classes.items()) + ")"
+
+
+def show_path(path: bytes) -> str:
+    """A path for a person: what is not printable is escaped."""
+    text = os.fsdecode(path)
+    if text.isprintable():
+        return text
+    return text.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")
+
+
+def human(size: float) -> str:
+    """Bytes in the largest unit that leaves at least one."""
+    for unit in UNITS:
+        if size < 1024 or unit == UNITS[-1]:  # noqa: PLR2004 -- binary units
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return ""

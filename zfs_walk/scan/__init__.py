@@ -1,0 +1,1 @@
+"""Reading directories: scanners behind one interface, filters, and columns of results."""

@@ -440,17 +440,12 @@ class Unit:
         for n in given:
             self._unqueue(given[n])
         buffer, self._buffer = self._buffer, Buffer()
-        now_there = self.items.keys() | given.keys()
         self._cuts += 1
         self.cut = Cut(
             self._cuts,
             buffer,
-            tuple(n for n in self.known if n not in now_there),
-            tuple(
-                item
-                for item in (*self.items.values(), *given.values())
-                if item.n not in self.known
-            ),
+            tuple(n for n in self.known if n not in self.items),
+            tuple(item for item in self.items.values() if item.n not in self.known),
             tuple(tuple(group) for group in groups),
             self._take_steal() if groups else 0,
             bool(self.releasing),

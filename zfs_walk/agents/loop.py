@@ -26,6 +26,7 @@ from zfs_walk.agents.events import (
     Tick,
 )
 from zfs_walk.agents.pool import Nursery, Pool
+from zfs_walk.agents.tasks import Listed, Walked
 from zfs_walk.agents.vitals import cpu_ms, rss
 from zfs_walk.agents.worker import SEGMENTS
 from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
@@ -81,6 +82,8 @@ class AgentLoop:
         self._vitals_at = 0.0
         self._lag_ms = 0
         self._patience = settings.patience
+        self._greeted = False
+        self._hello_at: float | None = None
 
     def drain(self, reason: str) -> None:
         """Give everything back and leave; may be called from a signal handler or a thread."""
@@ -138,6 +141,9 @@ class AgentLoop:
         events: list[Event] = []
         while (result := self._pool.receive()) is not None:
             events.append(FromPool(result))
+            if self._hello_at is not None and isinstance(result, Walked | Listed):
+                LOG.info("first directory %.3f s after HELLO", now - self._hello_at)
+                self._hello_at = None
         events.extend(self._pool.deaths())
         while self._dealer is not None and (frames := self._dealer.receive()) is not None:
             event = self._decode(frames)
@@ -171,6 +177,9 @@ class AgentLoop:
         self._waiter.add(self._dealer)
         self._outbox.clear()
         self._writing = False
+        if not self._greeted:
+            self._greeted = True
+            self._hello_at = time.monotonic()
         self._carry_out(self._core.handle(Connected(), time.monotonic()))
 
     def _disconnect(self) -> None:

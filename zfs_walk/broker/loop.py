@@ -53,7 +53,7 @@ class BrokerLoop:
         self._waiter.add(self._wake_read)
         self._stopping = False
         self.messages = 0
-        self.cpu_seconds = 0.0
+        self.transactions = 0
         if agents_are_dead:
             self._deliver(self._core.end_all_sessions(time.monotonic()))
 
@@ -82,7 +82,12 @@ class BrokerLoop:
                     continue
                 self._waiter.wait(max(0.0, due - time.monotonic()))
         finally:
-            self.cpu_seconds = time.thread_time() - started
+            LOG.info(
+                "handled %d messages in %d transactions with %.3f s of CPU",
+                self.messages,
+                self.transactions,
+                time.thread_time() - started,
+            )
             self._journal.close()
             self._router.close()
             os.close(self._wake_read)
@@ -119,6 +124,7 @@ class BrokerLoop:
         for event in events:
             out.extend(self._core.handle(event, time.monotonic()))
         self._journal.commit()
+        self.transactions += 1
         self._deliver(out)
 
     def _deliver(self, out: list[Send]) -> None:

@@ -27,9 +27,10 @@ from zfs_walk.agents.events import (
 )
 from zfs_walk.agents.pool import Nursery, Pool
 from zfs_walk.agents.tasks import Listed, Walked
-from zfs_walk.agents.vitals import cpu_ms, rss
+from zfs_walk.agents.vitals import Vitals
 from zfs_walk.agents.worker import SEGMENTS
 from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
+from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import (
     NoBrokerError,
     ProcessDiedError,
@@ -70,15 +71,16 @@ class AgentLoop:
         self._pool = Pool(nursery, bus, dir_timeout)
         self._core = AgentCore(settings, time.monotonic())
         self._waiter = Waiter()
-        self._wake_read, self._wake_write = os.pipe()
+        self._wake = Wake()
         self._dealer: Dealer | None = None
         self._connect_at: float | None = 0.0
         self._outbox: deque[list[bytes]] = deque()
         self._writing = False
         self._drain = ""
-        self._draining = False
+        self._draining = self._stopped = False
         self._exit: Exit | None = None
-        self._vitals = Tick()
+        self._vitals = Vitals()
+        self._tick = Tick()
         self._vitals_at = 0.0
         self._lag_ms = 0
         self._patience = settings.patience
@@ -88,7 +90,12 @@ class AgentLoop:
     def drain(self, reason: str) -> None:
         """Give everything back and leave; may be called from a signal handler or a thread."""
         self._drain = reason
-        os.write(self._wake_write, b"x")
+        self._wake.ring()
+
+    def stop(self) -> None:
+        """Leave at once, handing nothing back; may be called from another thread."""
+        self._stopped = True
+        self._wake.ring()
 
     def run(self) -> None:
         """Work until the drain is over.
@@ -101,18 +108,17 @@ class AgentLoop:
         """
         self._waiter.add(self._pool.results)
         self._waiter.add(self._pool.zygote.fileno())
-        self._waiter.add(self._wake_read)
+        self._waiter.add(self._wake.fileno())
         try:
             self._carry_out(self._core.start())
-            while self._exit is None:
+            while self._exit is None and not self._stopped:
                 self._turn()
-            self._raise_failure(self._exit.failure)
+            self._raise_failure(self._exit.failure if self._exit is not None else "")
         finally:
             if self._dealer is not None:
                 self._dealer.close()
             self._pool.close()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            self._wake.close()
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -133,8 +139,8 @@ class AgentLoop:
         timeout = max(0.0, due - before)
         ready = self._waiter.wait(timeout)
         self._lag_ms = max(0, round((time.monotonic() - before - timeout) * 1000))
-        if self._wake_read in ready:
-            os.read(self._wake_read, 64)
+        if self._wake.fileno() in ready:
+            self._wake.clear()
 
     def _collect(self, now: float) -> list[Event]:
         """Everything that has arrived: results before deaths, and a tick at the end."""
@@ -154,9 +160,10 @@ class AgentLoop:
             events.append(Drain(self._drain))
         if now - self._vitals_at >= VITALS_EVERY:
             self._vitals_at = now
-            self._vitals = Tick(rss(), cpu_ms(), self._lag_ms)
+            rss, cpu_ms = self._vitals.look(self._pool.pids())
+            self._tick = Tick(rss, cpu_ms, self._lag_ms)
             self._pool.kill_the_hung(now)
-        events.append(self._vitals)
+        events.append(self._tick)
         return events
 
     def _decode(self, frames: list[bytes]) -> FromBroker | None:
@@ -202,7 +209,7 @@ class AgentLoop:
             self._writing = bool(self._outbox)
             self._waiter.until_writable(dealer, wanted=self._writing)
 
-    def _carry_out(self, instructions: list[Instruction]) -> None:
+    def _carry_out(self, instructions: list[Instruction]) -> None:  # noqa: C901 -- one case each
         for instruction in instructions:
             match instruction:
                 case Send(message):

@@ -1,7 +1,7 @@
 """The agent's worker processes: starts, messages, deaths. One PUSH per worker, one PULL for all."""
 
-import contextlib
 import os
+import shutil
 import signal
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from zfs_walk.agents.tasks import LINK, FromWorker, Ready, ToWorker
 from zfs_walk.agents.worker import run_worker
 from zfs_walk.agents.zygote import Death, Zygote
 from zfs_walk.bus.sockets import Bus, Pull, Push, Sent
-from zfs_walk.errors import InternalError, ProcessDiedError
+from zfs_walk.errors import ProcessDiedError, StateError
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
 """Signals that point at what the worker was doing; a SIGKILL or SIGTERM comes from outside."""
@@ -23,7 +23,10 @@ SPARE_SLOTS = 4
 
 @dataclass(slots=True)
 class Member:
-    """One worker: its slot, its PUSH, and when it last made progress."""
+    """One worker: its slot, its PUSH, when it last made progress, and why it was killed.
+
+    ``blamed``: the place that it was at is to blame.
+    """
 
     slot: int
     push: Push
@@ -31,16 +34,25 @@ class Member:
     begun: int = 0
     progress_at: float = 0.0
     killed_for: str = ""
+    blamed: bool = False
 
 
 class Nursery:
     """What must exist before an agent has threads or a ZeroMQ context: page, spool and zygote."""
 
     def __init__(self, workers: int, ipc_folder: str, spool_folder: str) -> None:
-        """Make them; see `Zygote` for the signals."""
+        """Make them; see `Zygote` for the signals.
+
+        Raises:
+            StateError: there is no room for the spool.
+        """
         self.folder = ipc_folder
         self.box = BlackBox(workers + SPARE_SLOTS)
-        self.spool = Spool(spool_folder)
+        try:
+            self.spool = Spool(spool_folder)
+        except OSError as error:
+            shutil.rmtree(ipc_folder, ignore_errors=True)
+            raise StateError(path=spool_folder, reason=error.strerror) from error
         box, spool = self.box, self.spool
 
         def start(worker: int, slot: int, lifeline: int) -> None:
@@ -82,10 +94,24 @@ class Pool:
         self.zygote.spawn(worker, slot)
 
     def tell(self, worker: int, message: ToWorker) -> None:
-        """Send to a worker; one that is dead already gets nothing."""
+        """Send to a worker; one that is dead already gets nothing.
+
+        One that has let a whole queue fill up takes no messages any more: it is replaced, and what
+        it was told is rolled back with it.
+        """
         member = self._members.get(worker)
-        if member is not None and member.push.send(LINK.encode(message)) is not Sent.ACCEPTED:
-            raise InternalError(reason=f"worker {worker} has {message} and more waiting")
+        if member is None or member.killed_for:
+            return
+        if member.push.send(LINK.encode(message)) is not Sent.ACCEPTED:
+            self._kill(worker, member, "it takes no messages", blamed=False)
+
+    def _kill(self, worker: int, member: Member, why: str, *, blamed: bool) -> None:
+        member.killed_for, member.blamed = why, blamed
+        self.zygote.kill(worker)
+
+    def pids(self) -> list[int]:
+        """The workers' process ids, of those that have said Ready."""
+        return [member.pid for member in self._members.values() if member.pid]
 
     def hurry(self, worker: int, level: int) -> None:
         """Set how soon a worker is to come back."""
@@ -125,20 +151,19 @@ class Pool:
         self._free.append(member.slot)
         cause, pointed = _explain(death.status)
         if member.killed_for:
-            cause, pointed = member.killed_for, True
+            cause, pointed = member.killed_for, member.blamed
         return WorkerDied(death.worker, cause, pointed, place)
 
     def kill_the_hung(self, now: float) -> None:
         """End workers that have been at one directory for longer than ``dir_timeout``."""
         box = self._nursery.box
-        for member in self._members.values():
+        for worker, member in self._members.items():
             begun = box.begun(member.slot)
             if begun != member.begun or box.place(member.slot) is None:
                 member.begun, member.progress_at = begun, now
             elif now - member.progress_at > self._dir_timeout and not member.killed_for:
-                member.killed_for = f"one directory took more than {self._dir_timeout:.0f} s"
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(member.pid, signal.SIGKILL)
+                why = f"one directory took more than {self._dir_timeout:g} s"
+                self._kill(worker, member, why, blamed=True)
 
     def close(self) -> None:
         """End every worker and the zygote."""

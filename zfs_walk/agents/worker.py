@@ -11,11 +11,13 @@ import os
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from zfs_walk.agents.blackbox import Slot
-from zfs_walk.agents.spool import Spool, deal
+from zfs_walk.agents.spool import Spool, SpoolError, deal
 from zfs_walk.agents.staging import Staged, Staging, write
 from zfs_walk.agents.tasks import (
     LINK,
@@ -46,8 +48,8 @@ from zfs_walk.scan.interface import (
     NameBlock,
     Root,
     Scan,
-    ScanOptions,
     Scanner,
+    ScanOptions,
     UnreachableError,
 )
 from zfs_walk.scan.pure import PureScanner
@@ -59,18 +61,25 @@ GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 DENIED = (errno.EACCES, errno.EPERM)
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Where the rows of a run go, and whether they have more than names; the writing thread's."""
+
+    catalog: Path
+    stated: bool
+
+
 class RunRoom:
-    """What a worker keeps of one run: its options and its scanner."""
+    """What the scanning thread keeps of one run: its scanner."""
 
     def __init__(self, run: OpenRun, slot: Slot) -> None:
         """Check that the catalog is the run's, and open a scanner."""
         options = run.options
-        self.catalog = Path(os.fsdecode(options.catalog)) if options.catalog else None
-        self.stated = not options.names_only
+        self.stores_rows = bool(options.catalog)
         self.refused = ""
-        if self.catalog is not None:
+        if self.stores_rows:
             try:
-                check_token(self.catalog, options.token)
+                check_token(os.fsdecode(options.catalog), options.token)
             except CatalogError as error:
                 self.refused = str(error)
         self.scanner: Scanner = PureScanner(
@@ -80,7 +89,7 @@ class RunRoom:
                 one_file_system=options.one_file_system,
                 max_depth=None if options.max_depth < 0 else options.max_depth,
                 part_limit=options.part_limit,
-                columns=ROWS if self.catalog is not None else TOTALS,
+                columns=ROWS if self.stores_rows else TOTALS,
                 filter=Filter(options.excludes, options.includes, options.default_excludes),
             ),
             slot,
@@ -106,7 +115,7 @@ class Worker:
         self._lifeline = lifeline
         self._staging = Staging()
         self._tasks: queue.SimpleQueue[OpenRun | CloseRun | Task] = queue.SimpleQueue()
-        self._catalogs: dict[int, RunRoom] = {}
+        self._rows: dict[int, Rows] = {}
         self._rooms: dict[int, RunRoom] = {}
         self._results = 0
         bus = Bus()
@@ -129,10 +138,8 @@ class Worker:
     def _serve(self) -> None:
         try:
             self._serve_inbox(self._inbox)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 -- the process ends here, whatever it was
             # Without this thread the process would look alive and answer nothing.
-            import traceback  # noqa: PLC0415 -- on the way out
-
             traceback.print_exc()
         os._exit(1)
 
@@ -153,21 +160,28 @@ class Worker:
                 case Forget(uid, epoch, roll):
                     self._staging.forget((uid, epoch), roll)
                 case _:
+                    self._note(message)
                     self._tasks.put(message)
+
+    def _note(self, message: OpenRun | CloseRun | Task) -> None:
+        """Know where rows go as long as a flush of them may come."""
+        match message:
+            case OpenRun(run, _, options) if options.catalog:
+                folder = Path(os.fsdecode(options.catalog))
+                self._rows[run] = Rows(folder, stated=not options.names_only)
+            case CloseRun(run):
+                self._rows.pop(run, None)
 
     def _flush(self, flush: Flush) -> None:
         rows = self._staging.take((flush.uid, flush.epoch), flush.roll, flush.upto)
-        room = self._catalogs[flush.run]
+        goal = self._rows[flush.run]
         failed = ""
         segments: tuple[Segment, ...] = ()
-        if room.catalog is not None:
-            try:
-                segments = tuple(
-                    write(room.catalog / SEGMENTS, flush.name, rows, stated=room.stated)
-                )
-            except (OSError, ZfsWalkError) as error:
-                reason = error.strerror if isinstance(error, OSError) else str(error)
-                failed = f"the catalog {room.catalog} can't be written: {reason}"
+        try:
+            segments = tuple(write(goal.catalog / SEGMENTS, flush.name, rows, stated=goal.stated))
+        except (OSError, ZfsWalkError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            failed = f"the catalog {goal.catalog} can't be written: {reason}"
         self._send(
             self._flush_out,
             Flushed(self._number, flush.cut, flush.uid, flush.epoch, failed[:4000], segments),
@@ -178,8 +192,7 @@ class Worker:
     def _do(self, message: OpenRun | CloseRun | Task) -> None:
         match message:
             case OpenRun():
-                # The writing thread may still need the room of a run that was closed meanwhile.
-                self._rooms[message.run] = self._catalogs[message.run] = RunRoom(message, self._slot)
+                self._rooms[message.run] = RunRoom(message, self._slot)
             case CloseRun(run):
                 room = self._rooms.pop(run, None)
                 if room is not None:
@@ -199,7 +212,7 @@ class Worker:
         if not refused:
             try:
                 scan = scan_it(room.scanner)
-            except UnreachableError as error:
+            except (UnreachableError, SpoolError) as error:
                 refused = str(error) or "the root is not the recorded one on this host"
         self._slot.done()
         micros = (time.monotonic_ns() - begun) // 1000
@@ -233,7 +246,7 @@ class Worker:
         totals.add_scan(scan)
         room = self._rooms[task.run]
         rows = 0
-        if room.catalog is not None:
+        if room.stores_rows:
             rows = len(scan.columns) + len(scan.errors)
             self._staging.stage(
                 (task.uid, task.epoch), Staged(task.roll, self._results, scan.columns, scan.errors)
@@ -264,8 +277,8 @@ class Worker:
             try:
                 blocks = self._noted(Directory(*task.place), room.scanner)
                 extents, names = deal(blocks, task.parts, task.wanted, self._spool, task.base)
-            except UnreachableError as error:
-                refused = str(error)
+            except (UnreachableError, SpoolError) as error:
+                refused = str(error) or "the root is not the recorded one on this host"
             except OSError as error:
                 code, gone = error.errno or errno.EIO, error.errno in GONE
                 kind = "denied" if error.errno in DENIED else "io"

@@ -12,15 +12,23 @@ import signal
 import socket
 import struct
 import sys
+import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-_SPAWN = struct.Struct("=QI")  # worker, slot
+from zfs_walk.agents.signals import HANDLED
+
+_ORDER = struct.Struct("=cQI")  # what, worker, slot
+_SPAWN, _KILL = b"s", b"k"
 _DEATH = struct.Struct("=QQi")  # worker, pid, wait status
-BLOCKED = {signal.SIGINT, signal.SIGTERM}
-"""Signals that only the agent's main thread handles."""
 
 _PR_SET_PDEATHSIG = 1
+
+STUCK: Final = 5.0
+"""Seconds that the end of the workers is waited for: one that is stuck in the kernel over a file
+system that does not answer ends when that lets go of it, and nobody else waits so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +50,29 @@ class Zygote:
     def __init__(self, run_worker: RunWorker, folder: str) -> None:
         """Fork the zygote.
 
-        SIGINT and SIGTERM stay blocked in it and in every worker; the caller unblocks them for
-        itself when its handlers are in place.
+        The signals of `HANDLED` stay blocked in it and in every worker; the caller unblocks them
+        for itself when its handlers are in place.
 
         Args:
             run_worker: what a worker's process does.
             folder: of the agent's ipc sockets; the zygote removes it when the agent is gone.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         self._link, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
+        agent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            self._link.close()
+            code = 1
             try:
-                _Zygote(theirs, run_worker, folder).run()
+                self._link.close()
+                _Zygote(theirs, run_worker, folder, agent).run()
+                code = 0
+            except BaseException:  # noqa: BLE001 -- the process ends here, whatever it was
+                traceback.print_exc()
             finally:
-                os._exit(0)
+                os._exit(code)
         theirs.close()
         self._link.setblocking(False)  # noqa: FBT003 -- socket's own signature
         self._received = b""
@@ -70,7 +83,19 @@ class Zygote:
 
     def spawn(self, worker: int, slot: int) -> None:
         """Ask for a worker."""
-        self._link.sendall(_SPAWN.pack(worker, slot))
+        self._order(_SPAWN, worker, slot)
+
+    def kill(self, worker: int) -> None:
+        """End a worker; one that is dead already stays so.
+
+        Only its parent knows that its process id is not another process's by now.
+        """
+        self._order(_KILL, worker, 0)
+
+    def _order(self, what: bytes, worker: int, slot: int) -> None:
+        # `deaths` is where an agent learns that its zygote has gone.
+        with contextlib.suppress(ConnectionError):
+            self._link.sendall(_ORDER.pack(what, worker, slot))
 
     def deaths(self) -> list[Death] | None:
         """Deaths since the last call; None if the zygote itself is gone."""
@@ -97,13 +122,13 @@ class Zygote:
             self.pid = 0
 
 
-def die_with_parent(parent: int) -> None:
-    """Be killed when the parent dies (Linux); elsewhere the pipe's end is noticed instead."""
+def signal_at_death_of(parent: int, number: int) -> None:
+    """Get a signal when the parent dies (Linux); elsewhere the pipe's end is noticed instead."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes  # noqa: PLC0415 -- only here; it would cost every start 5 ms
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -111,10 +136,11 @@ def die_with_parent(parent: int) -> None:
 class _Zygote:
     """What the zygote's own process does."""
 
-    def __init__(self, link: socket.socket, run_worker: RunWorker, folder: str) -> None:
+    def __init__(self, link: socket.socket, run_worker: RunWorker, folder: str, agent: int) -> None:
         self._link = link
         self._run_worker = run_worker
         self._folder = folder
+        self._agent = agent
         self._workers: dict[int, int] = {}
         # Workers hold the read end; nobody but the zygote holds the write end, so it ends with it.
         self._life_read, self._life_write = os.pipe()
@@ -123,12 +149,14 @@ class _Zygote:
 
     def run(self) -> None:
         """Serve until the agent is gone, then leave nothing behind."""
-        os.set_blocking(self._wake_write, False)
-        signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
+        for descriptor in (self._wake_read, self._wake_write):
+            os.set_blocking(descriptor, False)
+        # SIGUSR1 tells of the agent's death. A SIGKILL would leave the ipc folder behind.
+        for number in (signal.SIGCHLD, signal.SIGUSR1):
+            signal.signal(number, lambda _signal, _frame: None)
         signal.set_wakeup_fd(self._wake_write)
         try:
-            die_watch = os.getppid()
-            die_with_parent(die_watch)
+            signal_at_death_of(self._agent, signal.SIGUSR1)
             self._serve()
         finally:
             if os.getpid() == self._owner:
@@ -142,15 +170,31 @@ class _Zygote:
             if self._wake_read in ready:
                 os.read(self._wake_read, 4096)
                 self._reap()
+                if os.getppid() != self._agent:
+                    return
             if link in ready:
-                more = self._link.recv(65536)
+                more = self._receive()
                 if not more:
                     return
                 received += more
-                whole = len(received) - len(received) % _SPAWN.size
-                for worker, slot in _SPAWN.iter_unpack(received[:whole]):
-                    self._fork(worker, slot)
+                whole = len(received) - len(received) % _ORDER.size
+                for what, worker, slot in _ORDER.iter_unpack(received[:whole]):
+                    if what == _SPAWN:
+                        self._fork(worker, slot)
+                    else:
+                        self._kill(worker)
                 received = received[whole:]
+
+    def _receive(self) -> bytes:
+        try:
+            return self._link.recv(65536)
+        except ConnectionError:
+            return b""
+
+    def _kill(self, worker: int) -> None:
+        for pid, number in self._workers.items():
+            if number == worker:
+                os.kill(pid, signal.SIGKILL)
 
     def _fork(self, worker: int, slot: int) -> None:
         zygote = os.getpid()
@@ -161,15 +205,16 @@ class _Zygote:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, signal.SIGUSR1):
+                signal.signal(number, signal.SIG_DFL)
             for descriptor in (self._life_write, self._wake_read, self._wake_write):
                 os.close(descriptor)
             self._link.close()
-            die_with_parent(zygote)
+            signal_at_death_of(zygote, signal.SIGKILL)
             self._run_worker(worker, slot, self._life_read)
             code = 0
         except BaseException:  # noqa: BLE001 -- the process ends here, whatever it was
-            sys.excepthook(*sys.exc_info())
+            traceback.print_exc()
         finally:
             os._exit(code)
 
@@ -184,9 +229,13 @@ class _Zygote:
 
     def _clean(self) -> None:
         for pid in self._workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in self._workers:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+            os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + STUCK
+        while self._workers and time.monotonic() < until:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+            self._workers.pop(pid, None)
+            if not pid:
+                select.select([self._wake_read], [], [], 0.05)
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake_read, 4096)
         shutil.rmtree(self._folder, ignore_errors=True)

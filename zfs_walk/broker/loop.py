@@ -6,7 +6,6 @@ restart cheap, and memory that may be wrong is worse.
 """
 
 import logging
-import os
 import time
 from collections import deque
 
@@ -14,6 +13,7 @@ from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.state import Event, Garbled, Received, Send, SendFailed, Settings, Tick
 from zfs_walk.bus.sockets import Router, Sent, Waiter
+from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import (
     BUS,
     MAJOR,
@@ -49,8 +49,8 @@ class BrokerLoop:
         self._core = BrokerCore(journal, settings, int(time.time()), time.monotonic())
         self._waiter = Waiter()
         self._waiter.add(router)
-        self._wake_read, self._wake_write = os.pipe()
-        self._waiter.add(self._wake_read)
+        self._wake = Wake()
+        self._waiter.add(self._wake.fileno())
         self._stopping = False
         self.messages = 0
         self.transactions = 0
@@ -60,7 +60,7 @@ class BrokerLoop:
     def stop(self) -> None:
         """Make `run` return soon; may be called from a signal handler or another thread."""
         self._stopping = True
-        os.write(self._wake_write, b"x")
+        self._wake.ring()
 
     def run(self) -> None:
         """Serve until `stop`.
@@ -90,8 +90,7 @@ class BrokerLoop:
             )
             self._journal.close()
             self._router.close()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            self._wake.close()
 
     def _collect(self) -> list[Event]:
         """What has arrived, within the bounds of one transaction."""

@@ -20,7 +20,8 @@ from zfs_walk.protocol.messages import (
 )
 
 RETRY: Final = 2.0
-"""Seconds without an answer after which a fresh socket is tried."""
+"""Seconds without an answer after which a fresh socket is tried; each further try has twice as many
+for the answer, so that a request which takes long is not begun again and again."""
 
 LOOK_UP: Final = 0.2
 """Seconds after which a waiting client looks up: signals, and ``check``."""
@@ -29,7 +30,7 @@ LOOK_UP: Final = 0.2
 class Client:
     """Says HELLO as a client, asks, and waits for the answers; one thread's own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- who asks whom, and how patiently
         self,
         bus: Bus,
         endpoint: str,
@@ -45,7 +46,7 @@ class Client:
             endpoint: the broker's.
             host: this host's name.
             version: of zfs_walk.
-            timeout: seconds that a request may wait for a broker, unless it says otherwise.
+            timeout: seconds that a request may wait for a broker.
             check: called while waiting; raises to give up (a broker in this process has died).
         """
         self.endpoint = endpoint
@@ -66,14 +67,11 @@ class Client:
             self._dealer.close()
             self._dealer = None
 
-    def ask(
-        self, request: Callable[[str, int], Message], timeout: float | None = None
-    ) -> Any:  # noqa: ANN401 -- the reply's type is the request's business
-        """Send a request until it is answered.
+    def ask(self, request: Callable[[str, int], Message]) -> Any:
+        """Send a request until it is answered; the reply's type is the request's business.
 
         Args:
             request: makes the message from a request id and a deadline (broker's ms).
-            timeout: seconds; None: the client's own.
 
         Raises:
             NoBrokerError: nobody answered in time.
@@ -81,8 +79,9 @@ class Client:
             VersionRefusedError: the broker speaks another version.
         """
         begun = time.monotonic()
-        limit = begun + (self.timeout if timeout is None else timeout)
+        limit = begun + self.timeout
         name = secrets.token_hex(16)
+        patience = RETRY
         while True:
             now = time.monotonic()
             if now >= limit:
@@ -94,9 +93,10 @@ class Client:
             if not self._send(request(name, deadline), until):
                 self.close()
                 continue
-            reply = self._await(name, limit if limit - now < 2 * RETRY else max(until, now + 10))
+            reply = self._await(name, min(limit, now + patience))
             if reply is not None:
                 return reply
+            patience *= 2
             self.close()
 
     def _greet(self, until: float) -> bool:
@@ -110,6 +110,8 @@ class Client:
         if self._send(hello, until):
             while time.monotonic() < until:
                 message = self._receive(until)
+                if isinstance(message, Error):
+                    raise RefusedError(code=message.code, detail=message.detail)
                 if isinstance(message, Welcome):
                     self._offset_ms = message.now_ms - round(time.monotonic() * 1000)
                     return True
@@ -146,12 +148,10 @@ class Client:
             raise VersionRefusedError(
                 endpoint=self.endpoint, theirs=f"{error.args[0]}.x", ours=f"{MAJOR}.{PROTO_MAX}"
             ) from error
-        if isinstance(message, Error):
-            if message.code == "version":
-                raise VersionRefusedError(
-                    endpoint=self.endpoint, theirs=message.detail, ours=f"{MAJOR}.{PROTO_MAX}"
-                )
-            raise RefusedError(code=message.code, detail=message.detail)
+        if isinstance(message, Error) and message.code == "version":
+            raise VersionRefusedError(
+                endpoint=self.endpoint, theirs=message.detail, ours=f"{MAJOR}.{PROTO_MAX}"
+            )
         return message
 
     def _await(self, name: str, until: float) -> Message | None:
@@ -159,6 +159,8 @@ class Client:
             message = self._receive(until)
             if isinstance(message, Rehello):
                 return None
+            if isinstance(message, Error) and message.request in {"", name}:
+                raise RefusedError(code=message.code, detail=message.detail)
             if message is not None and getattr(message, "request", None) == name:
                 return message
         return None

@@ -15,7 +15,7 @@ HIGH_WATER: Final = 1_000
 """Messages that wait in a queue at most; a peer that lets them wait gets no more."""
 
 HEARTBEAT_MS: Final = 10_000
-"""ZMTP heartbeats, so that a broken TCP connection is noticed; liveness proper is the protocol's."""
+"""ZMTP heartbeats: they notice a broken TCP connection; liveness proper is the protocol's."""
 
 RECONNECT_MS: Final = (200, 1_000)
 """Jittered, so that agents do not come back all at once."""
@@ -222,4 +222,3 @@ class Waiter:
         """Wait; returns the descriptors (of those added as such) that can be read."""
         ready = self._poller.poll(max(0, round(seconds * 1000 + 0.499)))
         return {source for source, _ in ready if isinstance(source, int)}
-

@@ -1,24 +1,37 @@
 """``zfs-agent``: what runs on a host."""
 
 import os
+import re
 import secrets
 import signal
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from zfs_walk import __version__
-from zfs_walk.agents.core import AgentSettings
-from zfs_walk.agents.link import Identity
-from zfs_walk.agents.loop import AgentLoop
-from zfs_walk.agents.pool import Nursery
-from zfs_walk.bus.sockets import Bus
-from zfs_walk.cli.command import broker_option, host_name, run_command, set_up_logging, shared
-from zfs_walk.cli.state import free_slot, ipc_folder, lock, state_base
-from zfs_walk.protocol.messages import WALKER
+from zfs_walk.cli.command import (
+    SECONDS,
+    broker_option,
+    host_name,
+    run_command,
+    set_up_logging,
+    shared,
+)
+from zfs_walk.errors import StateInUseError, WrongUseError
+
+if TYPE_CHECKING:
+    from zfs_walk.agents.loop import AgentLoop
 
 FOREVER = 10.0 * 366 * 86_400
+
+WALKER = "walker"
+"""The role's name in `zfs_walk.protocol.messages`, which --help need not wait for."""
+
+NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @click.command(
@@ -44,12 +57,12 @@ can't live."""
 @click.option("--host", help="This host's name, if not the system's.")
 @click.option("--state", metavar="DIR", help="Folder for locks and temporary files.")
 @click.option("--wait", is_flag=True, help="Wait for a broker that is not there, for ever.")
-@click.option("--timeout", type=float, default=10.0, show_default=True,
+@click.option("--timeout", type=SECONDS, default=10.0, show_default=True,
               help="Seconds to wait for a broker.")  # fmt: skip
-@click.option("--dir-timeout", type=float, default=300.0, show_default=True,
+@click.option("--dir-timeout", type=SECONDS, default=300.0, show_default=True,
               help="Seconds that one directory may take.")  # fmt: skip
 @shared
-def main(
+def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     role: str,
     broker: str,
     workers: int,
@@ -63,32 +76,55 @@ def main(
     wait: bool,
 ) -> None:
     """Serve a bus as one of its agents, until SIGTERM."""
+    # Whoever asks for --help does not wait for ZeroMQ.
+    from zfs_walk.agents.core import AgentSettings  # noqa: PLC0415
+    from zfs_walk.agents.link import Identity  # noqa: PLC0415
+    from zfs_walk.agents.loop import AgentLoop  # noqa: PLC0415
+    from zfs_walk.agents.pool import Nursery  # noqa: PLC0415
+    from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.cli.state import ipc_folder, state_base  # noqa: PLC0415
+
     set_up_logging(verbose)
+    if name is not None and not NAMES.fullmatch(name):
+        raise WrongUseError(reason=f"--name {name!r}: letters, digits, '.', '_' and '-' are wanted")
     folder = state_base(state)
-    nursery = Nursery(workers, ipc_folder(), str(folder))
-    # Locks come after the fork: workers would hold them on after this process's death.
-    if name is None:
-        name, _ = free_slot(folder, role)
-    else:
-        lock(folder, f"{name}.lock")
-    identity = Identity(
-        role, host_name(host), name, secrets.token_hex(8), os.getpid(), __version__, workers
-    )
-    settings = AgentSettings(identity, patience=FOREVER if wait else timeout)
-    bus = Bus()
-    try:
+    with ExitStack() as stack:
+        nursery = Nursery(workers, ipc_folder(), str(folder))
+        stack.callback(nursery.close)
+        # Locks come after the fork: workers would hold them on after this process's death.
+        identity = Identity(
+            role, host_name(host), _locked_name(folder, role, name), secrets.token_hex(8),
+            os.getpid(), __version__, workers,
+        )  # fmt: skip
+        settings = AgentSettings(identity, patience=FOREVER if wait else timeout)
+        bus = Bus()
+        stack.callback(bus.close)
         loop = AgentLoop(nursery, bus, broker, settings, dir_timeout)
         _handle_signals(loop)
         loop.run()
-    finally:
-        bus.close()
 
 
-def _handle_signals(loop: AgentLoop) -> None:
+def _locked_name(folder: Path, role: str, name: str | None) -> str:
+    """The agent's name, which no other agent with this state folder has as long as it lives."""
+    from zfs_walk.cli.state import free_slot, lock  # noqa: PLC0415
+
+    if name is None:
+        return free_slot(folder, role)[0]
+    try:
+        lock(folder, f"{name}.lock")
+    except StateInUseError as error:
+        raise WrongUseError(
+            reason=f"an agent named {name} is running already (pid {error.fields['pid']})"
+        ) from error
+    return name
+
+
+def _handle_signals(loop: "AgentLoop") -> None:
     """First: give everything back. Second: end at once; the zygote cleans up after us."""
+    from zfs_walk.agents.signals import HANDLED  # noqa: PLC0415
 
     def first(number: int, _frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in HANDLED:
             signal.signal(each, second)
         loop.drain(f"drained by {signal.Signals(number).name}")
 
@@ -96,11 +132,15 @@ def _handle_signals(loop: AgentLoop) -> None:
         sys.stderr.flush()
         os._exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in HANDLED:
         signal.signal(number, first)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
 
 def run() -> None:
     """Console entry point."""
     run_command(main, "zfs-agent")
+
+
+if __name__ == "__main__":
+    run()

@@ -4,18 +4,28 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
 from zfs_walk import __version__
-from zfs_walk.config.files import load_defaults
-from zfs_walk.errors import WrongUseError, ZfsWalkError
+from zfs_walk.errors import InternalError, WrongUseError, ZfsWalkError
 
 DEFAULT_BROKER: Final = "tcp://127.0.0.1:5570"
 PREFIX: Final = "ZFS_WALK"
 """Every option can be set in the environment: ``ZFS_WALK_WORKERS`` is ``--workers``."""
+
+ENVIRONMENT: Final = {"auto_envvar_prefix": PREFIX}
+"""Context settings of a verb: without them its variables would have the verb in their names."""
+
+SECONDS: Final = click.FloatRange(0.0, 1e9, min_open=True)
+"""The type of options that are times."""
+
+CLOSED_PIPE: Final = 141
+"""What a shell reports of a program that SIGPIPE ended: whoever read our output has enough."""
+
+INTERRUPTED: Final = 130
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -34,13 +44,28 @@ def _print_version(context: click.Context, _parameter: click.Parameter, value: o
 
 
 def _read_config(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    if value:
-        known = {
-            parameter.name: parameter
-            for parameter in context.command.params
-            if isinstance(parameter, click.Option) and parameter.name
-        }
-        context.default_map = load_defaults(value, known)
+    """Take a file's values as defaults, checked as those of the command line are."""
+    if not value:
+        return
+    from zfs_walk.config.files import load_settings  # noqa: PLC0415 -- only this option needs it
+
+    options = {
+        parameter.name: parameter
+        for parameter in context.command.params
+        if isinstance(parameter, click.Option) and parameter.name and not parameter.is_eager
+    }
+    defaults = {}
+    for name, setting in load_settings(value, options).items():
+        option = options[name]
+        if option.multiple != isinstance(setting.value, list):
+            wanted = "a list" if option.multiple else "one value"
+            raise WrongUseError(reason=f"{setting.where}: {wanted} is wanted")
+        try:
+            option.type_cast_value(context, setting.value)
+        except click.BadParameter as error:
+            raise WrongUseError(reason=f"{setting.where}: {error.message}") from error
+        defaults[name] = setting.value
+    context.default_map = defaults
 
 
 def shared(function: Decorated) -> Decorated:
@@ -84,27 +109,70 @@ def set_up_logging(verbose: int) -> None:
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run a command as a process: errors become one line on stderr and an exit code."""
     try:
-        code = command.main(prog_name=name, standalone_mode=False, auto_envvar_prefix=PREFIX)
-        _end(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        _fail(name, "interrupted", 130)
+        _check_environment(command)
+        # Not `command.main`: that turns a closed pipe into exit code 1.
+        with command.make_context(name, sys.argv[1:], auto_envvar_prefix=PREFIX) as context:
+            code = command.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _say(f"{name}: interrupted")
+        code = INTERRUPTED
     except click.ClickException as error:
         error.show()
-        _end(WrongUseError.exit_code)
+        code = WrongUseError.exit_code
     except ZfsWalkError as error:
-        _fail(name, str(error), error.exit_code)
+        _say(f"{name}: {error}")
+        code = error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has enough; Python would complain about it at exit once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _end(141)
+        code = CLOSED_PIPE
+    except Exception as error:  # noqa: BLE001 -- code 1 would mean a walk with unreadable entries
+        import traceback  # noqa: PLC0415 -- on the way out
+
+        traceback.print_exc()
+        _say(f"{name}: {InternalError(reason=f'{type(error).__name__}: {error}')}")
+        code = InternalError.exit_code
+    _end(code if isinstance(code, int) else 0)
 
 
-def _fail(name: str, text: str, code: int) -> NoReturn:
-    click.echo(f"{name}: {text}", err=True)
-    _end(code)
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _end(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """Leave; what can't be written any more is no news to whoever closed the pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Else Python would try again at its exit, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = code or CLOSED_PIPE
     sys.exit(code)
+
+
+def _check_environment(command: click.Command) -> None:
+    """Refuse variables that look like ours and are no option of any command."""
+    own = set(_options(command))
+    ours = {name for name in os.environ if name.startswith(f"{PREFIX}_")}
+    if all(name.removeprefix(f"{PREFIX}_").lower() in own for name in ours):
+        return
+    import importlib  # noqa: PLC0415 -- a command alone knows its own options
+
+    from zfs_walk.__main__ import COMMANDS  # noqa: PLC0415
+    from zfs_walk.config.environment import check_variables  # noqa: PLC0415
+
+    for name in COMMANDS:
+        own.update(_options(importlib.import_module(f"zfs_walk.cli.{name}").main))
+    check_variables(ours, own)
+
+
+def _options(command: click.Command) -> Iterator[str]:
+    """The names of a command's options, and of its verbs'."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name:
+            yield parameter.name
+    if isinstance(command, click.Group):
+        for verb in command.commands.values():
+            yield from _options(verb)

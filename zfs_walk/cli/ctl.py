@@ -1,38 +1,35 @@
 """``zfs-ctl``: operates a bus."""
+# ruff: noqa: PLC0415 -- whoever asks for --help does not wait for ZeroMQ
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zfs_walk import __version__
-from zfs_walk.bus.client import Client
-from zfs_walk.bus.sockets import Bus
-from zfs_walk.cli.command import broker_option, host_name, run_command, set_up_logging, shared
-from zfs_walk.cli.summary import as_json, as_text, show_path
-from zfs_walk.protocol.messages import (
-    Abort,
-    AgentList,
-    Agents,
-    Continue,
-    Done,
-    Message,
-    Pause,
-    RunList,
-    Runs,
-    RunStatus,
-    Status,
-    Verify,
+from zfs_walk.cli.command import (
+    ENVIRONMENT,
+    broker_option,
+    host_name,
+    run_command,
+    set_up_logging,
+    shared,
 )
+
+if TYPE_CHECKING:
+    from zfs_walk.protocol.messages import AgentList, Done, Message, RunList, RunStatus
 
 EXIT_CODES = """
 
 Exit codes: 0 all well, 2 wrong use or refused, 4 no broker, 5 another protocol version."""
 
 
-def ask(broker: str, timeout: float, request: Callable[[str, int], Message]) -> Any:  # noqa: ANN401
+def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -> Any:
     """Ask the broker once."""
+    from zfs_walk.bus.client import Client
+    from zfs_walk.bus.sockets import Bus
+
     bus = Bus()
     client = Client(bus, broker, host_name(None), __version__, timeout)
     try:
@@ -42,8 +39,8 @@ def ask(broker: str, timeout: float, request: Callable[[str, int], Message]) -> 
         bus.close()
 
 
-def at_a_bus(function: Any) -> Any:  # noqa: ANN401 -- a decorator of click commands
-    """Options of every verb."""
+def at_a_bus(function: Any) -> Any:
+    """Add the options of every verb."""
     for option in (
         click.option("--json", "json_", is_flag=True, help="JSON instead of text."),
         click.option("--timeout", type=float, default=10.0, show_default=True, help="Seconds."),
@@ -69,10 +66,15 @@ def agent_group() -> None:
     """Agents: list."""
 
 
-@run_group.command("list", epilog="Example: zfs-ctl run list" + EXIT_CODES)
+@run_group.command(
+    "list", epilog="Example: zfs-ctl run list" + EXIT_CODES, context_settings=ENVIRONMENT
+)
 @at_a_bus
 def run_list(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
     """List the runs, the newest first."""
+    from zfs_walk.cli.summary import show_path
+    from zfs_walk.protocol.messages import Runs
+
     set_up_logging(verbose)
     reply: RunList = ask(broker, timeout, Runs)
     if json_:
@@ -97,11 +99,16 @@ def run_list(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
         )
 
 
-@run_group.command("show", epilog="Example: zfs-ctl run show 3" + EXIT_CODES)
+@run_group.command(
+    "show", epilog="Example: zfs-ctl run show 3" + EXIT_CODES, context_settings=ENVIRONMENT
+)
 @click.argument("run", type=int)
 @at_a_bus
 def run_show(run: int, broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
     """Show a run's totals so far."""
+    from zfs_walk.cli.summary import as_json, as_text
+    from zfs_walk.protocol.messages import Status
+
     set_up_logging(verbose)
     status: RunStatus = ask(broker, timeout, lambda name, until: Status(name, until, run, 0))
     if json_:
@@ -112,14 +119,20 @@ def run_show(run: int, broker: str, timeout: float, verbose: int, *, json_: bool
     click.echo(f"  {status.items_left:,} items left, {status.agents} agents at work")
 
 
-def _verb(name: str, make: Callable[[str, int, int], Message], text: str) -> None:
-    """Add a verb that takes a run and answers with one line."""
+def _verb(name: str, text: str) -> None:
+    """Add a verb that takes a run and answers with one line; its message has the same name."""
 
-    @run_group.command(name, help=text, epilog=f"Example: zfs-ctl run {name} 3" + EXIT_CODES)
+    @run_group.command(
+        name, help=text, epilog=f"Example: zfs-ctl run {name} 3" + EXIT_CODES,
+        context_settings=ENVIRONMENT,
+    )  # fmt: skip
     @click.argument("run", type=int)
     @at_a_bus
     def verb(run: int, broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
+        from zfs_walk.protocol import messages
+
         set_up_logging(verbose)
+        make = getattr(messages, name.capitalize())
         reply: Done = ask(broker, timeout, lambda request, until: make(request, until, run))
         if json_:
             click.echo(json.dumps({"schema": 1, "run": run, "detail": reply.detail}))
@@ -127,16 +140,20 @@ def _verb(name: str, make: Callable[[str, int, int], Message], text: str) -> Non
             click.echo(f"run {run}: {reply.detail}")
 
 
-_verb("pause", Pause, "Stop granting; holders commit and give back.")
-_verb("continue", Continue, "Go on with a paused run.")
-_verb("abort", Abort, "End a run; what was counted stays.")
-_verb("verify", Verify, "Check the books: items, and totals against the ledger.")
+_verb("pause", "Stop granting; holders commit and give back.")
+_verb("continue", "Go on with a paused run.")
+_verb("abort", "End a run; what was counted stays.")
+_verb("verify", "Check the books: items, and totals against the ledger.")
 
 
-@agent_group.command("list", epilog="Example: zfs-ctl agent list" + EXIT_CODES)
+@agent_group.command(
+    "list", epilog="Example: zfs-ctl agent list" + EXIT_CODES, context_settings=ENVIRONMENT
+)
 @at_a_bus
 def agent_list(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
     """List the agents."""
+    from zfs_walk.protocol.messages import Agents
+
     set_up_logging(verbose)
     reply: AgentList = ask(broker, timeout, Agents)
     if json_:
@@ -168,3 +185,7 @@ def agent_list(broker: str, timeout: float, verbose: int, *, json_: bool) -> Non
 def run() -> None:
     """Console entry point."""
     run_command(main, "zfs-ctl")
+
+
+if __name__ == "__main__":
+    run()

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,23 +23,16 @@ PAGE = 1_000
 """Segments that one request asks for."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A folder that is ready for a run's segments; `undo` if there will be no run."""
 
     folder: Path
     token: str
     existed: bool
-    committed: bool = False
-
-    def commit(self) -> None:
-        """The run is submitted: the folder is its own from now on."""
-        self.committed = True
 
     def undo(self) -> None:
         """There is no run: leave nothing behind."""
-        if self.committed:
-            return
         if not self.existed:
             shutil.rmtree(self.folder, ignore_errors=True)
             return
@@ -48,7 +41,7 @@ class Prepared:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def prepare_catalog(output: object) -> Prepared | None:
+def prepare_catalog(output: str | None) -> Prepared | None:
     """Make the folder of ``--output`` ready, if it was given.
 
     Raises:
@@ -61,7 +54,7 @@ def prepare_catalog(output: object) -> Prepared | None:
 
     if importlib.util.find_spec("pyarrow") is None:
         raise MissingExtraError(feature="Writing a catalog", package="pyarrow", extra="catalog")
-    folder = Path(str(output)).absolute()
+    folder = Path(output).absolute()
     existed = folder.exists()
     return Prepared(folder, prepare(folder), existed)
 
@@ -78,7 +71,7 @@ def finish_catalog(client: Client, status: RunStatus, summary: dict[str, Any]) -
     from zfs_walk.catalog.manifest import RunInfo  # noqa: PLC0415
     from zfs_walk.scan.interface import ScanError  # noqa: PLC0415
 
-    finished = datetime.now(timezone.utc)
+    finished = datetime.now(UTC)
     begun = finished - timedelta(milliseconds=status.elapsed_ms)
     options = asdict(status.options)
     for name in ("catalog", "token"):
@@ -115,7 +108,11 @@ def _segments(client: Client, run: int) -> Iterator[Any]:
         )
         for segment in page.segments:
             yield SegmentInfo(
-                segment.name, cast("Kind", segment.kind), segment.rows, segment.size, segment.checksum
+                segment.name,
+                cast("Kind", segment.kind),
+                segment.rows,
+                segment.size,
+                segment.checksum,
             )
             after = segment.name
         if not page.more:

@@ -1,12 +1,13 @@
 """A broker and an agent for one run, inside this process: the same classes over inproc sockets."""
 
-import contextlib
+import faulthandler
+import logging
 import os
 import secrets
-import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.broker.state import Settings
 from zfs_walk.bus.client import Client
 from zfs_walk.bus.sockets import Bus
-from zfs_walk.cli.state import ipc_folder, lock, private_folder
-from zfs_walk.errors import StateError
+from zfs_walk.cli.arguments import WalkArguments
+from zfs_walk.cli.state import ipc_folder, lock
 from zfs_walk.protocol.messages import WALKER
+
+LOG = logging.getLogger("zfs_walk.private")
 
 ENDPOINT = "inproc://broker"
 JOIN_PATIENCE = 10.0
@@ -37,7 +40,6 @@ class LoopThread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._run_loop = target
         self.error: BaseException | None = None
-        self.over = False
 
     def run(self) -> None:
         """Run the loop to its end."""
@@ -45,99 +47,100 @@ class LoopThread(threading.Thread):
             self._run_loop()
         except BaseException as error:  # noqa: BLE001 -- raised again where it is awaited
             self.error = error
-        self.over = True
 
     def check(self) -> None:
         """Raise what ended the loop, if something did."""
         if self.error is not None:
             raise self.error
 
+    def report_if_alive(self) -> None:
+        """Show what keeps a loop that should have ended."""
+        if self.is_alive():
+            LOG.error("the %s has not ended as it was asked to; please report this", self.name)
+            faulthandler.dump_traceback(all_threads=True)
+
 
 @dataclass(slots=True)
 class PrivateBus:
-    """What a private run talks to, and where its state is."""
+    """Both loops of a private run, each in its thread, and a client of theirs."""
 
     client: Client
-    state: Path
     broker: BrokerLoop
+    agent: AgentLoop
+    broker_thread: LoopThread
+    agent_thread: LoopThread
 
+    def start(self) -> None:
+        """Let both loops run."""
+        self.broker_thread.start()
+        self.agent_thread.start()
 
-def state_of(base: Path, run: int) -> Path:
-    """Where a private run keeps its journal."""
-    return base / "runs" / str(run)
+    def check(self) -> None:
+        """Raise what ended a loop, if something did; the broker's end is the cause of the other."""
+        self.broker_thread.check()
+        self.agent_thread.check()
 
+    def stop(self) -> None:
+        """Let the agent hand back what it has, and end both.
 
-def new_state(base: Path, first: int) -> tuple[int, Path]:
-    """A fresh folder for a private run, and the number that the run will have."""
-    private_folder(base / "runs")
-    number = first
-    while True:
-        try:
-            state_of(base, number).mkdir(mode=0o700)
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise StateError(path=base, reason=error.strerror) from error
-        else:
-            return number, state_of(base, number)
+        An agent whose broker has died has nobody to hand anything back to.
+        """
+        self.client.close()
+        if self.broker_thread.is_alive():
+            self.agent.drain("the run is over")
+        until = time.monotonic() + JOIN_PATIENCE
+        while (
+            self.agent_thread.is_alive()
+            and self.broker_thread.is_alive()
+            and time.monotonic() < until
+        ):
+            self.agent_thread.join(0.02)
+        if self.broker_thread.is_alive():
+            self.agent_thread.report_if_alive()
+        self.agent.stop()
+        self.agent_thread.join(JOIN_PATIENCE)
+        self.agent_thread.report_if_alive()
+        self.broker.stop()
+        self.broker_thread.join(JOIN_PATIENCE)
+        self.broker_thread.report_if_alive()
 
 
 @contextmanager
-def private_bus(
-    state: Path, run: int, workers: int, host: str, dir_timeout: float
-) -> Iterator[PrivateBus]:
+def private_bus(state: Path, run: int, host: str, arguments: WalkArguments) -> Iterator[PrivateBus]:
     """Start a broker and an agent for one run; both have ended when the context is left.
 
     The workers' zygote is forked first, before there is a second thread or a ZeroMQ context.
+
+    Raises:
+        ZfsWalkError: what ended one of them.
     """
-    nursery = Nursery(workers, ipc_folder(), str(state))
-    lock(state)
-    bus = Bus()
-    threads: list[LoopThread] = []
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
+        nursery = Nursery(arguments.workers, ipc_folder(), str(state))
+        stack.callback(nursery.close)
+        # Locks come after the fork: workers would hold them on after this process's death.
+        lock(state)
+        bus = Bus()
         stack.callback(bus.close)
         journal = SqliteJournal(state / "journal.db", first_run=run)
-        router = bus.router(ENDPOINT)
         # Whoever holds the state's lock knows that the process before it, and with it every agent
         # of its private bus, is dead.
-        broker = BrokerLoop(router, journal, Settings(), agents_are_dead=True)
+        broker = BrokerLoop(bus.router(ENDPOINT), journal, Settings(), agents_are_dead=True)
         identity = Identity(
             WALKER, host, f"private-{os.getpid()}", secrets.token_hex(8), os.getpid(),
-            __version__, workers,
+            __version__, arguments.workers,
         )  # fmt: skip
-        agent = AgentLoop(nursery, bus, ENDPOINT, AgentSettings(identity), dir_timeout)
+        agent = AgentLoop(nursery, bus, ENDPOINT, AgentSettings(identity), arguments.dir_timeout)
         broker_thread = LoopThread("broker", broker.run)
         agent_thread = LoopThread("agent", agent.run)
-        threads += [broker_thread, agent_thread]
 
         def check() -> None:
-            for thread in threads:
-                thread.check()
+            private.check()
 
         client = Client(bus, ENDPOINT, host, __version__, timeout=60.0, check=check)
-        for thread in threads:
-            thread.start()
+        private = PrivateBus(client, broker, agent, broker_thread, agent_thread)
+        private.start()
         try:
-            yield PrivateBus(client, state, broker)
+            yield private
         finally:
-            client.close()
-            if agent_thread.is_alive():
-                agent.drain("the run is over")
-                _join(agent_thread, broker_thread)
-            if broker_thread.is_alive():
-                broker.stop()
-                broker_thread.join(JOIN_PATIENCE)
-        check()
-
-
-def _join(agent: LoopThread, broker: LoopThread) -> None:
-    """Wait for the agent; without a broker it can't say BYE, and need not."""
-    waited = 0.0
-    while agent.is_alive() and waited < JOIN_PATIENCE and not broker.over:
-        agent.join(0.05)
-        waited += 0.05
-
-
-def remove_state(state: Path) -> None:
-    """A finished run needs its journal no more."""
-    shutil.rmtree(state, ignore_errors=True)
+            private.stop()
+        private.check()

@@ -1,16 +1,21 @@
 """How a walk stands: a live line on a terminal, elsewhere a line now and then."""
 
+import contextlib
 import os
+import shutil
 import sys
 import time
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Final, Self
 
 from zfs_walk.protocol.messages import RunStatus
 
-LINE_EVERY = 10.0
+LINE_EVERY: Final = 10.0
 """Seconds between two lines where there is no terminal."""
+
+CLEAR: Final = "\r\x1b[K"
+"""Back to the line's begin, and erase it (ECMA-48)."""
 
 
 class Progress:
@@ -19,8 +24,8 @@ class Progress:
     def __init__(self, *, quiet: bool) -> None:
         """Choose the way by what stderr is."""
         self._quiet = quiet
-        self._live: Any = None
-        self._terminal = sys.stderr.isatty() and not quiet
+        self._terminal = not quiet and sys.stderr.isatty()
+        self._shown = False
         self._next_line = time.monotonic() + LINE_EVERY
         self._rate = RateMeter()
         self._expected: int | None = None
@@ -36,30 +41,30 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         """Remove the live line."""
-        if self._live is not None:
-            self._live.stop()
+        if self._shown:
+            self._write(CLEAR)
 
     def show(self, status: RunStatus) -> None:
         """Show where the run stands."""
         if self._quiet:
             return
         entries = status.counters.get("entries", 0) + status.live.entries
-        rate = self._rate.add(entries, time.monotonic())
+        now = time.monotonic()
+        rate = self._rate.add(entries, now)
         if self._terminal:
-            self._show_live(self._line(status, entries, rate))
-        elif time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + LINE_EVERY
-            print(f"zfs-walk: {self._line(status, entries, rate)}", file=sys.stderr, flush=True)
+            self._shown = True
+            width = shutil.get_terminal_size().columns
+            # One column is left free: a full line would wrap, and could not be cleared.
+            self._write(CLEAR + self._line(status, entries, rate)[: width - 1])
+        elif now >= self._next_line:
+            self._next_line = now + LINE_EVERY
+            self._write(f"zfs-walk: {self._line(status, entries, rate)}\n")
 
-    def _show_live(self, line: str) -> None:
-        if self._live is None:
-            # 100 ms of imports, paid while the workers are walking, and only at a terminal.
-            from rich.console import Console  # noqa: PLC0415
-            from rich.status import Status  # noqa: PLC0415
-
-            self._live = Status(line, console=Console(stderr=True), refresh_per_second=8)
-            self._live.start()
-        self._live.update(line)
+    def _write(self, text: str) -> None:
+        # A terminal that went away must not end the walk.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
     def _line(self, status: RunStatus, entries: int, rate: float) -> str:
         errors = status.counters.get("errors", 0) + status.live.errors

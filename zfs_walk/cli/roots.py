@@ -2,7 +2,8 @@
 
 import os
 import stat
-from typing import BinaryIO, cast
+from collections.abc import Sequence
+from typing import BinaryIO
 
 from zfs_walk.cli.summary import show_path
 from zfs_walk.errors import WrongUseError
@@ -11,16 +12,23 @@ from zfs_walk.scan.interface import Root
 from zfs_walk.scan.roots import identify, is_network, overlapping, resolve
 
 
-def find_roots(arguments: dict[str, object], host: str) -> list[RootRecord]:
+def find_roots(
+    paths: Sequence[str], source: BinaryIO | None, host: str, *, null: bool
+) -> list[RootRecord]:
     """The roots that were asked for, with what this host sees there.
+
+    Args:
+        paths: of the command line.
+        source: more of them, one a line.
+        host: this host's name.
+        null: those of ``source`` end with NUL instead.
 
     Raises:
         WrongUseError: there is none, one is missing, or one is inside another.
     """
-    given = [os.fsencode(str(path)) for path in cast("tuple[str, ...]", arguments["paths"])]
-    source = cast("BinaryIO | None", arguments["roots_from"])
+    given = [os.fsencode(path) for path in paths]
     if source is not None:
-        end = b"\0" if arguments["null"] else b"\n"
+        end = b"\0" if null else b"\n"
         given += [path for path in source.read().split(end) if path]
     if not given:
         raise WrongUseError(reason="no PATH was given; zfs-walk --help shows how")

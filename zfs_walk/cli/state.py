@@ -1,5 +1,6 @@
 """Where things live on a host: state folders, their locks, and folders for ipc sockets."""
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -22,7 +23,7 @@ def state_base(given: str | None) -> Path:
         StateError: the folder is another user's, not local, or can't be made.
     """
     if given:
-        return private_folder(Path(given).absolute(), must_be_local=True)
+        return private_folder(Path(given).resolve(), must_be_local=True)
     home = os.environ.get("XDG_STATE_HOME")
     if home:
         folder = Path(home).absolute() / "zfs_walk"
@@ -46,6 +47,8 @@ def private_folder(folder: Path, *, must_be_local: bool = False) -> Path:
             raise StateError(path=folder, reason="it is not a directory")
         if found.st_uid != os.geteuid():
             raise StateError(path=folder, reason=f"it belongs to uid {found.st_uid}")
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise StateError(path=folder, reason="others may write to it")
         if must_be_local:
             fstype = identify(os.fsencode(folder)).fstype
             if is_network(fstype):
@@ -73,8 +76,10 @@ def lock(folder: Path, name: str = "lock") -> int:
         holder = os.read(descriptor, 32).decode(errors="replace").strip() or "?"
         os.close(descriptor)
         raise StateInUseError(path=folder, pid=holder) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
+    # The number is for people only: a full disk is the journal's to complain about.
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
     return descriptor
 
 
@@ -89,8 +94,15 @@ def free_slot(folder: Path, role: str) -> tuple[str, int]:
 
 
 def ipc_folder() -> str:
-    """A fresh folder of this user's for ipc sockets, short enough for the system."""
+    """A fresh folder of this user's for ipc sockets, short enough for the system.
+
+    Raises:
+        StateError: there is no room for it.
+    """
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and len(runtime) < LONGEST_IPC and os.access(runtime, os.W_OK):
-        return tempfile.mkdtemp(prefix="zw-", dir=runtime)
-    return tempfile.mkdtemp(prefix="zw-", dir="/tmp")  # noqa: S108 -- mkdtemp makes it 0700
+    usable = runtime and len(os.fsencode(runtime)) < LONGEST_IPC and os.access(runtime, os.W_OK)
+    parent = runtime if usable else "/tmp"  # noqa: S108 -- mkdtemp makes it 0700
+    try:
+        return tempfile.mkdtemp(prefix="zw-", dir=parent)
+    except OSError as error:
+        raise StateError(path=parent, reason=error.strerror) from error

@@ -81,7 +81,6 @@ class Site:
         """End everything."""
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
-        for process in self._processes:
             process.wait(30)
             if process.stdout is not None:
                 process.stdout.close()

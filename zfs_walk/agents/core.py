@@ -601,7 +601,8 @@ class AgentCore:
         if not self.units and self.link.live and not self._bye_sent:
             self._bye_sent = True
             self._send(Bye(self._draining))
-        elif not self.units and not self.link.welcomed:
+        elif not self.units and not self.link.live:
+            # Nothing is held, so there is nothing that a broker would have to be told.
             self._out.append(Exit(""))
         elif now - self._drained_since > DRAIN_PATIENCE:
             self._out.append(Exit("the broker did not acknowledge the work that was given back"))

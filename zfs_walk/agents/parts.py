@@ -21,6 +21,7 @@ class WideDirectory:
         waiting: items of parts that nobody works on, by part.
         finder: the worker that found it to be wide and may have its listing still open; 0: none.
         listing: the task that lists it now; 0: none.
+        wanted: the parts that it is listed for, in the order of the task.
         extents: part -> where its names are; None: it is to be listed first.
         list_micros: what its listing took, per name.
         scan_micros: what looking at its names took, per name.
@@ -32,6 +33,7 @@ class WideDirectory:
     waiting: dict[int, Item] = field(default_factory=dict)
     finder: int = 0
     listing: int = 0
+    wanted: tuple[int, ...] = ()
     extents: dict[int, tuple[Extent, ...]] | None = None
     list_micros: float = 0.0
     scan_micros: float = 0.0

@@ -223,10 +223,11 @@ class Unit:
 
     def _list(self, wide: WideDirectory, task: int) -> ListParts:
         wide.listing = task
+        wide.wanted = tuple(sorted(wide.waiting))
         self.tasks[task] = ()
         return ListParts(
             task, self.run, self.uid, self.epoch, self.roll, (wide.root, wide.path), wide.parts,
-            0, tuple(sorted(wide.waiting)),
+            0, wide.wanted,
         )  # fmt: skip
 
     def _scan_part(self, wide: WideDirectory, task: int) -> ScanPart:
@@ -331,7 +332,7 @@ class Unit:
             return True
         wide.list_micros = result.micros / max(1, result.names)
         # Parts that were given away since are not in `waiting`; their names are of no use here.
-        wide.extents = dict(enumerate(result.extents))
+        wide.extents = dict(zip(wide.wanted, result.extents, strict=True))
         if any(part not in wide.extents for part in wide.waiting):
             wide.extents = None
         return True

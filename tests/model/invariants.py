@@ -1,0 +1,78 @@
+"""What must hold of a core after every event."""
+
+from zfs_walk.agents.core import AgentCore
+from zfs_walk.agents.unit import Unit
+from zfs_walk.broker.core import BrokerCore
+from zfs_walk.broker.sqlite import SqliteJournal
+
+
+def check_broker(core: BrokerCore, journal: SqliteJournal) -> None:
+    """Memory and journal agree, the indexes agree, and the books of every run balance."""
+    state = core.state
+    stored = {unit.uid: unit for unit in journal.load().units}
+    for uid, unit in state.units.items():
+        run = state.runs[unit.run]
+        assert run.units.get(uid) is unit
+        kept = stored[uid]
+        assert (unit.run, unit.items) == (kept.run, kept.items)
+        assert (unit.epoch, unit.session) == (kept.epoch, kept.session), (unit, kept)
+        assert unit.items > 0
+        if unit.session:
+            assert unit.seq == kept.seq
+            assert uid in state.sessions[unit.session].units
+        else:
+            assert not unit.open
+            assert unit.steal is None
+        if unit.steal is not None:
+            assert not unit.open
+    for uid, kept in stored.items():
+        assert uid in state.units or state.runs[kept.run].state == "ABORTED"
+    for session in state.sessions.values():
+        for uid in session.units:
+            assert state.units[uid].session == session.id
+        assert session.unconfirmed.keys() <= session.units
+        if session.route:
+            assert state.routes[session.route] == session.id
+        if session.stealing:
+            note = state.units[session.stealing].steal
+            assert note is not None
+            assert session.id in note.thieves
+    for route, number in state.routes.items():
+        assert state.sessions[number].route == route
+    for number, run in state.runs.items():
+        assert run.units.keys() <= state.units.keys()
+        if run.state in {"DONE", "DONE_WITH_ERRORS"}:
+            assert not run.units
+            assert run.items == 0
+        elif run.state != "ABORTED":
+            assert run.items == sum(unit.items for unit in run.units.values()) > 0
+            books = journal.books(number)
+            assert books.roots + books.found - books.done - books.quarantined == books.left
+            assert books.left == run.items
+            assert books.counters == books.ledger_counters == run.counters
+
+
+def check_agent(core: AgentCore) -> None:
+    """Every unit's items are somewhere exactly once; every task of a unit is in a worker's hands."""
+    for key, unit in core.units.items():
+        assert key == (unit.uid, unit.epoch)
+        check_unit(unit)
+    for worker in core.workers.values():
+        assert bool(worker.task) == (worker.unit is not None)
+
+
+def check_unit(unit: Unit) -> None:
+    """Its items wait, are parts that wait, or are in hand: each in one place."""
+    waiting = list(unit.waiting)
+    parts = [item.n for wide in unit.wide.values() for item in wide.waiting.values()]
+    held = [n for numbers in unit.tasks.values() for n in numbers]
+    together = waiting + parts + held
+    assert len(set(together)) == len(together)
+    assert set(together) == set(unit.items)
+    for key, wide in unit.wide.items():
+        assert key == (wide.root, wide.path, wide.parts)
+        assert all(part == item.part for part, item in wide.waiting.items())
+    given = {n for group in unit.cut.split for n in group} if unit.cut else set()
+    assert not given & set(unit.items)
+    assert unit.acked <= unit.seq
+    assert sorted(unit.unacked) == list(range(unit.seq - len(unit.unacked) + 1, unit.seq + 1))

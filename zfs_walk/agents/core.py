@@ -196,7 +196,9 @@ class AgentCore:
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
-        due = min(self._next_beat, now + 0.5)
+        due = now + 0.5
+        if self.link.live:
+            due = min(due, self._next_beat)
         for unit in self.units.values():
             due = min(due, unit.next_cut())
             if unit.steal is not None:
@@ -211,7 +213,6 @@ class AgentCore:
             self._told_want = 0
             self._out.append(instruction)
         if now < self._next_beat or not self.link.live:
-            self._next_beat = max(self._next_beat, now + 0.05)
             return
         self._next_beat = now + self.link.heartbeat
         self._beats += 1
@@ -518,7 +519,7 @@ class AgentCore:
                 self._send_commit(unit, commit, now)
             elif fresh and unit.cut is not None:
                 self._flush(unit)
-            elif now - unit.steal.since >= STEAL_STANDS or unit.releasing or unit.finished:
+            elif now >= unit.steal.since + STEAL_STANDS or unit.releasing or unit.finished:
                 self._send(StealRefused(unit.steal.id, unit.uid, unit.epoch, "nothing to give"))
                 unit.steal = None
         if unit.cut is not None and not unit.cut.waiting:
@@ -590,7 +591,7 @@ class AgentCore:
             return
         if self._idle_since is None:
             self._idle_since = now
-        settled = not held or now - self._idle_since >= IDLE_BEFORE_ASKING
+        settled = not held or now >= self._idle_since + IDLE_BEFORE_ASKING
         if settled and self._told_want == 0 and self.link.live:
             self._told_want = idle
             self._send(WorkRequest(idle))

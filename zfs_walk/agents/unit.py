@@ -431,7 +431,8 @@ class Unit:
 
     def next_cut(self) -> float:
         """When a cut is due at the latest; infinite if nothing has changed."""
-        if self.cut is not None or self.finished or self._blocked or not self._changed:
+        waits = self.cut is not None or self.finished or self._blocked or bool(self.releasing)
+        if waits or not self._changed:
             return float("inf")
         return self._last_cut + self._interval
 

@@ -89,21 +89,19 @@ class Site:
 @contextlib.contextmanager
 def site() -> Iterator[Site]:
     """A broker for a while."""
-    with tempfile.TemporaryDirectory(prefix="zwb-") as folder, contextlib.closing(
-        Site(Path(folder))
-    ) as started:
+    with (
+        tempfile.TemporaryDirectory(prefix="zwb-") as folder,
+        contextlib.closing(Site(Path(folder))) as started,
+    ):
         yield started
 
 
 def least_share(tree: str, agents: int, workers: int, rounds: int) -> float:
     """The median of the smallest agent's share."""
-    least = []
     with site() as bus:
         for _ in range(agents):
             bus.agent(workers)
-        for _ in range(rounds):
-            least.append(bus.walk(tree, agents)[0])
-    return statistics.median(least)
+        return statistics.median(bus.walk(tree, agents)[0] for _ in range(rounds))
 
 
 def joining(tree: str, rounds: int) -> float:
@@ -116,7 +114,7 @@ def joining(tree: str, rounds: int) -> float:
                 [*program("zfs-walk"), tree, "--broker", bus.endpoint, "--quiet"],
                 stdout=subprocess.DEVNULL,
             )
-            time.sleep(1.0)
+            time.sleep(1.0)  # the walk is in its middle by then
             log = bus.folder / "joined.log"
             bus.agent(1, log)
             walk.wait()

@@ -65,8 +65,7 @@ def table(runs: dict[str, list[Run]], entries: int) -> str:
         cpu = statistics.median(run.cpu for run in finished)
         rss = statistics.median(run.rss for run in finished) / 2**20
         lines.append(
-            f"| `{name}` | {wall:.2f} | {cpu:.2f} | {rss:.0f} |"
-            f" {ratio(finished, runs[FIND]):.2f} |"
+            f"| `{name}` | {wall:.2f} | {cpu:.2f} | {rss:.0f} | {ratio(finished, runs[FIND]):.2f} |"
         )
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.model.invariants import check_agent
 from tests.model.workers import SimWorker
 from zfs_walk.agents.core import AgentCore, AgentSettings
 from zfs_walk.agents.events import (
@@ -91,6 +92,8 @@ class SimAgent:
             self._carry_out(self.core.handle(event, world.now))
             if not self.alive:
                 return
+        if world.check_agents:
+            check_agent(self.core)
         self._schedule(max(0.0, self.core.next_deadline(world.now) - world.now))
 
     def _carry_out(self, instructions: list[Instruction]) -> None:
@@ -233,12 +236,16 @@ class SimAgent:
         self._schedule(0.0)
 
     def story(self) -> str:
-        lines = [f"agent {self.host}/{self.name} live {self.core.link.live} idle "
-                 f"{len(self.core._idle())} told {self.core._told_want} drain {self.core._draining}"]  # fmt: skip
+        core = self.core
+        lines = [
+            f"agent {self.host}/{self.name} live {core.link.live} idle {len(core.crew.idle())}"
+            f" told {core._told_want} drain {core._draining}"
+        ]
         lines += [
-            f"  unit {u.uid:x} {u.epoch:x} run {u.run} items {len(u.items)} waiting"
-            f" {len(u.waiting)} wide {u.wide} tasks {u.tasks} unacked {list(u.unacked)} cut {u.cut}"
-            f" steal {u.steal} releasing {u.releasing!r} finished {u.finished}"
-            for u in self.core.units.values()
+            f"  unit {u.uid:x} {u.epoch:x} run {u.run} items {len(u.frontier.items)} waiting"
+            f" {len(u.frontier.waiting)} risky {len(u.frontier.risky)} wide {u.frontier.wide} tasks"
+            f" {u.frontier.tasks} unacked {list(u.unacked)} cut {u.cut} steal {u.steal} releasing"
+            f" {u.releasing!r} finished {u.finished}"
+            for u in core.units.values()
         ]
         return "\n".join(lines)

@@ -57,22 +57,31 @@ def check_agent(core: AgentCore) -> None:
     for key, unit in core.units.items():
         assert key == (unit.uid, unit.epoch)
         check_unit(unit)
-    for worker in core.workers.values():
+    for worker in core.crew.workers.values():
         assert bool(worker.task) == (worker.unit is not None)
 
 
 def check_unit(unit: Unit) -> None:
     """Its items wait, are parts that wait, or are in hand: each in one place."""
-    waiting = list(unit.waiting)
-    parts = [item.n for wide in unit.wide.values() for item in wide.waiting.values()]
-    held = [n for numbers in unit.tasks.values() for n in numbers]
+    frontier = unit.frontier
+    waiting = [*frontier.waiting, *frontier.risky]
+    parts = [item.n for wide in frontier.wide.values() for item in wide.waiting.values()]
+    held = [n for numbers in frontier.tasks.values() for n in numbers]
     together = waiting + parts + held
     assert len(set(together)) == len(together)
-    assert set(together) == set(unit.items)
-    for key, wide in unit.wide.items():
+    assert set(together) == set(frontier.items)
+    assert frontier.fresh.keys() <= frontier.items.keys()
+    assert frontier.fresh_bytes == sum(len(item.path) + 32 for item in frontier.fresh.values())
+    for key, wide in frontier.wide.items():
         assert key == (wide.root, wide.path, wide.parts)
         assert all(part == item.part for part, item in wide.waiting.items())
-    given = {n for group in unit.cut.split for n in group} if unit.cut else set()
-    assert not given & set(unit.items)
+    there = frontier.known.keys()
+    given: set[int] = set()
+    if unit.cut is not None:
+        given = unit.cut.given
+        assert there >= set(unit.cut.removed)
+        there = (there - set(unit.cut.removed) | {item.n for item in unit.cut.added}) - given
+    assert there - set(frontier.gone) | frontier.fresh.keys() == frontier.items.keys()
+    assert not given & set(frontier.items)
     assert unit.acked <= unit.seq
     assert sorted(unit.unacked) == list(range(unit.seq - len(unit.unacked) + 1, unit.seq + 1))

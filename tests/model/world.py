@@ -105,6 +105,7 @@ class World:
         self.pace = self.rng.choice((0.3, 2.0, 10.0))
         self.micros = self.rng.choice((10, 20_000, 1_000_000))
         self._validate = validate
+        self.check_agents = validate
         self._check_every = check_every
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._tie = itertools.count()
@@ -143,7 +144,8 @@ class World:
     # ------------------------------------------------------------------ what workers see
 
     def trees(self, run: int) -> list[Tree]:
-        return next(r.trees for r in self.runs if r.number == run)
+        # Its client may not have heard of it yet.
+        return next(r.trees for r in self.runs if self.journal.answer(r.request) == run)
 
     def blind(self, host: str, run: int) -> str:
         return "not mounted" if self.now < self.blind_until.get((host, run), 0.0) else ""

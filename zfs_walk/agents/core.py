@@ -6,43 +6,27 @@ broker informed. It imports no socket, file, process or clock.
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
+from zfs_walk.agents.crew import Crew, RunInfo, WorkerState
+from zfs_walk.agents.cuts import StealOrder
 from zfs_walk.agents.events import (
-    HURRY_NOT,
-    HURRY_NOW,
-    HURRY_TO_SHARE,
     Connected,
     Delete,
     Drain,
     Event,
     Exit,
-    FreeSpool,
     FromBroker,
     FromPool,
-    Hurry,
     Instruction,
     Note,
     Send,
-    Spawn,
-    Tell,
     Tick,
     WorkerDied,
 )
 from zfs_walk.agents.link import Identity, Link
-from zfs_walk.agents.tasks import (
-    CloseRun,
-    Flush,
-    Flushed,
-    Forget,
-    Listed,
-    ListParts,
-    OpenRun,
-    Ready,
-    ToWorker,
-    Walked,
-)
-from zfs_walk.agents.unit import StealOrder, Unit
+from zfs_walk.agents.tasks import Flushed, Listed, Ready, Walked
+from zfs_walk.agents.unit import Unit
 from zfs_walk.protocol.messages import (
     Ack,
     Bye,
@@ -63,10 +47,7 @@ from zfs_walk.protocol.messages import (
     Welcome,
     WorkRequest,
 )
-from zfs_walk.protocol.records import Holding, Lease, LiveCount, RootRecord, WalkOptions
-
-BUDGET_MS = 100
-"""How long a task may take; a worker that is needed earlier is hurried."""
+from zfs_walk.protocol.records import Holding, Lease, LiveCount
 
 STEAL_STANDS = 0.25
 """Seconds that a STEAL may stand before it is refused (docs/protocol.md rule 5)."""
@@ -75,18 +56,13 @@ IDLE_BEFORE_ASKING = 0.005
 """Seconds that workers are idle before the broker is asked: they may get something from here."""
 
 MOST_UNITS = 4
-WINDOW_OF_SPOOL = 2**36
-"""Bytes of the (sparse) spool that one listing may fill."""
+"""Units that an agent holds at most (docs/protocol.md section 3)."""
 
 LAST_ROLL = 2**62
+"""Every roll of a unit is an earlier one."""
+
 DRAIN_PATIENCE = 30.0
 """Seconds until a drain that the broker does not acknowledge is given up: the leases run out."""
-
-EARLY_DEATHS = 5
-"""Workers in a row that die before they say Ready, after which there is no point in more."""
-
-UNEXPLAINED_DEATHS = 20
-"""Crashes in a row without a place in the black box and without a result in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +80,6 @@ class AgentSettings:
     lost_patience: float = 600.0
 
 
-@dataclass(slots=True)
-class WorkerState:
-    """What the agent knows of a worker; ``task`` 0: idle."""
-
-    number: int
-    ready: bool = False
-    task: int = 0
-    unit: Unit | None = None
-    hurry: int = HURRY_NOT
-    runs: set[int] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class RunInfo:
-    """What workers must know of a run before its first task."""
-
-    roots: tuple[RootRecord, ...]
-    options: WalkOptions
-    refused: bool = False
-
-
 class AgentCore:
     """One agent process."""
 
@@ -133,11 +88,10 @@ class AgentCore:
         self.settings = settings
         self.link = Link(settings.identity, settings.patience, settings.lost_patience)
         self.units: dict[tuple[int, int], Unit] = {}
-        self.workers: dict[int, WorkerState] = {}
-        self._runs: dict[int, RunInfo] = {}
         self._out: list[Instruction] = []
-        self._next_worker = self._next_task = 1
-        self._spool_next = 0
+        self.crew = Crew(settings.identity.capacity, self._out)
+        self._runs: dict[int, RunInfo] = {}
+        self._orphans: dict[tuple[int, int, int], bytes] = {}
         self._commit_interval = 5.0
         self._window = 4
         self._beats = 0
@@ -147,25 +101,19 @@ class AgentCore:
         self._draining = ""
         self._drained_since: float | None = None
         self._bye_sent = False
-        self._early_deaths = self._unexplained = 0
         self._sent: dict[tuple[int, int], float] = {}
         self._last = now
 
     def start(self) -> list[Instruction]:
         """Start the workers; the shell opens the first socket by itself."""
-        for _ in range(self.settings.identity.capacity):
-            self._spawn()
+        for _ in range(self.crew.capacity):
+            self.crew.spawn()
         return self._take()
 
     def _take(self) -> list[Instruction]:
-        out, self._out = self._out, []
+        out = list(self._out)
+        self._out.clear()
         return out
-
-    def _spawn(self) -> None:
-        worker = self._next_worker
-        self._next_worker += 1
-        self.workers[worker] = WorkerState(worker)
-        self._out.append(Spawn(worker))
 
     # ------------------------------------------------------------------ events
 
@@ -176,8 +124,9 @@ class AgentCore:
             case Connected():
                 self._out.append(self.link.connected(self._held(), now))
             case FromBroker(message):
-                self.link.heard(message, now)
-                self._from_broker(message, now)
+                # What was read from a socket before it was given up is too late.
+                if self.link.heard(now):
+                    self._from_broker(message, now)
             case FromPool(message):
                 self._from_pool(message)
             case WorkerDied():
@@ -191,8 +140,14 @@ class AgentCore:
 
     def _mind_the_gap(self, now: float) -> None:
         gap, self._last = now - self._last, now
-        if gap > self.link.heartbeat:
-            self.link.shift(gap)
+        if gap <= self.link.heartbeat:
+            return
+        self.link.shift(gap)
+        if self._drained_since is not None:
+            self._drained_since += gap
+        for unit in self.units.values():
+            if unit.steal is not None:
+                unit.steal.since += gap
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
@@ -212,31 +167,35 @@ class AgentCore:
         if instruction is not None:
             self._told_want = 0
             self._out.append(instruction)
-        if now < self._next_beat or not self.link.live:
-            return
-        self._next_beat = now + self.link.heartbeat
+        if now >= self._next_beat and self.link.live:
+            self._next_beat = now + self.link.heartbeat
+            self._beat(tick)
+            for key, unit in self.units.items():
+                if unit.unacked and now - self._sent.get(key, now) > 2 * self.link.heartbeat:
+                    self._resend(unit, now)
+
+    def _beat(self, tick: Tick) -> None:
         self._beats += 1
+        if not self.crew.idle():
+            self._told_want = 0
+        held = tuple(
+            Holding(unit.uid, unit.epoch, unit.frontier.stealable)
+            for unit in self.units.values()
+            if not unit.finished
+        )
         self._send(
             Heartbeat(
-                self._beats,
-                tuple(
-                    Holding(unit.uid, unit.epoch, unit.stealable)
-                    for unit in self.units.values()
-                    if not unit.finished
-                ),
-                self._told_want, True, "", self._live(), tick.rss, tick.cpu_ms, tick.loop_lag_ms,
+                self._beats, held, self._told_want, True, "", self._live(), tick.rss, tick.cpu_ms,
+                tick.loop_lag_ms,
             )
         )  # fmt: skip
-        for key, unit in self.units.items():
-            if unit.unacked and now - self._sent.get(key, now) > 2 * self.link.heartbeat:
-                self._resend(unit, now)
 
     def _live(self) -> tuple[LiveCount, ...]:
         counts: dict[int, list[int]] = {}
         for unit in self.units.values():
             count = counts.setdefault(unit.run, [0, 0, 0])
             count[0] += unit.live_entries
-            count[2] += len(unit.items)
+            count[2] += len(unit.frontier.items)
         return tuple(LiveCount(run, *count) for run, count in counts.items())
 
     def _held(self) -> list[Lease]:
@@ -247,9 +206,6 @@ class AgentCore:
         if self.link.live:
             self._out.append(Send(message))
 
-    def _tell_all(self, message: ToWorker) -> None:
-        self._out.extend(Tell(worker, message) for worker in self.workers)
-
     # ------------------------------------------------------------------ the broker
 
     def _from_broker(self, message: Message, now: float) -> None:
@@ -257,24 +213,18 @@ class AgentCore:
             case Welcome():
                 self._welcome(message, now)
             case Rehello():
+                # Its term does not count until it is in a WELCOME: the broker tells by the terms
+                # in HELLOs who has spoken to another broker with the same one.
                 self._told_want = 0
-                self.link.term = max(self.link.term, message.term)
                 self._out.append(self.link.reconnect(now))
             case Grant():
                 self._granted(message, now)
-            case Ack(uid, epoch, seq):
-                unit = self.units.get((uid, epoch))
-                if unit is not None:
-                    unit.acknowledge(seq)
-                    self._sent[uid, epoch] = now
+            case Ack():
+                self._acked(message, now)
             case Nack():
                 self._nacked(message, now)
-            case Steal(steal_id, uid, epoch, thieves):
-                unit = self.units.get((uid, epoch))
-                if unit is None or unit.finished:
-                    self._send(StealRefused(steal_id, uid, epoch, "not held"))
-                else:
-                    unit.steal = StealOrder(steal_id, thieves, now)
+            case Steal():
+                self._steal(message, now)
             case Command():
                 self._command(message, now)
             case HeartbeatAck():
@@ -293,16 +243,29 @@ class AgentCore:
         self._window = message.window
         self._told_want = 0
         self._next_beat = now
+        self._bye_sent = False
         for standing in message.drop:
             self._drop(standing.uid, standing.epoch, standing.applied)
         for standing in message.keep:
             unit = self.units.get((standing.uid, standing.epoch))
             if unit is not None:
                 unit.acknowledge(standing.applied)
+                # The broker has forgotten its STEALs if it is a new one; it asks again.
                 unit.steal = None
                 self._resend(unit, now)
-        if self._draining:
-            self._bye_sent = False
+
+    def _acked(self, ack: Ack, now: float) -> None:
+        unit = self.units.get((ack.uid, ack.epoch))
+        if unit is not None:
+            unit.acknowledge(ack.seq)
+            self._sent[ack.uid, ack.epoch] = now
+
+    def _steal(self, steal: Steal, now: float) -> None:
+        unit = self.units.get((steal.uid, steal.epoch))
+        if unit is None or unit.finished:
+            self._send(StealRefused(steal.steal_id, steal.uid, steal.epoch, "not held"))
+        else:
+            unit.steal = StealOrder(steal.steal_id, steal.thieves, now)
 
     def _resend(self, unit: Unit, now: float) -> None:
         for seq in sorted(unit.unacked):
@@ -330,12 +293,14 @@ class AgentCore:
         unit = self.units.get((nack.uid, nack.epoch))
         if unit is None:
             return
-        if nack.code == "GAP" and nack.applied <= unit.acked:
-            return
-        if nack.code == "GAP" and nack.applied + 1 in unit.unacked:
-            unit.acknowledge(nack.applied)
-            self._resend(unit, now)
-            return
+        if nack.code == "GAP":
+            if nack.applied < unit.acked or nack.applied == unit.resent:
+                return  # it is too late, or has been answered
+            if nack.applied + 1 in unit.unacked:
+                unit.acknowledge(nack.applied)
+                unit.resent = nack.applied
+                self._resend(unit, now)
+                return
         level = logging.INFO if nack.code in {"FENCED", "RUN_OVER"} else logging.ERROR
         self._out.append(Note(level, f"unit {nack.uid:x} dropped: {nack.code}: {nack.detail}"))
         self._drop(nack.uid, nack.epoch, nack.applied)
@@ -347,7 +312,7 @@ class AgentCore:
             case "release":
                 for unit in self.units.values():
                     if unit.uid == command.uid:
-                        unit.releasing = "released by request"
+                        unit.releasing = unit.releasing or "released by request"
             case "abort":
                 self._run_is(command.run, "ABORTED")
             case "drain":
@@ -359,7 +324,8 @@ class AgentCore:
             self._release(run, "paused")
         elif state in {"ABORTED", "DONE", "DONE_WITH_ERRORS"}:
             for unit in [unit for unit in self.units.values() if unit.run == run]:
-                self._drop(unit.uid, unit.epoch, unit.seq if state != "ABORTED" else unit.acked)
+                # Any sealed commit may have been applied, and its ACK be lost.
+                self._drop(unit.uid, unit.epoch, unit.seq)
 
     def _release(self, run: int, reason: str) -> None:
         for unit in self.units.values():
@@ -367,7 +333,9 @@ class AgentCore:
                 unit.releasing = reason
 
     def _refused(self, code: str, detail: str) -> None:
-        if code in {"version", "name-in-use", "superseded"}:
+        if code == "superseded" and self._draining:
+            self._out.append(Exit(""))  # only the answer to our BYE was lost
+        elif code in {"version", "name-in-use", "superseded"}:
             self._out.append(Exit(f"{code}: {detail}"))
         else:
             self._out.append(Note(logging.ERROR, f"the broker says {code}: {detail}"))
@@ -382,29 +350,27 @@ class AgentCore:
     # ------------------------------------------------------------------ the pool
 
     def _from_pool(self, message: Ready | Walked | Listed | Flushed) -> None:
-        worker = self.workers.get(message.worker)
+        worker = self.crew.workers.get(message.worker)
         if worker is None:
             return
         match message:
             case Ready():
-                worker.ready = True
-                self._early_deaths = 0
+                self.crew.ready(worker)
             case Walked() | Listed():
                 self._result(worker, message)
             case Flushed():
                 self._flushed(message)
 
     def _result(self, worker: WorkerState, message: Walked | Listed) -> None:
-        unit = worker.unit
-        if worker.task == message.task:
-            worker.task, worker.unit = 0, None
+        unit = self.crew.took(worker, message.task)
         if unit is None or self.units.get((unit.uid, unit.epoch)) is not unit:
             return
         if message.refused:
-            unit.put_back(message.task)
+            unit.refuse(message.task)
             self._cannot(unit.run, message.refused)
-        elif isinstance(message, Walked):
-            self._unexplained = 0
+            return
+        self.crew.worked()
+        if isinstance(message, Walked):
             unit.on_walked(message)
         else:
             unit.on_listed(message)
@@ -419,53 +385,41 @@ class AgentCore:
 
     def _flushed(self, message: Flushed) -> None:
         unit = self.units.get((message.uid, message.epoch))
-        if unit is None or not unit.on_flushed(message.worker, message.cut, message.segments):
-            if unit is None or unit.cut is None or unit.cut.number != message.cut:
-                self._delete_segments(unit, message)
-            return
-        if message.failed:
-            self._roll_back(unit)
-            self._cannot(unit.run, message.failed)
-
-    def _delete_segments(self, unit: Unit | None, message: Flushed) -> None:
-        """Rows of a cut that was rolled back meanwhile: nobody will list them."""
         names = tuple(segment.name for segment in message.segments)
-        if unit is not None and names:
+        if unit is None:
+            catalog = self._orphans.pop((message.uid, message.epoch, message.worker), b"")
+            if catalog and names:
+                self._out.append(Delete(catalog, names))
+        elif unit.on_flushed(message.worker, message.cut, message.segments):
+            if message.failed:
+                self._roll_back(unit)
+                self._cannot(unit.run, message.failed)
+        elif names and (unit.cut is None or unit.cut.number != message.cut):
+            # The cut was rolled back meanwhile: nobody will list them.
             self._out.append(Delete(unit.options.catalog, names))
 
     def _died(self, event: WorkerDied) -> None:
-        worker = self.workers.pop(event.worker, None)
+        worker = self.crew.died(event)
         if worker is None:
             return
         self._out.append(Note(logging.WARNING, f"worker {event.worker} ended: {event.cause}"))
-        self._count_death(worker, event)
-        for unit in self.units.values():
-            if unit.stores_rows and unit.lost_rows(event.worker):
-                self._roll_back(unit)
+        hopeless = self.crew.hopeless()
+        if hopeless:
+            self._out.append(Exit(f"{hopeless}: {event.cause}"))
+        self._orphans = {key: c for key, c in self._orphans.items() if key[2] != event.worker}
         if worker.unit is not None:
-            worker.unit.put_back(worker.task)
-            if event.pointed and event.place is not None:
-                worker.unit.blame(*event.place)
+            worker.unit.worker_died(worker.task, event.place if event.pointed else None)
+        for unit in self.units.values():
+            if unit.lost_rows(event.worker):
+                self._roll_back(unit)
         if not self._draining or self.units:
-            self._spawn()
-
-    def _count_death(self, worker: WorkerState, event: WorkerDied) -> None:
-        if not worker.ready:
-            self._early_deaths += 1
-        if event.pointed and event.place is None:
-            self._unexplained += 1
-        if self._early_deaths >= EARLY_DEATHS:
-            self._out.append(Exit(f"{EARLY_DEATHS} workers in a row can't start: {event.cause}"))
-        elif self._unexplained >= UNEXPLAINED_DEATHS:
-            self._out.append(Exit(f"workers crash again and again: {event.cause}"))
+            self.crew.spawn()
 
     def _roll_back(self, unit: Unit) -> None:
         roll = unit.roll
         garbage = unit.roll_back()
-        for worker in self.workers.values():
-            if worker.unit is unit:
-                self._hurry(worker, HURRY_NOW)
-        self._tell_all(Forget(unit.uid, unit.epoch, roll))
+        self.crew.call_back(unit)
+        self.crew.forget(unit, roll)
         if garbage:
             self._out.append(Delete(unit.options.catalog, tuple(s.name for s in garbage)))
         self._out.append(Note(logging.INFO, f"unit {unit.uid:x} rolled back to seq {unit.seq}"))
@@ -476,24 +430,18 @@ class AgentCore:
         if unit is None:
             return
         self._sent.pop((uid, epoch), None)
-        for worker in self.workers.values():
-            if worker.unit is unit:
-                self._hurry(worker, HURRY_NOW)
+        self.crew.call_back(unit)
         if unit.stores_rows:
-            self._tell_all(Forget(uid, epoch, LAST_ROLL))
+            self.crew.forget(unit, LAST_ROLL)
             garbage = tuple(segment.name for segment in unit.sealed_after(applied))
             if garbage:
                 self._out.append(Delete(unit.options.catalog, garbage))
-        self._close_run(unit.run)
-
-    def _close_run(self, run: int) -> None:
-        if any(unit.run == run for unit in self.units.values()):
-            return
-        self._runs.pop(run, None)
-        for worker in self.workers.values():
-            if run in worker.runs:
-                worker.runs.discard(run)
-                self._out.append(Tell(worker.number, CloseRun(run)))
+            if unit.cut is not None:
+                for worker in unit.cut.waiting:
+                    self._orphans[uid, epoch, worker] = unit.options.catalog
+        if not any(other.run == unit.run for other in self.units.values()):
+            del self._runs[unit.run]
+            self.crew.close_run(unit.run)
 
     # ------------------------------------------------------------------ work
 
@@ -502,8 +450,8 @@ class AgentCore:
             self._advance(unit, now)
             if unit.over:
                 self._drop(unit.uid, unit.epoch, unit.seq)
-        self._dispatch()
-        self._hurry_the_busy()
+        self.crew.dispatch(self.units.values(), self._runs)
+        self.crew.hurry_the_busy()
         self._ask(now)
         self._leave(now)
 
@@ -511,83 +459,31 @@ class AgentCore:
         """Cut what is due, seal what is written, answer a standing STEAL."""
         if unit.cut_due(now):
             unit.begin_cut(now)
-            self._flush(unit)
+            self.crew.flush(unit)
         if unit.steal is not None:
-            fresh = unit.cut is None
-            commit = unit.split(now, self.settings.identity.capacity)
-            if commit is not None:
-                self._send_commit(unit, commit, now)
-            elif fresh and unit.cut is not None:
-                self._flush(unit)
-            elif now >= unit.steal.since + STEAL_STANDS or unit.releasing or unit.finished:
-                self._send(StealRefused(unit.steal.id, unit.uid, unit.epoch, "nothing to give"))
-                unit.steal = None
+            self._answer_steal(unit, now)
         if unit.cut is not None and not unit.cut.waiting:
             self._send_commit(unit, unit.seal(), now)
 
-    def _flush(self, unit: Unit) -> None:
-        cut = unit.cut
-        if cut is None:
-            return
-        for worker, upto in cut.waiting.items():
-            name = f"{unit.run}-{unit.uid:x}-{unit.epoch:x}-{unit.roll}-{cut.number}-{worker}"
-            flush = Flush(cut.number, unit.run, unit.uid, unit.epoch, unit.roll, upto, name)
-            self._out.append(Tell(worker, flush))
-
-    def _idle(self) -> list[WorkerState]:
-        return [worker for worker in self.workers.values() if worker.ready and not worker.task]
-
-    def _dispatch(self) -> None:
-        for worker in self._idle():
-            for unit in self.units.values():
-                task = unit.next_task(
-                    self._next_task, worker.number, len(self.workers), BUDGET_MS
-                )
-                if task is None:
-                    continue
-                if isinstance(task, ListParts):
-                    task = replace(task, base=self._spool_next)
-                    self._spool_next += WINDOW_OF_SPOOL
-                self._next_task += 1
-                self._open_run(worker, unit)
-                self._hurry(worker, HURRY_NOT)
-                worker.task, worker.unit = task.task, unit
-                self._out.append(Tell(worker.number, task))
-                break
-        if self._spool_next and not any(unit.wide for unit in self.units.values()):
-            self._spool_next = 0
-            self._out.append(FreeSpool())
-
-    def _open_run(self, worker: WorkerState, unit: Unit) -> None:
-        if unit.run not in worker.runs:
-            worker.runs.add(unit.run)
-            info = self._runs[unit.run]
-            self._out.append(Tell(worker.number, OpenRun(unit.run, info.roots, info.options)))
-
-    def _hurry(self, worker: WorkerState, level: int) -> None:
-        if worker.hurry != level:
-            worker.hurry = level
-            self._out.append(Hurry(worker.number, level))
-
-    def _hurry_the_busy(self) -> None:
-        idle = bool(self._idle())
-        for worker in self.workers.values():
-            unit = worker.unit
-            if unit is None:
-                continue
-            if unit.releasing:
-                self._hurry(worker, HURRY_NOW)
-            elif (idle or unit.steal is not None) and worker.hurry == HURRY_NOT:
-                self._hurry(worker, HURRY_TO_SHARE)
+    def _answer_steal(self, unit: Unit, now: float) -> None:
+        cut_before = unit.cut
+        commit = unit.split(now, self.crew.capacity)
+        if commit is not None:
+            self._send_commit(unit, commit, now)
+        elif cut_before is None and unit.cut is not None:
+            self.crew.flush(unit)
+        elif unit.steal is not None and (
+            now >= unit.steal.since + STEAL_STANDS or unit.releasing or unit.finished
+        ):
+            self._send(StealRefused(unit.steal.id, unit.uid, unit.epoch, "nothing to give"))
+            unit.steal = None
 
     def _ask(self, now: float) -> None:
         """Tell the broker how many workers have nothing to do, if that stays so for a moment."""
-        idle = len(self._idle())
+        idle = len(self.crew.idle())
         held = sum(not unit.finished for unit in self.units.values())
         if not idle or self._draining or held >= MOST_UNITS:
             self._idle_since = None
-            if self._told_want and now >= self._next_beat - 0.01:
-                self._told_want = 0
             return
         if self._idle_since is None:
             self._idle_since = now
@@ -612,6 +508,6 @@ class AgentCore:
         """Names and numbers for the status."""
         return (
             ("units", len(self.units)),
-            ("workers", sum(worker.ready for worker in self.workers.values())),
-            ("waiting", sum(len(unit.waiting) for unit in self.units.values())),
+            ("workers", sum(worker.ready for worker in self.crew.workers.values())),
+            ("waiting", sum(len(unit.frontier.waiting) for unit in self.units.values())),
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zfs_walk.agents.events import Exit, Instruction, Reconnect, Send
-from zfs_walk.protocol.messages import PROTO_MAX, PROTO_MIN, Hello, Message, Welcome
+from zfs_walk.protocol.messages import PROTO_MAX, PROTO_MIN, Hello, Welcome
 from zfs_walk.protocol.records import Lease
 
 MISSED = 3
@@ -57,6 +57,7 @@ class Link:
         self._patience = patience
         self._lost_patience = lost_patience
         self._conn = 0
+        self._open = False
         self._greeted: float | None = None
         self._heard = 0.0
         self._alone_since: float | None = None
@@ -65,6 +66,7 @@ class Link:
     def connected(self, held: Sequence[Lease], now: float) -> Instruction:
         """A fresh socket is open: say who we are."""
         self._conn += 1
+        self._open = True
         self._greeted = now
         if self._alone_since is None:
             self._alone_since = now
@@ -85,13 +87,14 @@ class Link:
         self.heartbeat = message.heartbeat_ms / 1000
         self.term = max(self.term, message.term)
 
-    def heard(self, message: Message, now: float) -> None:  # noqa: ARG002 -- any message will do
-        """Whatever the broker says is a sign of life."""
+    def heard(self, now: float) -> bool:
+        """Whatever the broker says is a sign of life; False if its socket was given up before."""
         self._heard = now
+        return self._open
 
     def reconnect(self, now: float) -> Instruction:
         """Give the socket up; the next one opens after a jittered delay."""
-        self.live = False
+        self.live = self._open = False
         self._greeted = None
         if self._alone_since is None:
             self._alone_since = now

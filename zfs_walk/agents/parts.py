@@ -1,5 +1,6 @@
 """Wide directories of a unit: their PART items, and where in the spool their names are."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from zfs_walk.agents.tasks import Extent
@@ -48,16 +49,25 @@ class WideDirectory:
         """A part's names are there and nobody works on them."""
         return self.extents is not None and bool(self.waiting)
 
-    def giveable(self, thieves: int) -> list[list[Item]]:
+    def listed(self, dealt: Sequence[tuple[Extent, ...]], names: int, micros: int) -> None:
+        """Its names are in the spool."""
+        self.list_micros = micros / max(1, names)
+        # Parts that were given away since are not in `waiting`; their names are of no use here.
+        extents = dict(zip(self.wanted, dealt, strict=True))
+        self.extents = extents if self.waiting.keys() <= extents.keys() else None
+
+    def giveable(self, thieves: int, stays: Callable[[Item], bool]) -> list[list[Item]]:
         """One group of parts for each thief, if a listing of its own is worth it for the thief.
 
         What is given away takes nothing along, so a thief lists the directory anew: the work in
-        its parts must exceed twice a listing (docs/protocol.md section 3).
+        its parts must exceed twice a listing (docs/protocol.md section 3). Parts for which
+        ``stays`` is true are not given.
         """
         share = LISTING_SHARE
         if self.list_micros and self.scan_micros:
             share = self.list_micros / self.scan_micros
         waiting = [self.waiting[part] for part in sorted(self.waiting)]
+        waiting = [item for item in waiting if not stays(item)]
         each = len(waiting) // (thieves + 1)
         while thieves > 1 and each / self.parts <= 2 * share:
             thieves -= 1

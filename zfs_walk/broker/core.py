@@ -35,6 +35,7 @@ from zfs_walk.protocol.messages import (
     Hello,
     Message,
     Rehello,
+    Steal,
     StealRefused,
     WorkRequest,
 )
@@ -82,7 +83,7 @@ class BrokerCore:
                 run.run, run.state, run.reason, run.roots, run.options, run.min_agents, run.items,
                 run.counters, run.elapsed_ms,
                 since=now if run.state in {"RUNNING", "DRAINING"} else None,
-                started=any(unit.run == run.run and unit.attempt for unit in stored.units),
+                started=run.started,
                 dropping=run.state == "ABORTED",
             )  # fmt: skip
         for kept in stored.units:
@@ -201,6 +202,8 @@ class BrokerCore:
             unit = self.state.units.get(message.uid)
             if unit is not None and unit.epoch == message.epoch:
                 self._work.take_back(unit)
+        if isinstance(message, Steal):
+            self._work.steal_not_sent(message)
         if gone:
             self._sessions.gone(route, now)
 

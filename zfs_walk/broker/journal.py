@@ -45,7 +45,7 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run as the journal has it."""
+    """A run as the journal has it; ``started``: some of it was granted before."""
 
     run: int
     state: str
@@ -55,6 +55,7 @@ class StoredRun:
     min_agents: int
     items: int
     elapsed_ms: int
+    started: bool = False
     counters: dict[str, int] = field(default_factory=dict)
 
 

@@ -83,19 +83,19 @@ class Runs:
         if run.state != "RUNNING":
             return False
         if not run.started:
-            run.started = len(self._walkers(run)) >= run.min_agents
+            run.started = self._walkers(run) >= run.min_agents
         return run.started
 
-    def _walkers(self, run: Run) -> list[int]:
-        """LIVE sessions that may walk a run."""
-        return [
-            session.id
-            for session in self._state.sessions.values()
-            if session.role == WALKER
-            and session.state is SessionState.LIVE
+    def _walkers(self, run: Run, *, suspects: bool = False) -> int:
+        """How many sessions are LIVE (or SUSPECT) and may walk a run."""
+        states = {SessionState.LIVE, SessionState.SUSPECT} if suspects else {SessionState.LIVE}
+        return sum(
+            session.role == WALKER
+            and session.state in states
             and run.number not in session.cannot
             and run.reachable_from(session.host)
-        ]
+            for session in self._state.sessions.values()
+        )
 
     def change(self, run: Run, state: str, reason: str, now: float) -> None:
         """Set a run's state, durably, and tell those who wait for it."""
@@ -128,14 +128,16 @@ class Runs:
             self.change(run, "PAUSED", run.reason, now)
         self._answer_waiters(run, now, only_due=True)
 
-    def stalled(self, run: Run, now: float) -> None:
+    def pause_if_stalled(self, run: Run, now: float) -> None:
         """Pause a run that no agent can go on with, because each said why it can't."""
+        if run.state != "RUNNING" or not run.started:
+            return
         reasons = [
             f"{session.name} on {session.host}: {session.cannot[run.number]}"
             for session in self._state.sessions.values()
             if run.number in session.cannot and session.state is not SessionState.LOST
         ]
-        if run.state == "RUNNING" and run.started and reasons and not self._walkers(run):
+        if reasons and not self._walkers(run, suspects=True):
             self._drain(run, "no agent can go on: " + "; ".join(reasons)[:2000], now)
 
     def _drain(self, run: Run, reason: str, now: float) -> None:
@@ -181,8 +183,9 @@ class Runs:
         run = self._run_of(route, message)
         if run is None:
             return
-        waiter = Waiter(route, message.request, now + message.wait_ms / 1000)
-        run.waiters.append(waiter)
+        # One at a time: a client that asks again does not wait for its earlier answer.
+        run.waiters = [waiter for waiter in run.waiters if waiter.route != route]
+        run.waiters.append(Waiter(route, message.request, now + message.wait_ms / 1000))
         self._answer_waiters(run, now, only_due=not run.over and run.state != "PAUSED")
 
     def _answer_waiters(self, run: Run, now: float, *, only_due: bool = False) -> None:
@@ -208,14 +211,14 @@ class Runs:
             request, run.number, run.state, run.reason, self._waiting_for(run), run.roots,
             run.options, dict(run.counters), live, self._journal.problems(run.number),
             self._journal.quarantined(run.number), run.items, len(holders),
-            len(self._walkers(run)), run.elapsed(now),
+            self._walkers(run), run.elapsed(now),
         )  # fmt: skip
 
     def _waiting_for(self, run: Run) -> str:
         """Why nobody works on a run that could be worked on."""
         if run.state != "RUNNING" or any(unit.session for unit in run.units.values()):
             return ""
-        walkers = len(self._walkers(run))
+        walkers = self._walkers(run)
         if not walkers:
             hosts = sorted({root.host for root in run.roots if not root.network})
             where = f" on {hosts[0]} (its roots are local there)" if hosts else ""

@@ -10,7 +10,6 @@ from zfs_walk.protocol.messages import (
     PROTO_MIN,
     Bye,
     ByeAck,
-    Command,
     Error,
     Heartbeat,
     HeartbeatAck,
@@ -56,13 +55,17 @@ class Sessions:
         if hello.highest_term > self._state.term + TEN_YEARS:
             self._state.send(route, Error("malformed", "HELLO.highest_term: no such term"))
             return
-        if hello.highest_term > self._state.term:
+        if self._knows_a_later_term(hello):
             self._overtake(hello.highest_term)
+        attached = self._state.sessions.get(self._state.routes.get(route, 0))
+        if attached is not None and attached.boot != hello.boot:
+            self._state.send(route, Error("malformed", "HELLO: this socket has said another one"))
+            return
         if hello.role == CLIENT:
             self._state.clients[route] = now
             self._welcome(route, 0, hello, (), (), now)
             return
-        if (hello.host, hello.name, hello.boot) in self._state.ended:
+        if (hello.host, hello.role, hello.name, hello.boot) in self._state.ended:
             detail = "this process's session has ended; another took its place"
             self._state.send(route, Error("superseded", detail))
             return
@@ -72,9 +75,19 @@ class Sessions:
         elif holder is None or hello.conn > holder.conn or not holder.route:
             self._open(route, hello, holder, now)
 
+    def _knows_a_later_term(self, hello: Hello) -> bool:
+        """Our journal is an older copy, and another broker went on with the newer one.
+
+        If it came to the same term as ours, then only those whom we have told ours may know it.
+        """
+        term = self._state.term
+        told = hello.boot in self._state.greeted or hello.role == CLIENT
+        return hello.highest_term > term or (hello.highest_term == term and not told)
+
     def _overtake(self, heard: int) -> None:
-        """Someone knows a later term: our journal is an older copy; go past it and start over."""
+        """Go past a later term, and have everybody start over."""
         self._state.term = self._journal.take_term(heard + 1)
+        self._state.greeted.clear()
         for session in self._state.sessions.values():
             self._state.send(session.route, Rehello(self._state.term))
 
@@ -105,6 +118,8 @@ class Sessions:
             self._state.sessions[session.id] = session
         self._state.routes.pop(session.route, None)
         self._state.routes[route] = session.id
+        self._state.greeted.add(hello.boot)
+        self._defend(session)
         session.route, session.conn = route, hello.conn
         session.pid, session.version = hello.pid, hello.version
         session.capacity = max(1, hello.capacity)
@@ -160,6 +175,10 @@ class Sessions:
         """Any message of an agent is a sign of life."""
         session.heard = now
         session.state = SessionState.LIVE
+        self._defend(session)
+
+    def _defend(self, session: Session) -> None:
+        """The holder of a name is alive: whoever else wants the name is refused."""
         if session.challenge is not None:
             detail = (
                 f"the name {session.name} on {session.host} is in use by pid {session.pid};"
@@ -202,15 +221,9 @@ class Sessions:
         self._state.routes.pop(session.route, None)
         del self._state.sessions[session.id]
         self._journal.end_session(session.id)
-        self._state.ended[session.host, session.name, session.boot] = None
+        self._state.ended[session.host, session.role, session.name, session.boot] = None
         while len(self._state.ended) > REMEMBER_ENDED:
             self._state.ended.pop(next(iter(self._state.ended)))
-        for run in self._state.runs.values():
-            self._runs.stalled(run, now)
-
-    def drain(self, session: Session) -> None:
-        """Ask an agent to give everything back and leave."""
-        self._state.send(session.route, Command(0, "drain", 0, 0))
 
     def gone(self, route: bytes, now: float) -> None:
         """A message could not be sent because nobody is there."""
@@ -220,7 +233,8 @@ class Sessions:
             return
         self._state.routes.pop(route, None)
         session.route = b""
-        self._suspect(session, now + self._state.settings.grace)
+        if session.state is not SessionState.LOST:
+            self._suspect(session, now + self._state.settings.grace)
         if session.challenge is not None:
             self._give_way(session, now)
 

@@ -149,10 +149,11 @@ class SqliteJournal:
         runs = tuple(
             StoredRun(
                 run, state, reason, self._roots(run), _options(options), min_agents, items, elapsed,
-                self.counters(run),
+                bool(started), self.counters(run),
             )
-            for run, state, reason, options, min_agents, items, elapsed in db.execute(
-                "SELECT run, state, reason, options, min_agents, items, elapsed_ms FROM run"
+            for run, state, reason, options, min_agents, items, elapsed, started in db.execute(
+                "SELECT run, state, reason, options, min_agents, items, elapsed_ms,"
+                " run IN (SELECT run FROM lease) FROM run"
             ).fetchall()
         )  # fmt: skip
         units = tuple(

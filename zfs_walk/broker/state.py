@@ -208,7 +208,17 @@ class Run:
 
 @dataclass(slots=True)
 class State:
-    """Everything, and the indexes into it."""
+    """Everything, and the indexes into it.
+
+    Attributes:
+        settings: time limits.
+        term: this broker's incarnation.
+        sessions: by number; ``routes`` and ``clients`` are what is attached now.
+        runs: by number; ``units`` are those of runs that are not over.
+        ended: (host, role, name, boot) of processes that may not come back.
+        greeted: boots of the agents that got a WELCOME in this term.
+        out: what the event at hand sends.
+    """
 
     settings: Settings
     term: int = 0
@@ -217,7 +227,8 @@ class State:
     clients: dict[bytes, float] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
     units: dict[int, Unit] = field(default_factory=dict)
-    ended: dict[tuple[str, str, str], None] = field(default_factory=dict)
+    ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
+    greeted: set[str] = field(default_factory=set)
     out: list[Send] = field(default_factory=list)
 
     def send(self, route: bytes, message: Message) -> None:

@@ -27,6 +27,9 @@ from zfs_walk.protocol.messages import (
 STEAL_ANSWER = 0.25
 """Seconds that a holder may keep a STEAL before it refuses (docs/protocol.md rule 5)."""
 
+MOST_THIEVES = 63
+"""Thieves that one STEAL names, by its schema."""
+
 STRIKES = 3
 """Refused books in one run after which it is aborted: it would not get better by itself."""
 
@@ -107,6 +110,13 @@ class Work:
                     self._grant(unit_of_thief, thief, now)
         self._runs.settle(run, now)
 
+    def steal_not_sent(self, steal: Steal) -> None:
+        """The holder's queue is full, or it is gone: nobody is to wait for its answer."""
+        unit = self._state.units.get(steal.uid)
+        if unit is not None and unit.steal is not None and unit.steal.id == steal.steal_id:
+            self._forget_steal(unit)
+            unit.refused = True
+
     def on_refused(self, session: Session, refused: StealRefused, now: float) -> None:
         """A holder has nothing worth giving."""
         unit = self._state.units.get(refused.uid)
@@ -123,7 +133,6 @@ class Work:
         if run is None or run.over:
             return
         session.cannot[run.number] = cannot.reason
-        self._runs.stalled(run, now)
         self.match(now)
 
     # ------------------------------------------------------------------ leases
@@ -251,7 +260,7 @@ class Work:
         ]
         victims.sort(key=lambda unit: (unit.stealable or 0, unit.granted), reverse=True)
         for unit in victims:
-            asking = [thief for thief in able if thief.id != unit.session]
+            asking = [thief for thief in able if thief.id != unit.session][:MOST_THIEVES]
             if not asking:
                 continue
             holder = self._state.sessions[unit.session]
@@ -262,7 +271,7 @@ class Work:
             )
             for thief in asking:
                 thief.stealing = unit.uid
-            capacities = tuple(thief.capacity for thief in asking[:63])
+            capacities = tuple(thief.capacity for thief in asking)
             self._state.send(holder.route, Steal(unit.steal.id, unit.uid, unit.epoch, capacities))
             able = [thief for thief in able if not thief.stealing]
 
@@ -285,6 +294,7 @@ class Work:
                 self._forget_steal(unit)
                 unit.refused = True
         for run in self._state.runs.values():
+            self._runs.pause_if_stalled(run, now)
             self._runs.settle(run, now)
             if run.dropping:
                 self._runs.drop_slice(run)

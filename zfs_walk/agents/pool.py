@@ -61,9 +61,11 @@ class Nursery:
         self.zygote = Zygote(start, ipc_folder)
 
     def close(self) -> None:
-        """End every worker and the zygote."""
+        """End every worker and the zygote, and remove the sockets."""
         self.zygote.close()
         self.spool.close()
+        # A zygote that was killed has not done it.
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Pool:

@@ -98,9 +98,10 @@ def _check_use(resume: int | None, attach: int | None) -> None:
     for parameter in context.command.params:
         name = parameter.name or ""
         if name in OF_THE_RUN and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            what = parameter.opts[0] if isinstance(parameter, click.Option) else "PATH"
             raise WrongUseError(
-                reason=f"{parameter.human_readable_name} can't be given with --resume or --attach:"
-                " the run keeps what it began with"
+                reason=f"{what} can't be given with --resume or --attach: the run keeps what it"
+                " began with"
             )
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 FOREVER = 10**6
 """A trouble that does not pass."""
 
+LISTING = -2
+"""The part that stands for the listing of a wide directory's names."""
+
 PART_LIMIT = 12
 """Names of a directory past which it is wide."""
 
@@ -22,7 +25,7 @@ class Folder:
         denied: it can't be read, and that counts as done.
         io: how many times reading it fails for a reason that may pass.
         deadly: how many times the worker that opens it crashes; ``deadly_part``: over which part,
-            or -1 for the directory as a whole.
+            or -1 for the directory as a whole, or `LISTING`.
     """
 
     names: tuple[bytes, ...] = ()
@@ -83,7 +86,7 @@ class Tree:
         folder.io = times if kind == "io" else 0
         folder.deadly = times if kind == "deadly" else 0
         if len(folder.names) > PART_LIMIT and rng.random() < 0.5:
-            folder.deadly_part = rng.randrange(parts_of(len(folder.names)))
+            folder.deadly_part = rng.choice((LISTING, rng.randrange(parts_of(len(folder.names)))))
         return folder
 
     def expected(self, given_up: set[tuple[bytes, int, int]]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.model.tree import PART_LIMIT, Folder, Tree, below, parts_of, worth
+from tests.model.tree import LISTING, PART_LIMIT, Folder, Tree, below, parts_of, worth
 from zfs_walk.agents.tasks import (
     CloseRun,
     Flush,
@@ -316,6 +316,8 @@ class SimWorker:
         """Deal the names into the spool: some of them now, the rest when it is done."""
         self.place = (*task.place, 0)
         folder = self._folder(task.run, task.place)
+        if self._deadly(folder, LISTING):
+            return
         dealt: dict[int, list[bytes]] = {part: [] for part in task.wanted}
         for name in folder.names:
             part = zlib.crc32(name) % task.parts

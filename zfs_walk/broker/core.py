@@ -213,7 +213,7 @@ class BrokerCore:
         if now - self._beat >= self.state.settings.heartbeat:
             self._beat = now
             self._runs.remind()
-            self._work.share()
+            self._work.share(now)
             for route, heard in list(self.state.clients.items()):
                 if now - heard > CLIENT_SILENCE:
                     del self.state.clients[route]

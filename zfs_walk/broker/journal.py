@@ -19,6 +19,15 @@ from zfs_walk.protocol.records import (
 )
 
 
+LEAST_COUNT, MOST_COUNT = -(2**63), 2**63 - 1
+"""What a counter can hold: one sparse file may count 8 EiB, so honest sums can reach the end."""
+
+
+def add(total: int, value: int) -> int:
+    """Add to a counter; it stops at the ends of its range."""
+    return min(MOST_COUNT, max(LEAST_COUNT, total + value))
+
+
 @dataclass(frozen=True, slots=True)
 class StoredUnit:
     """A unit as the journal has it. ``session`` 0: nobody holds it."""

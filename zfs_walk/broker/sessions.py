@@ -123,7 +123,8 @@ class Sessions:
         session.route, session.conn = route, hello.conn
         session.pid, session.version = hello.pid, hello.version
         session.capacity = max(1, hello.capacity)
-        session.state, session.heard, session.want = SessionState.LIVE, now, 0
+        session.state, session.heard = SessionState.LIVE, now
+        self._state.set_want(session, 0)
         session.live.clear()
         keep, drop = self._reconcile(session, hello.held, now)
         self._welcome(route, session.id, hello, keep, drop, now)
@@ -219,6 +220,7 @@ class Sessions:
             self._work.take_back(unit)
             self._runs.settle(self._state.runs[unit.run], now)
         self._state.routes.pop(session.route, None)
+        self._state.set_want(session, 0)
         del self._state.sessions[session.id]
         self._journal.end_session(session.id)
         self._state.ended[session.host, session.role, session.name, session.boot] = None
@@ -241,7 +243,7 @@ class Sessions:
     def _suspect(self, session: Session, until: float) -> None:
         session.state = SessionState.SUSPECT
         session.lost_at = until
-        session.want = 0
+        self._state.set_want(session, 0)
 
     def _give_way(self, session: Session, now: float) -> None:
         challenge = session.challenge

@@ -25,8 +25,11 @@ from zfs_walk.broker.journal import (
     StoredRun,
     StoredSession,
     StoredUnit,
+    LEAST_COUNT,
+    MOST_COUNT,
     Unbalanced,
     Verdict,
+    add,
 )
 from zfs_walk.broker.tables import SCHEMA, TABLES
 from zfs_walk.errors import JournalError, StateError
@@ -40,6 +43,15 @@ from zfs_walk.protocol.records import (
     Segment,
     WalkOptions,
 )
+
+# SQLite's own addition makes a float of what does not fit 64 bits.
+ADD_COUNTER = f"""
+INSERT INTO counter VALUES (?, ?, ?) ON CONFLICT (run, name) DO UPDATE SET value = CASE
+    WHEN excluded.value > 0 AND value > {MOST_COUNT} - excluded.value THEN {MOST_COUNT}
+    WHEN excluded.value < 0 AND value < {LEAST_COUNT + 1} - excluded.value - 1
+        THEN {LEAST_COUNT + 1} - 1
+    ELSE value + excluded.value END
+"""
 
 EXAMPLES = 100
 """Examples of problems and of quarantined items that a run keeps (protocol, rule 13)."""
@@ -370,9 +382,7 @@ class SqliteJournal:
              len(commit.quarantined), msgpack.packb(commit.counters)),
         )  # fmt: skip
         db.executemany(
-            "INSERT INTO counter VALUES (?, ?, ?)"
-            " ON CONFLICT (run, name) DO UPDATE SET value = value + excluded.value",
-            [(run, name, value) for name, value in commit.counters.items()],
+            ADD_COUNTER, [(run, name, value) for name, value in commit.counters.items()]
         )
         if commit.errors:
             (there,) = db.execute("SELECT count(*) FROM problem WHERE run = ?", (run,)).fetchone()
@@ -469,7 +479,7 @@ class SqliteJournal:
         sums: dict[str, int] = {}
         for (packed,) in db.execute("SELECT counters FROM ledger WHERE run = ?", (run,)):
             for name, value in msgpack.unpackb(packed).items():
-                sums[name] = sums.get(name, 0) + value
+                sums[name] = add(sums.get(name, 0), value)
         return Books(roots, found, done, quarantined, left, self.counters(run), sums)
 
 

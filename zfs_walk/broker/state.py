@@ -216,6 +216,7 @@ class State:
         sessions: by number; ``routes`` and ``clients`` are what is attached now.
         runs: by number; ``units`` are those of runs that are not over.
         ended: (host, role, name, boot) of processes that may not come back.
+        wanting: sessions that ask for work: few, when there is much to do.
         greeted: boots of the agents that got a WELCOME in this term.
         out: what the event at hand sends.
     """
@@ -229,7 +230,21 @@ class State:
     units: dict[int, Unit] = field(default_factory=dict)
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
     greeted: set[str] = field(default_factory=set)
+    wanting: dict[int, None] = field(default_factory=dict)
     out: list[Send] = field(default_factory=list)
+
+    def set_want(self, session: Session, want: int) -> None:
+        """How many idle workers a session has by its last word."""
+        session.want = want
+        if want:
+            self.wanting[session.id] = None
+        else:
+            self.wanting.pop(session.id, None)
+
+    def hungry(self) -> list[Session]:
+        """Sessions that may be granted a unit now."""
+        asking = [self.sessions[number] for number in self.wanting]
+        return [session for session in asking if session.hungry]
 
     def send(self, route: bytes, message: Message) -> None:
         """Queue a message; it leaves after the transaction."""

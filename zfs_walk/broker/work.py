@@ -8,6 +8,7 @@ from zfs_walk.broker.journal import (
     Repeat,
     RunOver,
     Unbalanced,
+    add,
 )
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.state import Run, Session, State, StealNote, Unit
@@ -53,7 +54,7 @@ class Work:
 
     def want(self, session: Session, want: int, now: float) -> None:
         """Take the level; repeat a GRANT that the session seems not to have got."""
-        session.want = want
+        self._state.set_want(session, want)
         for sent, grant in session.unconfirmed.values():
             if now - sent > 2 * self._state.settings.heartbeat:
                 self._state.send(session.route, grant)
@@ -90,7 +91,7 @@ class Work:
         unit.items, unit.seq = verdict.items, commit.seq
         run.items = verdict.run_items
         for name, value in commit.counters.items():
-            run.counters[name] = run.counters.get(name, 0) + value
+            run.counters[name] = add(run.counters.get(name, 0), value)
         self.renew(session, unit, now)
         note = unit.steal
         if note is not None and commit.steal_id == note.id:
@@ -106,7 +107,7 @@ class Work:
         if note is not None and commit.steal_id == note.id and run.state == "RUNNING":
             for unit_of_thief, thief_id in zip(fresh, note.thieves, strict=False):
                 thief = self._state.sessions.get(thief_id)
-                if thief is not None and thief.hungry and self._may_walk(thief, run):
+                if thief is not None and thief.hungry and self.may_walk(thief, run):
                     self._grant(unit_of_thief, thief, now)
         self._runs.settle(run, now)
 
@@ -194,40 +195,55 @@ class Work:
 
     def match(self, now: float) -> None:
         """Give what is there to those who ask; ask holders to split for the rest."""
-        hungry = [session for session in self._state.sessions.values() if session.hungry]
+        hungry = self._state.hungry()
         if not hungry:
             return
-        hungry.sort(key=lambda session: (len(session.units), session.id))
-        for session in hungry:
-            unit = self._best_unit(session)
-            if unit is not None:
-                self._grant(unit, session, now, parked=len(hungry) - 1)
+        running = self._running()
+        self._grant_all(running, hungry, now)
         thieves = [session for session in hungry if session.hungry and not session.stealing]
         if thieves:
-            for run in self._running():
+            for run in sorted(running, key=lambda run: (len(self.holders(run)), run.number)):
                 self._steal(run, thieves, now)
 
+    def _grant_all(self, running: list[Run], hungry: list[Session], now: float) -> None:
+        """Largest units first, to the sessions that hold least, of the runs with fewest sessions."""
+        free = {
+            run.number: sorted(
+                (unit for unit in run.units.values() if unit.grantable),
+                key=lambda unit: (unit.items, -unit.uid),
+            )
+            for run in running
+        }
+        if not any(free.values()):
+            return
+        holders = {run.number: self.holders(run) for run in running}
+        hungry.sort(key=lambda session: (len(session.units), session.id))
+        for session in hungry:
+            able = [run for run in running if free[run.number] and self.may_walk(session, run)]
+            if not able:
+                continue
+            run = min(able, key=lambda run: (len(holders[run.number]), run.number))
+            carved = self._grant(free[run.number].pop(), session, now, parked=len(hungry) - 1)
+            holders[run.number].add(session.id)
+            if carved is not None:
+                free[run.number].append(carved)
+
     def _running(self) -> list[Run]:
-        """Runs that may be worked on, the one with the fewest sessions first."""
-        running = [run for run in self._state.runs.values() if self._runs.may_start(run)]
-        return sorted(running, key=lambda run: (len(self.holders(run)), run.number))
+        """Runs that may be worked on."""
+        return [run for run in self._state.runs.values() if self._runs.may_start(run)]
 
     def holders(self, run: Run) -> set[int]:
         """Sessions that hold units of a run."""
         return {unit.session for unit in run.units.values() if unit.session and not unit.open}
 
-    def _may_walk(self, session: Session, run: Run) -> bool:
+    def may_walk(self, session: Session, run: Run) -> bool:
+        """A session's host reaches the run's roots, and has not said that it can't."""
         return run.number not in session.cannot and run.reachable_from(session.host)
 
-    def _best_unit(self, session: Session) -> Unit | None:
-        for run in self._running():
-            if self._may_walk(session, run):
-                units = [unit for unit in run.units.values() if unit.grantable]
-                if units:
-                    return max(units, key=lambda unit: (unit.items, -unit.uid))
-        return None
-
-    def _grant(self, unit: Unit, session: Session, now: float, parked: int = 0) -> None:
+    def _grant(
+        self, unit: Unit, session: Session, now: float, parked: int = 0
+    ) -> Unit | None:
+        """Lease a unit; returns the unit that was carved from it, if it was too large."""
         run = self._state.runs[unit.run]
         self._vacate(unit)
         settings = self._state.settings
@@ -235,45 +251,58 @@ class Work:
         granted = self._journal.grant(
             unit.uid, epoch, session.id, settings.grant_items, settings.grant_bytes
         )
+        carved = None
         if granted.carved:
-            self._add_unit(Unit(granted.carved, run.number, 0, 0, granted.carved_items))
+            carved = self._add_unit(
+                Unit(granted.carved, run.number, 0, 0, granted.carved_items)
+            )
         unit.epoch, unit.session, unit.items = epoch, session.id, len(granted.items)
         unit.attempt += 1
         unit.granted = epoch
         unit.deadline = now + settings.lease_ttl
         unit.refused = False
         session.units.add(unit.uid)
-        session.want = 0
+        self._state.set_want(session, 0)
         grant = Grant(
             run.number, unit.uid, epoch, unit.attempt, run.roots, run.options, parked, granted.items
         )
         session.unconfirmed[unit.uid] = (now, grant)
         self._state.send(session.route, grant)
+        return carved
 
     def _steal(self, run: Run, thieves: list[Session], now: float) -> None:
         """Ask whoever holds most by its last word; with no word, the holder of the newest grant."""
-        able = [t for t in thieves if not t.stealing and self._may_walk(t, run)]
+        able = [t for t in thieves if not t.stealing and self.may_walk(t, run)]
+        if not able:
+            return
+        for unit in self._victims(run):
+            asking = [thief for thief in able if thief.id != unit.session][:MOST_THIEVES]
+            if asking:
+                self.ask_to_split(unit, asking, now)
+                able = [thief for thief in able if not thief.stealing]
+
+    def _victims(self, run: Run) -> list[Unit]:
+        """Units whose holders may be asked, the most promising first."""
         victims = [
             unit
             for unit in run.units.values()
             if unit.session and not unit.open and unit.steal is None and not unit.refused
         ]
         victims.sort(key=lambda unit: (unit.stealable or 0, unit.granted), reverse=True)
-        for unit in victims:
-            asking = [thief for thief in able if thief.id != unit.session][:MOST_THIEVES]
-            if not asking:
-                continue
-            holder = self._state.sessions[unit.session]
-            unit.steal = StealNote(
-                self._journal.next_id(),
-                tuple(thief.id for thief in asking),
-                now + STEAL_ANSWER + 2 * self._state.settings.heartbeat,
-            )
-            for thief in asking:
-                thief.stealing = unit.uid
-            capacities = tuple(thief.capacity for thief in asking)
-            self._state.send(holder.route, Steal(unit.steal.id, unit.uid, unit.epoch, capacities))
-            able = [thief for thief in able if not thief.stealing]
+        return victims
+
+    def ask_to_split(self, unit: Unit, thieves: list[Session], now: float) -> None:
+        """Send a STEAL to the holder of a unit."""
+        unit.steal = StealNote(
+            self._journal.next_id(),
+            tuple(thief.id for thief in thieves),
+            now + STEAL_ANSWER + 2 * self._state.settings.heartbeat,
+        )
+        for thief in thieves:
+            thief.stealing = unit.uid
+        holder = self._state.sessions[unit.session]
+        capacities = tuple(thief.capacity for thief in thieves)
+        self._state.send(holder.route, Steal(unit.steal.id, unit.uid, unit.epoch, capacities))
 
     def _forget_steal(self, unit: Unit) -> None:
         if unit.steal is not None:
@@ -300,21 +329,39 @@ class Work:
                 self._runs.drop_slice(run)
         self.match(now)
 
-    def share(self) -> None:
-        """A run that nobody works on takes a session from the one that has most, one at a time."""
+    def share(self, now: float) -> None:
+        """Runs share the sessions equally: one session a heartbeat goes over.
+
+        A run with too few gets one of the run with most, which gives back what it holds of that
+        one. If there is nothing to give it yet, a holder of the poorer run is asked to split.
+        """
         running = self._running()
-        hungry = any(session.hungry for session in self._state.sessions.values())
-        if hungry or len(running) < 2:  # noqa: PLR2004 -- sharing takes two
+        holders = {run.number: self.holders(run) for run in running}
+        running.sort(key=lambda run: (len(holders[run.number]), run.number))
+        if len(running) < 2:  # noqa: PLR2004 -- sharing takes two
             return
-        poor, rich = running[0], running[-1]
-        if self.holders(poor) or not any(unit.grantable for unit in poor.units.values()):
-            return
-        givers = [
-            self._state.sessions[number]
-            for number in self.holders(rich)
-            if self._may_walk(self._state.sessions[number], poor)
-        ]
-        if len(self.holders(rich)) > 1 and givers:
-            giver = max(givers, key=lambda session: session.id)
-            for uid in giver.units & rich.units.keys():
+        rich = running[-1]
+        for poor in running[:-1]:
+            if len(holders[rich.number]) - len(holders[poor.number]) < 2:  # noqa: PLR2004 -- equal
+                return
+            if any(self.may_walk(session, poor) for session in self._state.hungry()):
+                continue
+            sessions = (self._state.sessions[n] for n in holders[rich.number])
+            givers = [
+                session
+                for session in sessions
+                if self.may_walk(session, poor) and session.id not in holders[poor.number]
+            ]
+            if givers and self._hand_over(max(givers, key=lambda s: s.id), rich, poor, now):
+                return
+
+    def _hand_over(self, giver: Session, rich: Run, poor: Run, now: float) -> bool:
+        """Move a session from one run to another; False if there is nothing for it to do there."""
+        if any(unit.grantable for unit in poor.units.values()):
+            for uid in sorted(giver.units & rich.units.keys()):
                 self._state.send(giver.route, Command(0, "release", rich.number, uid))
+            return True
+        victims = self._victims(poor)
+        if victims and not giver.stealing:
+            self.ask_to_split(victims[0], [giver], now)
+        return bool(victims)

@@ -28,6 +28,7 @@ from zfs_walk.protocol.records import (
 from zfs_walk.protocol.schema import (
     U32,
     U64,
+    Count,
     Counters,
     Length,
     Name,
@@ -116,14 +117,14 @@ class Commit(Message):
     epoch: U64
     seq: U64
     steal_id: U64
-    found: U64
-    done: U64
+    found: Count
+    done: Count
     counters: Counters
     errors: Annotated[tuple[Problem, ...], Length(100)]
     segments: Annotated[tuple[Segment, ...], Length(4096)]
     release: bool
-    removed: Annotated[tuple[U64, ...], Length(65_536), Payload()]
-    added: Annotated[tuple[Item, ...], Length(65_536), Payload()]
+    removed: Annotated[tuple[U64, ...], Length(262_144), Payload()]
+    added: Annotated[tuple[Item, ...], Length(262_144), Payload()]
     split: Annotated[tuple[Annotated[tuple[U64, ...], Length(65_536)], ...], Length(64), Payload()]
     quarantined: Annotated[tuple[Quarantined, ...], Length(4096), Payload()]
     attempts: Annotated[tuple[Suspect, ...], Length(4096), Payload()]

@@ -51,6 +51,8 @@ U64 = Annotated[int, Range(0, 2**63 - 1)]
 Inode = Annotated[int, Range(0, 2**64 - 1)]
 U32 = Annotated[int, Range(0, 2**32 - 1)]
 I64 = Annotated[int, Range(-(2**63), 2**63 - 1)]
+Count = Annotated[int, Range(0, 2**40)]
+"""A number of items in one message; eight million of them still add up to less than 2^63."""
 Word = Annotated[str, Length(64)]
 Name = Annotated[str, Length(255)]
 Text = Annotated[str, Length(4096)]
@@ -120,7 +122,7 @@ def describe(annotation: Any) -> str:  # noqa: ANN401 -- an annotation is any ob
 
 
 def _power(number: int) -> str:
-    for power in (28, 32, 63, 64):
+    for power in (28, 32, 40, 63, 64):
         if number == 2**power:
             return f"2^{power}"
         if number == 2**power - 1:

@@ -77,16 +77,46 @@ def test_left_is_oldest_first(walker: Any, tree: Path) -> None:
     assert depths[-1] > 0
 
 
-def test_hurry_brings_back_the_rest_after_one_directory(walker: Any, tree: Path) -> None:
+def test_who_is_to_share_comes_back_when_there_are_two_directories_to_give(
+    walker: Any, tree: Path
+) -> None:
     scanner = walker.scanner(tree)
     flag = bytearray(b"\1")
     with memoryview(flag) as hurry:
-        scan = scanner.scan([ROOT, Directory(0, b"a/w")], Budget(hurry=hurry))
+        budget = Budget(hurry=hurry, least_seconds=0.0)
+        scan = scanner.scan([ROOT, Directory(0, b"a/w")], budget)
         assert (scan.listed, len(scan.left), scan.untouched) == (1, 3, 1)
-        alone = scanner.scan([Directory(0, b"a/w/1")], Budget(hurry=hurry))
+        alone = scanner.scan([Directory(0, b"a/w/1")], budget)
         assert (alone.listed, alone.left, alone.untouched) == (1, [], 0)
+        patient = Budget(hurry=hurry, least_seconds=3600.0)
+        assert scanner.scan([ROOT], patient).left == []
         flag[0] = 0
-        assert scanner.scan([ROOT], Budget(hurry=hurry)).left == []
+        assert scanner.scan([ROOT], budget).left == []
+    scanner.close()
+
+
+def test_who_is_needed_now_comes_back_after_one_directory(walker: Any, tree: Path) -> None:
+    scanner = walker.scanner(tree)
+    with memoryview(bytearray(b"\2")) as hurry:
+        scan = scanner.scan([ROOT], Budget(hurry=hurry, least_seconds=3600.0))
+        assert (scan.listed, len(scan.left)) == (1, 3)
+        one = scanner.scan([Directory(0, b"a/w/1"), Directory(0, b"a/w/2")], Budget(hurry=hurry))
+        assert (one.listed, one.untouched) == (1, 1)
+    scanner.close()
+
+
+def test_directories_to_avoid_are_found_and_not_opened(
+    walker: Any, balance: Any, tree: Path
+) -> None:
+    scanner = walker.scanner(tree)
+    whole = scanner.scan([ROOT], Budget())
+    avoided = Directory(0, b"a/w")
+    scan = scanner.scan([ROOT], Budget(avoid=frozenset({avoided})))
+    assert scan.left == [avoided]
+    balance([ROOT], scan)
+    rest = scanner.scan([avoided], Budget())
+    assert scan.listed + rest.listed == whole.listed
+    assert len(scan.columns) + len(rest.columns) == len(whole.columns)
     scanner.close()
 
 

@@ -1,0 +1,122 @@
+"""Messages and a broker for the tests of this folder, with everything that a test leaves open."""
+
+from typing import Any
+
+from zfs_walk.broker.core import BrokerCore
+from zfs_walk.broker.sqlite import SqliteJournal
+from zfs_walk.broker.state import Garbled, Received, Send, SendFailed, Settings, Tick
+from zfs_walk.protocol.messages import CLIENT, Commit, Grant, Heartbeat, Hello, Message, Submit
+from zfs_walk.protocol.records import DIR, Holding, Item, Lease, RootRecord, WalkOptions
+
+OPTIONS = WalkOptions(False, True, -1, 50_000, (), (), True, b"", "")
+TERM = 1_700_000_000
+
+
+def root(path: bytes = b"/data", host: str = "h0", *, network: bool = True) -> RootRecord:
+    return RootRecord(path, host, "ext4", 2, network)
+
+
+def directory(n: int, path: bytes = b"d", root_index: int = 0) -> Item:
+    return Item(n, DIR, root_index, path)
+
+
+def commit(uid: int, epoch: int, seq: int, **fields: Any) -> Commit:
+    values: dict[str, Any] = {
+        "steal_id": 0, "found": 0, "done": 0, "counters": {}, "errors": (), "segments": (),
+        "release": False, "removed": (), "added": (), "split": (), "quarantined": (),
+        "attempts": (),
+    }  # fmt: skip
+    return Commit(uid, epoch, seq, **(values | fields))
+
+
+def hello(name: str = "walker-0", **fields: Any) -> Hello:
+    values: dict[str, Any] = {
+        "proto_min": 1, "proto_max": 1, "role": "walker", "host": "h0", "name": name,
+        "boot": f"boot of {name}", "conn": 1, "pid": 7, "version": "0", "capacity": 2, "held": (),
+        "highest_term": 0,
+    }  # fmt: skip
+    return Hello(**(values | fields))
+
+
+def heartbeat(*held: tuple[int, int], want: int = 0, stealable: int = 0, n: int = 1) -> Heartbeat:
+    holdings = tuple(Holding(uid, epoch, stealable) for uid, epoch in held)
+    return Heartbeat(n, holdings, want, True, "", (), 0, 0, 0)
+
+
+def lease(uid: int, epoch: int, acked: int = 0) -> Lease:
+    return Lease(uid, epoch, acked)
+
+
+class Broker:
+    """A broker's core over a journal in memory, and a clock that the test moves."""
+
+    def __init__(self, journal: SqliteJournal | None = None, **settings: Any) -> None:
+        self.journal = journal or SqliteJournal(":memory:")
+        self.now = 1000.0
+        self.core = BrokerCore(self.journal, Settings(**settings), TERM, self.now)
+        self.journal.commit()
+
+    def take(self, route: bytes, message: Message) -> list[tuple[bytes, Message]]:
+        """A message comes; what is sent, as (route, message)."""
+        return self._handle(Received(route, message))
+
+    def garbled(self, route: bytes, code: str, detail: str) -> list[tuple[bytes, Message]]:
+        return self._handle(Garbled(route, code, detail))
+
+    def not_sent(
+        self, route: bytes, message: Message, *, gone: bool = False
+    ) -> list[tuple[bytes, Message]]:
+        return self._handle(SendFailed(route, message, gone))
+
+    def after(self, seconds: float) -> list[tuple[bytes, Message]]:
+        """Time passes in ticks that a loop would make; what is sent meanwhile."""
+        sent: list[tuple[bytes, Message]] = []
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(until, self.now + 0.25)
+            sent += self._handle(Tick())
+        return sent
+
+    def asleep(self, seconds: float) -> list[tuple[bytes, Message]]:
+        """The process was stopped for so long."""
+        self.now += seconds
+        return self._handle(Tick())
+
+    def _handle(self, event: Received | Garbled | SendFailed | Tick) -> list[tuple[bytes, Message]]:
+        out: list[Send] = self.core.handle(event, self.now)
+        self.journal.commit()
+        return [(send.route, send.message) for send in out]
+
+    def restart(self, **settings: Any) -> "Broker":
+        """The process died; another one goes on with the journal."""
+        return Broker(self.journal, **settings)
+
+    # ------------------------------------------------------------------ what many tests begin with
+
+    def join(self, name: str, **fields: Any) -> bytes:
+        """An agent says HELLO; its route."""
+        route = name.encode()
+        self.take(route, hello(name, **fields))
+        return route
+
+    def submit(self, *roots: RootRecord, min_agents: int = 1, request: str = "r1") -> int:
+        """A client submits a run; its number."""
+        self.take(b"client", hello("client", role=CLIENT, capacity=0))
+        message = Submit(request, 0, roots or (root(),), OPTIONS, min_agents)
+        self.take(b"client", message)
+        return self.journal.answer(request)
+
+    def granted(self, route: bytes, want: int = 1) -> Grant:
+        """An agent asks, and gets a unit."""
+        from zfs_walk.protocol.messages import WorkRequest
+
+        for to, message in self.take(route, WorkRequest(want)):
+            if to == route and isinstance(message, Grant):
+                return message
+        text = "nothing was granted"
+        raise AssertionError(text)
+
+
+def only(sent: list[tuple[bytes, Message]], kind: type, route: bytes | None = None) -> list[Any]:
+    """The messages of one type, to one peer or to all."""
+    return [m for to, m in sent if isinstance(m, kind) and route in {None, to}]

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ PATIENCE = 40.0
 
 MARK = "ZW_TEST_MARK"
 Process = subprocess.Popen[str]
+Word = str | Path | int
+Env = Mapping[str, str]
 
 
 def wait_for(what: str, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -78,24 +80,27 @@ class Place:
 
     # ------------------------------------------------------------------ commands
 
-    def command(self, *arguments: str | Path | int) -> list[str]:
+    def command(self, *arguments: Word) -> list[str]:
         """The words of one of our commands."""
         return [sys.executable, "-m", "zfs_walk", *map(str, arguments)]
 
-    def start(self, *arguments: str | Path | int, prefix: list[str] | None = None,
-              **env: str) -> Process:  # fmt: skip
+    def start(
+        self, *arguments: Word, prefix: Sequence[str] = (), env: Env | None = None
+    ) -> Process:
         """Start one of our commands."""
-        return self._start([*(prefix or []), *self.command(*arguments)], env)
+        return self._start([*prefix, *self.command(*arguments)], env or {})
 
-    def start_python(self, code: str, **env: str) -> Process:
-        """Start a program of the test's own."""
-        return self._start([sys.executable, "-c", code], env)
+    def start_python(self, code: str, *arguments: str, talk: bool = False) -> Process:
+        """Start a program of the test's own; ``talk``: it will be told more on its stdin."""
+        return self._start([sys.executable, "-c", code, *arguments], {}, talk=talk)
 
-    def _start(self, words: list[str], env: dict[str, str]) -> Process:
+    def _start(self, words: list[str], env: Env, *, talk: bool = False) -> Process:
         process = subprocess.Popen(
             words,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            errors="surrogateescape", cwd=self.folder, env=self.env | env, start_new_session=True,
+            stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            errors="surrogateescape", cwd=self.folder, env={**self.env, **env},
+            start_new_session=True,
         )  # fmt: skip
         self.started.append(process)
         return process
@@ -108,18 +113,23 @@ class Place:
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            message = f"{process.args} did not end within {seconds} s\n{out}\n{err}"
+            message = f"{process.args!r} did not end within {seconds} s\n{out}\n{err}"
             raise AssertionError(message) from None
         return Ended(process.returncode, out, err, time.monotonic() - begun)
 
-    def run(self, *arguments: str | Path | int, prefix: list[str] | None = None,
-            seconds: float = 90.0, **env: str) -> Ended:  # fmt: skip
+    def run(
+        self,
+        *arguments: Word,
+        prefix: Sequence[str] = (),
+        seconds: float = 90.0,
+        env: Env | None = None,
+    ) -> Ended:
         """Run one of our commands to its end."""
-        return self.end(self.start(*arguments, prefix=prefix, **env), seconds)
+        return self.end(self.start(*arguments, prefix=prefix, env=env), seconds)
 
-    def walk(self, *arguments: str | Path | int, **env: str) -> Any:
+    def walk(self, *arguments: Word, env: Env | None = None) -> Any:
         """Walk, with no trouble; returns the JSON."""
-        ended = self.run("walk", "--json", "-q", *arguments, **env)
+        ended = self.run("walk", "--json", "-q", *arguments, env=env)
         assert (ended.code, ended.err) == (0, "")
         return ended.json
 
@@ -159,7 +169,7 @@ class Place:
             process.kill()
         for process in self.started:
             process.wait()
-            for stream in (process.stdout, process.stderr):
+            for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
         try:
@@ -207,7 +217,7 @@ class Site:
         self.endpoint = ""
         self.agents: list[Process] = []
 
-    def start_broker(self, *arguments: str | int) -> Process:
+    def start_broker(self, *arguments: Word) -> Process:
         """Start the broker, at its old address if it had one; returns when it is ready."""
         bind = self.endpoint or "tcp://127.0.0.1:*"
         process = self.place.start("broker", "--bind", bind, "--state", self.state, *arguments)
@@ -221,20 +231,21 @@ class Site:
         self.endpoint = found[1]
         return process
 
-    def start_agent(self, *arguments: str | int, prefix: list[str] | None = None,
-                    **env: str) -> Process:  # fmt: skip
+    def start_agent(
+        self, *arguments: Word, prefix: Sequence[str] = (), env: Env | None = None
+    ) -> Process:
         """Start an agent."""
         process = self.place.start(
             "agent", "--role", "walker", "--broker", self.endpoint, "--workers", 2, *arguments,
-            prefix=prefix, **env,
+            prefix=prefix, env=env,
         )  # fmt: skip
         self.agents.append(process)
         return process
 
-    def start_agents(self, number: int, *arguments: str | int, **env: str) -> list[Process]:
+    def start_agents(self, number: int, *arguments: Word, env: Env | None = None) -> list[Process]:
         """Start agents and wait until the broker knows them."""
         there = len(self.names())
-        started = [self.start_agent(*arguments, **env) for _ in range(number)]
+        started = [self.start_agent(*arguments, env=env) for _ in range(number)]
         wait_for("the agents come", lambda: len(self.names()) >= there + number)
         return started
 
@@ -243,11 +254,11 @@ class Site:
         rows = self.ledger.rows("SELECT name FROM session ORDER BY session")
         return [str(row[0]) for row in rows]
 
-    def walk(self, *arguments: str | Path | int) -> Process:
+    def walk(self, *arguments: Word) -> Process:
         """Start a walk on this bus."""
         return self.place.start("walk", "--broker", self.endpoint, "--json", "-q", *arguments)
 
-    def ctl(self, *arguments: str | int) -> Any:
+    def ctl(self, *arguments: Word) -> Any:
         """Operate the bus; returns the JSON."""
         ended = self.place.run("ctl", *arguments, "--json", "--broker", self.endpoint)
         assert (ended.code, ended.err) == (0, "")

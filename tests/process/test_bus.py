@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_three_agents_share_a_walk(quick_site: Site, tree: Path, slow: dict[str, str]) -> None:
-    quick_site.start_agents(3, **slow)
+    quick_site.start_agents(3, env=slow)
     catalog = quick_site.place.folder / "catalog"
     ended = quick_site.place.end(quick_site.walk(tree, "-o", catalog))
     assert (ended.code, ended.err) == (0, "")
@@ -56,7 +56,7 @@ def test_a_walk_that_nobody_takes_gives_up_and_is_kept(quick_site: Site, tree: P
 def test_a_walk_is_detached_from_and_attached_to(
     quick_site: Site, tree: Path, slow: dict[str, str]
 ) -> None:
-    quick_site.start_agents(1, **slow)
+    quick_site.start_agents(1, env=slow)
     place = quick_site.place
     catalog = place.folder / "catalog"
     detached = place.run("walk", "--broker", quick_site.endpoint, "--detach", tree, "-o", catalog)
@@ -70,11 +70,11 @@ def test_a_walk_is_detached_from_and_attached_to(
 def test_an_agent_that_joins_in_the_middle_gets_work(
     quick_site: Site, tree: Path, slow: dict[str, str]
 ) -> None:
-    quick_site.start_agents(1, **slow)
+    quick_site.start_agents(1, env=slow)
     process = quick_site.walk(tree)
     ledger = quick_site.ledger
     wait_for("the walk is in its middle", lambda: ledger.commits >= 3 and ledger.left)
-    quick_site.start_agents(1, **slow)
+    quick_site.start_agents(1, env=slow)
     wait_for("the second works", lambda: len(ledger.entries()) == 2)
     ended = quick_site.place.end(process)
     oracle.same_totals(ended.json, oracle.totals(tree))
@@ -83,7 +83,7 @@ def test_an_agent_that_joins_in_the_middle_gets_work(
 def test_runs_are_paused_continued_and_verified(
     quick_site: Site, tree: Path, slow: dict[str, str]
 ) -> None:
-    quick_site.start_agents(2, **slow)
+    quick_site.start_agents(2, env=slow)
     process = quick_site.walk(tree)
     ledger = quick_site.ledger
     wait_for("the walk is in its middle", lambda: ledger.commits >= 3 and ledger.left)
@@ -104,7 +104,7 @@ def test_runs_are_paused_continued_and_verified(
 
 
 def test_an_aborted_run_is_over(quick_site: Site, tree: Path, slow: dict[str, str]) -> None:
-    [agent] = quick_site.start_agents(1, **slow)
+    [agent] = quick_site.start_agents(1, env=slow)
     process = quick_site.walk(tree)
     ledger = quick_site.ledger
     wait_for("the walk is in its middle", lambda: ledger.commits >= 3 and ledger.left)
@@ -163,7 +163,7 @@ def test_an_agent_without_the_mount_says_so_and_nothing_is_lost(
     without = ["unshare", "-m", "sh", "-c", f'umount {mount} && exec "$@"', "sh"]
     blind = quick_site.start_agent("-v", prefix=without)
     wait_for("the blind one comes", lambda: len(quick_site.names()) == 1)
-    quick_site.start_agents(1, **slow)
+    quick_site.start_agents(1, env=slow)
     process = quick_site.walk(root)
     ended = place.end(process)
     assert ended.code == 0, ended.err
@@ -184,7 +184,7 @@ def test_a_mount_that_goes_away_in_the_middle_changes_no_total(
     mounts.mount(mount)
     root = trees.bushy(mount / "tree", width=5, depth=4, files=4)
     expected = oracle.totals(root)
-    quick_site.start_agents(2, **slow)
+    quick_site.start_agents(2, env=slow)
     process = quick_site.walk(root)
     ledger = quick_site.ledger
     wait_for("the walk is in its middle", lambda: ledger.commits >= 3 and ledger.left)
@@ -211,7 +211,7 @@ def test_a_mount_that_goes_away_pauses_the_run_and_loses_nothing(
     mounts.bind(kept, mount)
     root = mount / "tree"
     expected = oracle.totals(root)
-    quick_site.start_agents(2, **slow)
+    quick_site.start_agents(2, env=slow)
     catalog = place.folder / "catalog"
     process = quick_site.walk(root, "-o", catalog)
     ledger = quick_site.ledger

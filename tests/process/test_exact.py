@@ -71,13 +71,11 @@ def test_names_may_be_any_bytes(place: Place) -> None:
     root.mkdir()
     for byte in range(1, 256):
         if byte != ord("/"):
-            name = bytes([byte, ord("x")])
-            os.mkdir(os.fsencode(root) + b"/" + name)
-            with open(os.fsencode(root) + b"/" + name + b"/" + name + b"y", "wb"):  # noqa: PTH123
-                pass
-    for name in (b"\xff\xfe", b"new\nline", b" ", b"-rf", b"\xed\xa0\x80", b"a" * 255, b"[]*?"):
-        with open(os.fsencode(root) + b"/" + name, "wb"):  # noqa: PTH123 -- paths are bytes
-            pass
+            name = os.fsdecode(bytes([byte, ord("x")]))
+            (root / name).mkdir()
+            (root / name / f"{name}y").touch()
+    for raw in (b"\xff\xfe", b"new\nline", b" ", b"-rf", b"\xed\xa0\x80", b"a" * 255, b"[]*?"):
+        (root / os.fsdecode(raw)).touch()
     check(place, root)
 
 
@@ -106,7 +104,7 @@ def test_what_stays_during_a_walk_is_counted_once(place: Place, slow: dict[str, 
     root = trees.bushy(place.folder / "tree", width=4, depth=4, files=3)
     constant = oracle.paths(root)
     catalog = place.folder / "catalog"
-    process = place.start("walk", "-q", "--json", root, "-o", catalog, **slow)
+    process = place.start("walk", "-q", "--json", root, "-o", catalog, env=slow)
     folders = [path for path in constant if Path(os.fsdecode(path)).is_dir()]
     made = 0
     while process.poll() is None and made < 500:

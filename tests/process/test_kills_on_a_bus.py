@@ -19,7 +19,7 @@ class Walk:
     def __init__(self, site: Site, tree: Path, *, rows: bool = False) -> None:
         self.site, self.tree = site, tree
         self.catalog = site.place.folder / "catalog" if rows else None
-        output = ["-o", self.catalog] if self.catalog else []
+        output: list[str | Path] = ["-o", self.catalog] if self.catalog else []
         self.process = site.walk(tree, *output)
         ledger = site.ledger
         wait_for("the walk is in its middle", lambda: ledger.commits >= 3 and ledger.left)
@@ -43,7 +43,7 @@ def is_open(site: Site) -> bool:
 def test_a_killed_worker_costs_nothing(
     quick_site: Site, tree: Path, slow: dict[str, str], *, rows: bool
 ) -> None:
-    first, _ = quick_site.start_agents(2, "-v", **slow)
+    first, _ = quick_site.start_agents(2, "-v", env=slow)
     walk = Walk(quick_site, tree, rows=rows)
     victim = quick_site.place.workers(first)[0]
     os.kill(victim, signal.SIGKILL)
@@ -57,7 +57,7 @@ def test_a_killed_worker_costs_nothing(
 def test_a_killed_agents_work_is_taken_up_by_another(
     quick_site: Site, tree: Path, slow: dict[str, str], *, rows: bool
 ) -> None:
-    first, _ = quick_site.start_agents(2, **slow)
+    first, _ = quick_site.start_agents(2, env=slow)
     walk = Walk(quick_site, tree, rows=rows)
     wait_for("both work", lambda: len(quick_site.ledger.entries()) == 2)
     orphans = quick_site.place.descendants(first.pid)
@@ -71,7 +71,7 @@ def test_a_killed_agents_work_is_taken_up_by_another(
 def test_all_agents_may_die_and_others_go_on(
     quick_site: Site, tree: Path, slow: dict[str, str]
 ) -> None:
-    agents = quick_site.start_agents(2, **slow)
+    agents = quick_site.start_agents(2, env=slow)
     walk = Walk(quick_site, tree, rows=True)
     for agent in agents:
         agent.kill()
@@ -87,7 +87,7 @@ def test_a_killed_broker_goes_on_where_its_journal_stands(
 ) -> None:
     quick = ("--heartbeat", "0.3", "--lease-ttl", "2", "--commit-interval", "1")
     broker = site.start_broker(*quick)
-    agents = site.start_agents(2, **slow)
+    agents = site.start_agents(2, env=slow)
     walk = Walk(site, tree, rows=rows)
     for _ in range(2):
         broker.kill()
@@ -103,7 +103,7 @@ def test_a_killed_broker_goes_on_where_its_journal_stands(
 def test_an_agent_that_was_stopped_for_longer_than_its_lease_changes_nothing(
     quick_site: Site, tree: Path, slow: dict[str, str]
 ) -> None:
-    first, _ = quick_site.start_agents(2, **slow)
+    first, _ = quick_site.start_agents(2, env=slow)
     walk = Walk(quick_site, tree, rows=True)
     wait_for("both work", lambda: len(quick_site.ledger.entries()) == 2)
     group = [first.pid, *quick_site.place.descendants(first.pid)]
@@ -120,7 +120,7 @@ def test_an_agent_that_was_stopped_for_longer_than_its_lease_changes_nothing(
 def test_a_drained_agent_hands_its_work_back(
     quick_site: Site, tree: Path, slow: dict[str, str]
 ) -> None:
-    first, _ = quick_site.start_agents(2, **slow)
+    first, _ = quick_site.start_agents(2, env=slow)
     walk = Walk(quick_site, tree, rows=True)
     wait_for("both work", lambda: len(quick_site.ledger.entries()) == 2)
     first.send_signal(signal.SIGTERM)
@@ -137,7 +137,7 @@ def test_the_second_sigterm_of_an_agent_ends_it_at_once(
 ) -> None:
     # A worker that hangs in a directory would let the drain wait.
     hang = {"LD_PRELOAD": str(shim), "SHIM_HANG": "stuck", "SHIM_SLOW": "5000"}
-    [stuck] = quick_site.start_agents(1, "-v", **hang)
+    [stuck] = quick_site.start_agents(1, "-v", env=hang)
     walk = Walk(quick_site, trap)
     stuck.send_signal(signal.SIGTERM)
     with pytest.raises(subprocess.TimeoutExpired):
@@ -153,7 +153,7 @@ def test_ctrl_c_of_a_walk_on_a_bus_pauses_it(
     quick_site: Site, tree: Path, slow: dict[str, str]
 ) -> None:
     place: Place = quick_site.place
-    quick_site.start_agents(2, **slow)
+    quick_site.start_agents(2, env=slow)
     walk = Walk(quick_site, tree, rows=True)
     walk.process.send_signal(signal.SIGINT)
     ended = place.end(walk.process)

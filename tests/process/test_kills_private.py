@@ -15,8 +15,8 @@ PAUSED = 11
 
 def started(place: Place, tree: Path, slow: dict[str, str], *, rows: bool) -> Process:
     """A walk that takes seconds."""
-    output = ["-o", place.folder / "catalog"] if rows else []
-    return place.start("walk", "--json", "-v", "--workers", 2, tree, *output, **slow)
+    output: list[str | Path] = ["-o", place.folder / "catalog"] if rows else []
+    return place.start("walk", "--json", "-v", "--workers", 2, tree, *output, env=slow)
 
 
 def is_exact(place: Place, tree: Path, ended: Ended, *, rows: bool) -> None:
@@ -49,14 +49,14 @@ def test_workers_killed_again_and_again_cost_nothing(
     place: Place, tree: Path, slow: dict[str, str], private_ledger: PrivateLedger
 ) -> None:
     process = started(place, tree, slow, rows=True)
-    private_ledger.in_the_middle()
+    ledger = private_ledger.in_the_middle()
     killed: set[int] = set()
     while len(killed) < 6:
-        fresh = [pid for pid in place.workers(process) if pid not in killed]
-        assert process.poll() is None
-        for pid in fresh[:1]:
-            os.kill(pid, signal.SIGKILL)
-            killed.add(pid)
+        assert ledger.left > 0
+        for pid in place.workers(process)[:1]:
+            if pid not in killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
     ended = place.end(process)
     assert ended.err.count("ended: SIGKILL") == len(killed)
     is_exact(place, tree, ended, rows=True)
@@ -73,7 +73,7 @@ def test_a_killed_walk_is_resumed(
     place.end(process)
     place.nothing_left()
     run, commits = private_ledger.run, ledger.commits
-    assert (ledger.state, ledger.left > 0) == ("RUNNING", rows=True)
+    assert (ledger.state, ledger.left > 0) == ("RUNNING", True)
     ended = place.run("walk", "--json", "-q", "--resume", run)
     assert ended.json["run"] == run
     assert commits > 0
@@ -91,7 +91,7 @@ def test_a_walk_that_is_killed_three_times_is_resumed_exactly(
         process.kill()
         place.end(process)
         place.nothing_left()
-        process = place.start("walk", "--json", "--resume", private_ledger.run, **slow)
+        process = place.start("walk", "--json", "--resume", private_ledger.run, env=slow)
         wait_for("the rest is granted again", lambda: ledger.leases > grants)  # noqa: B023
     is_exact(place, tree, place.end(process), rows=True)
 
@@ -111,7 +111,7 @@ def test_the_first_signal_pauses_and_the_walk_can_be_resumed(
     assert ended.code == PAUSED
     assert f"Run {run} is paused. Go on with: zfs-walk --resume {run}" in ended.err
     assert ended.out == ""
-    assert (ledger.state, ledger.left > 0) == ("PAUSED", rows=True)
+    assert (ledger.state, ledger.left > 0) == ("PAUSED", True)
     place.nothing_left()
     is_exact(place, tree, place.run("walk", "--json", "--resume", run), rows=True)
 

@@ -28,7 +28,7 @@ def test_a_directory_that_crashes_its_workers(
 ) -> None:
     ended = place.run(
         "walk", "--json", "-v", trap, "-o", place.folder / "catalog", "--workers", workers,
-        LD_PRELOAD=str(shim), SHIM_CRASH="stuck",
+        env={"LD_PRELOAD": str(shim), "SHIM_CRASH": "stuck"},
     )  # fmt: skip
     is_exact_but_for_the_poison(place, trap, ended, "3 workers died over it")
     assert ended.err.count("ended: SIGSEGV") == 3
@@ -38,13 +38,13 @@ def test_a_directory_that_crashes_its_workers(
 def test_a_directory_that_hangs(place: Place, trap: Path, shim: Path) -> None:
     ended = place.run(
         "walk", "--json", "-v", trap, "-o", place.folder / "catalog", "--workers", 2,
-        "--dir-timeout", 1, LD_PRELOAD=str(shim), SHIM_HANG="stuck",
+        "--dir-timeout", 1, env={"LD_PRELOAD": str(shim), "SHIM_HANG": "stuck"},
     )  # fmt: skip
     is_exact_but_for_the_poison(place, trap, ended, "3 workers died over it")
     assert ended.err.count("one directory took more than 1 s") == 3
 
 
 def test_a_run_without_rows_gives_it_up_as_well(place: Place, trap: Path, shim: Path) -> None:
-    ended = place.run("walk", "-q", trap, LD_PRELOAD=str(shim), SHIM_CRASH="stuck")
+    ended = place.run("walk", "-q", trap, env={"LD_PRELOAD": str(shim), "SHIM_CRASH": "stuck"})
     assert ended.code == 1
     assert f"NOT WALKED: {trap}/d1/stuck: 3 workers died over it" in ended.out

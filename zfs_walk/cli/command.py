@@ -127,6 +127,11 @@ def run_command(command: click.Command, name: str) -> NoReturn:
         code = error.exit_code
     except BrokenPipeError:
         code = CLOSED_PIPE
+    except OSError as error:
+        # Such as a full disk under our output; whatever else we touch has errors of its own.
+        logging.getLogger("zfs_walk").debug("where it happened", exc_info=True)
+        _say(f"{name}: {error}")
+        code = ZfsWalkError.exit_code
     except Exception as error:  # noqa: BLE001 -- code 1 would mean a walk with unreadable entries
         import traceback  # noqa: PLC0415 -- on the way out
 

@@ -13,6 +13,9 @@ from zfs_walk.scan.roots import identify, is_network
 LONGEST_IPC = 90
 """Bytes of an ipc folder's path: the system takes 107 with the socket's name."""
 
+FALLBACK = "/var/tmp/zfs_walk"  # noqa: S108 -- made with mode 0700, and its owner is checked
+"""Where state goes without a state folder of the user's; survives a reboot."""
+
 
 def state_base(given: str | None) -> Path:
     """The first local folder of ``--state``, $XDG_STATE_HOME, /var/tmp/zfs_walk-UID.
@@ -31,7 +34,7 @@ def state_base(given: str | None) -> Path:
             return private_folder(folder, must_be_local=True)
         except StateError:
             pass
-    return private_folder(Path(f"/var/tmp/zfs_walk-{os.getuid()}"), must_be_local=True)  # noqa: S108 -- 0700, owner checked
+    return private_folder(Path(f"{FALLBACK}-{os.getuid()}"), must_be_local=True)
 
 
 def private_folder(folder: Path, *, must_be_local: bool = False) -> Path:

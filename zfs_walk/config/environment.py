@@ -18,9 +18,9 @@ def check_variables(names: Iterable[str], known: Collection[str]) -> None:
     Raises:
         WrongUseError: one is unknown; the message names the nearest known one.
     """
-    accepted = {PREFIX + option.upper() for option in known}
     for name in sorted(names):
-        if name.startswith(PREFIX) and name not in accepted:
-            nearest = difflib.get_close_matches(name, accepted, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        option = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and option not in known:
+            nearest = difflib.get_close_matches(option, known, n=1)
+            hint = f"; the nearest is {PREFIX}{nearest[0].upper()}" if nearest else ""
             raise WrongUseError(reason=f"the environment variable {name} is no option{hint}")

@@ -63,6 +63,6 @@ def _advice(name: str, known: Collection[str]) -> str:
     import difflib  # noqa: PLC0415 -- only on the way out
 
     nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {nearest[0].replace('_', '-')}?" if nearest else ""
+    hint = f"; the nearest is {nearest[0].replace('_', '-')}" if nearest else ""
     accepted = ", ".join(sorted(option.replace("_", "-") for option in known))
-    return f"{hint} Accepted: {accepted}"
+    return f"{hint}; accepted: {accepted}"

@@ -1,0 +1,170 @@
+"""A client asks until it is answered, and no longer than it was told to."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from zfs_walk.bus.client import Client
+from zfs_walk.bus.sockets import Bus, Router, Waiter
+from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError
+from zfs_walk.protocol.codec import BUS
+from zfs_walk.protocol.messages import Done, Error, Hello, Pause, Rehello, Welcome
+
+ENDPOINT = "inproc://broker"
+Answer = Callable[[Any], list[Any]]
+
+
+class Broker(threading.Thread):
+    """Answers each message as it is told to; notes what came."""
+
+    def __init__(self, router: Router, answer: Answer) -> None:
+        super().__init__(daemon=True)
+        self.router, self.answer = router, answer
+        self.came: list[Any] = []
+        self.over = False
+
+    def run(self) -> None:
+        waiter = Waiter()
+        waiter.add(self.router)
+        while not self.over:
+            arrived = self.router.receive()
+            if arrived is None:
+                waiter.wait(0.02)
+                continue
+            route, frames = arrived
+            message = BUS.decode(frames)
+            self.came.append(message)
+            for reply in self.answer(message):
+                raw = reply if isinstance(reply, list) else BUS.encode(reply)
+                self.router.send(route, raw)
+        self.router.close()
+
+
+def welcome() -> Welcome:
+    return Welcome(0, 1, 1, round(time.monotonic() * 1000), 1000, 15000, 5000, 4, (), ())
+
+
+@pytest.fixture
+def bus() -> Iterator[Bus]:
+    made = Bus()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ask(bus: Bus) -> Iterator[Callable[..., tuple[Any, Broker]]]:
+    """Asks a broker that answers so to pause run 3."""
+    brokers: list[Broker] = []
+
+    def ask(answer: Answer, timeout: float = 20.0) -> tuple[Any, Broker]:
+        broker = Broker(bus.router(ENDPOINT), answer)
+        brokers.append(broker)
+        broker.start()
+        client = Client(bus, ENDPOINT, "here", "0", timeout)
+        try:
+            return client.ask(lambda name, deadline: Pause(name, deadline, 3)), broker
+        finally:
+            client.close()
+            broker.over = True
+            broker.join()
+
+    yield ask
+    for broker in brokers:
+        broker.join()
+
+
+def test_a_request_is_answered(ask: Callable[..., tuple[Any, Broker]]) -> None:
+    def answer(message: Any) -> list[Any]:
+        return [welcome()] if isinstance(message, Hello) else [Done(message.request, "PAUSED")]
+
+    reply, broker = ask(answer)
+    assert reply.detail == "PAUSED"
+    assert [type(message) for message in broker.came] == [Hello, Pause]
+    assert broker.came[1].deadline_ms > round(time.monotonic() * 1000)
+
+
+def test_answers_to_others_are_not_taken(ask: Callable[..., tuple[Any, Broker]]) -> None:
+    def answer(message: Any) -> list[Any]:
+        if isinstance(message, Hello):
+            return [welcome()]
+        late = [Done("another", "no"), Error("no-such-run", "no", "another")]
+        return [*late, Done(message.request, "yes")]
+
+    assert ask(answer)[0].detail == "yes"
+
+
+def test_a_lost_answer_is_asked_for_again_under_the_same_name(
+    ask: Callable[..., tuple[Any, Broker]],
+) -> None:
+    asked: list[str] = []
+
+    def answer(message: Any) -> list[Any]:
+        if isinstance(message, Hello):
+            return [welcome()]
+        asked.append(message.request)
+        return [Done(message.request, "PAUSED")] if len(asked) > 1 else []
+
+    begun = time.monotonic()
+    assert ask(answer)[0].detail == "PAUSED"
+    assert time.monotonic() - begun < 6
+    assert len(asked) == 2
+    assert len(set(asked)) == 1
+
+
+def test_who_is_not_known_says_hello_again(ask: Callable[..., tuple[Any, Broker]]) -> None:
+    hellos: list[Hello] = []
+
+    def answer(message: Any) -> list[Any]:
+        if isinstance(message, Hello):
+            hellos.append(message)
+            return [welcome()]
+        return [Rehello(2)] if len(hellos) == 1 else [Done(message.request, "PAUSED")]
+
+    begun = time.monotonic()
+    assert ask(answer)[0].detail == "PAUSED"
+    assert time.monotonic() - begun < 1.5
+    assert [hello.conn for hello in hellos] == [1, 2]
+
+
+def test_a_refusal_is_raised(ask: Callable[..., tuple[Any, Broker]]) -> None:
+    def answer(message: Any) -> list[Any]:
+        if isinstance(message, Hello):
+            return [welcome()]
+        return [Error("no-such-run", "no run 3", message.request)]
+
+    with pytest.raises(RefusedError, match="no run 3"):
+        ask(answer)
+
+
+def test_another_version_is_raised_at_once(ask: Callable[..., tuple[Any, Broker]]) -> None:
+    with pytest.raises(VersionRefusedError, match="you speak 1"):
+        ask(lambda _: [Error("version", "you speak 1 to 1, this broker 2 to 2")])
+
+
+def test_another_major_version_is_raised_at_once(
+    ask: Callable[..., tuple[Any, Broker]],
+) -> None:
+    with pytest.raises(VersionRefusedError, match=r"speaks protocol 9\.x"):
+        ask(lambda _: [[b"ZW\x09", b""]])
+
+
+def test_silence_ends_with_the_time_given(ask: Callable[..., tuple[Any, Broker]]) -> None:
+    begun = time.monotonic()
+    with pytest.raises(NoBrokerError, match=ENDPOINT):
+        ask(lambda _: [], 0.4)
+    assert 0.4 <= time.monotonic() - begun < 3
+
+
+def test_a_client_that_waits_looks_up(bus: Bus) -> None:
+    def check() -> None:
+        raise KeyError
+
+    router = bus.router(ENDPOINT)
+    client = Client(bus, ENDPOINT, "here", "0", 20.0, check)
+    with pytest.raises(KeyError):
+        client.ask(lambda name, deadline: Pause(name, deadline, 3))
+    client.close()
+    router.close()

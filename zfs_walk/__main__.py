@@ -2,9 +2,8 @@
 
 import importlib
 import sys
-from typing import Final
 
-COMMANDS: Final = ("walk", "broker", "agent", "ctl", "catalog")
+from zfs_walk.cli import COMMANDS
 
 
 def run() -> None:

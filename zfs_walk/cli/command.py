@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import click
 
 from zfs_walk import __version__
+from zfs_walk.cli import COMMANDS
 from zfs_walk.errors import InternalError, WrongUseError, ZfsWalkError
 
 DEFAULT_BROKER: Final = "tcp://127.0.0.1:5570"
@@ -165,7 +166,6 @@ def _check_environment(command: click.Command) -> None:
         return
     import importlib  # noqa: PLC0415 -- a command alone knows its own options
 
-    from zfs_walk.__main__ import COMMANDS  # noqa: PLC0415
     from zfs_walk.config.environment import check_variables  # noqa: PLC0415
 
     for name in COMMANDS:

@@ -185,8 +185,8 @@ class AgentCore:
         )
         self._send(
             Heartbeat(
-                self._beats, held, self._told_want, True, "", self._live(), tick.rss, tick.cpu_ms,
-                tick.loop_lag_ms,
+                self._beats, held, self._told_want, serving=True, why="", live=self._live(),
+                rss=tick.rss, cpu_ms=tick.cpu_ms, loop_lag_ms=tick.loop_lag_ms,
             )
         )  # fmt: skip
 
@@ -208,7 +208,7 @@ class AgentCore:
 
     # ------------------------------------------------------------------ the broker
 
-    def _from_broker(self, message: Message, now: float) -> None:
+    def _from_broker(self, message: Message, now: float) -> None:  # noqa: C901 -- a case a message
         match message:
             case Welcome():
                 self._welcome(message, now)

@@ -123,9 +123,7 @@ class Crew:
         units = list(units)
         for worker in self.idle():
             for unit in units:
-                asking = Asking(
-                    worker.number, self._next_task, len(self.workers), self._spool_next
-                )
+                asking = Asking(worker.number, self._next_task, len(self.workers), self._spool_next)
                 task = next_task(unit, asking)
                 if task is None:
                     continue

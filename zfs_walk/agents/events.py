@@ -130,6 +130,4 @@ class Exit:
     failure: str
 
 
-Instruction = (
-    Send | Tell | Hurry | Spawn | Delete | FreeSpool | Reconnect | Note | Exit
-)
+Instruction = Send | Tell | Hurry | Spawn | Delete | FreeSpool | Reconnect | Note | Exit

@@ -15,7 +15,7 @@ MOST_GIVEN = 32_768
 Groups = tuple[tuple[int, ...], ...]
 
 
-def choose(
+def choose(  # noqa: PLR0913 -- what a choice depends on, no more
     frontier: Frontier,
     estimate: TreeEstimate,
     thieves: tuple[int, ...],

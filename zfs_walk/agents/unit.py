@@ -311,7 +311,11 @@ class Unit:
         frontier = self.frontier
         return not (frontier.tasks or frontier.waiting) and (
             bool(frontier.risky)
-            or any(self.book.risky(key_of(i)) for w in frontier.wide.values() for i in w.waiting.values())
+            or any(
+                self.book.risky(key_of(i))
+                for w in frontier.wide.values()
+                for i in w.waiting.values()
+            )
         )
 
     def next_cut(self) -> float:
@@ -358,8 +362,9 @@ class Unit:
         return self._sealed(
             Commit(
                 self.uid, self.epoch, self.seq + 1, cut.steal.id if cut.steal else 0, buffer.found,
-                buffer.done, buffer.counters, tuple(buffer.errors), tuple(cut.segments), cut.release,
-                cut.removed, cut.added, cut.split, tuple(buffer.quarantined), self._new_deaths(),
+                buffer.done, buffer.counters, tuple(buffer.errors), tuple(cut.segments),
+                cut.release, cut.removed, cut.added, cut.split, tuple(buffer.quarantined),
+                self._new_deaths(),
             )
         )  # fmt: skip
 

@@ -18,7 +18,6 @@ from zfs_walk.protocol.records import (
     WalkOptions,
 )
 
-
 LEAST_COUNT, MOST_COUNT = -(2**63), 2**63 - 1
 """What a counter can hold: one sparse file may count 8 EiB, so honest sums can reach the end."""
 
@@ -204,7 +203,9 @@ class Journal(Protocol):
         """A run's new state; ``elapsed_ms`` leaves pauses out."""
         ...
 
-    def grant(self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int) -> Granted:
+    def grant(
+        self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int
+    ) -> Granted:
         """Lease a unit under a new epoch; what exceeds the bounds becomes a unit of its own."""
         ...
 

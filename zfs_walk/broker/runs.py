@@ -15,7 +15,6 @@ from zfs_walk.protocol.messages import (
     Message,
     Pause,
     RunList,
-    Runs as RunsRequest,
     RunStatus,
     SegmentList,
     Segments,
@@ -23,6 +22,9 @@ from zfs_walk.protocol.messages import (
     Submit,
     Submitted,
     Verify,
+)
+from zfs_walk.protocol.messages import (
+    Runs as RunsRequest,
 )
 from zfs_walk.protocol.records import AgentLine, LiveCount, RunLine
 
@@ -37,11 +39,15 @@ class Runs:
         self._state = state
         self._journal = journal
 
-    def on_request(self, route: bytes, message: Message, now: float) -> None:
+    def on_request(  # noqa: C901 -- a case a request
+        self, route: bytes, message: Message, now: float
+    ) -> None:
         """Answer a client's request, unless its deadline is over."""
         deadline = getattr(message, "deadline_ms", 0)
         if deadline and now * 1000 > deadline:
-            self._refuse(route, message, "too-late", "the request's deadline was over; not executed")
+            self._refuse(
+                route, message, "too-late", "the request's deadline was over; not executed"
+            )
             return
         match message:
             case Submit():

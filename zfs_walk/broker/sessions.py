@@ -151,7 +151,7 @@ class Sessions:
         )
         return tuple(keep.values()), drop
 
-    def _welcome(
+    def _welcome(  # noqa: PLR0913, PLR0917 -- what WELCOME says
         self,
         route: bytes,
         session: int,

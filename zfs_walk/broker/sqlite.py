@@ -14,6 +14,8 @@ from pathlib import Path
 import msgpack
 
 from zfs_walk.broker.journal import (
+    LEAST_COUNT,
+    MOST_COUNT,
     Applied,
     Books,
     Fenced,
@@ -25,8 +27,6 @@ from zfs_walk.broker.journal import (
     StoredRun,
     StoredSession,
     StoredUnit,
-    LEAST_COUNT,
-    MOST_COUNT,
     Unbalanced,
     Verdict,
     add,
@@ -51,7 +51,7 @@ INSERT INTO counter VALUES (?, ?, ?) ON CONFLICT (run, name) DO UPDATE SET value
     WHEN excluded.value < 0 AND value < {LEAST_COUNT + 1} - excluded.value - 1
         THEN {LEAST_COUNT + 1} - 1
     ELSE value + excluded.value END
-"""
+"""  # noqa: S608 -- built of our own constants
 
 EXAMPLES = 100
 """Examples of problems and of quarantined items that a run keeps (protocol, rule 13)."""
@@ -94,7 +94,9 @@ class SqliteJournal:
                 self._db.execute("SAVEPOINT tables")
                 for statement in filter(str.strip, TABLES.split(";")):
                     self._db.execute(statement)
-                self._db.execute("INSERT INTO meta VALUES ('term', 0), ('next_run', ?)", (first_run,))
+                self._db.execute(
+                    "INSERT INTO meta VALUES ('term', 0), ('next_run', ?)", (first_run,)
+                )
                 self._db.execute(f"PRAGMA user_version = {SCHEMA}")
             self.commit()
         elif schema != SCHEMA:
@@ -245,13 +247,16 @@ class SqliteJournal:
         return tuple(
             RootRecord(path, host, fstype, ino % 2**64, bool(network))
             for path, host, fstype, ino, network in self._db.execute(
-                "SELECT path, host, fstype, ino, network FROM root WHERE run = ? ORDER BY idx", (run,)
+                "SELECT path, host, fstype, ino, network FROM root WHERE run = ? ORDER BY idx",
+                (run,),
             )
         )
 
     # ------------------------------------------------------------------ units
 
-    def grant(self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int) -> Granted:
+    def grant(
+        self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int
+    ) -> Granted:
         """Lease a unit under a new epoch, carved to the bounds of a message."""
         with self._writing() as db:
             items: list[Item] = []
@@ -288,7 +293,9 @@ class SqliteJournal:
         with self._writing() as db:
             db.execute("UPDATE unit SET epoch = 0, session = 0 WHERE uid = ?", (uid,))
 
-    def apply(self, session: int, commit: Commit) -> Verdict:
+    def apply(  # noqa: PLR0911 -- a verdict each
+        self, session: int, commit: Commit
+    ) -> Verdict:
         """Apply a commit in a savepoint of its own, or nothing of it."""
         db = self._db
         lease = db.execute(
@@ -381,9 +388,7 @@ class SqliteJournal:
             (run, commit.uid, commit.epoch, commit.seq, commit.found, commit.done,
              len(commit.quarantined), msgpack.packb(commit.counters)),
         )  # fmt: skip
-        db.executemany(
-            ADD_COUNTER, [(run, name, value) for name, value in commit.counters.items()]
-        )
+        db.executemany(ADD_COUNTER, [(run, name, value) for name, value in commit.counters.items()])
         if commit.errors:
             (there,) = db.execute("SELECT count(*) FROM problem WHERE run = ?", (run,)).fetchone()
             db.executemany(
@@ -419,7 +424,8 @@ class SqliteJournal:
         """Delete a slice of an aborted run's items, and its units with the last one."""
         with self._writing() as db:
             rows = db.execute(
-                "SELECT i.uid, i.n FROM item i JOIN unit u ON u.uid = i.uid WHERE u.run = ? LIMIT ?",
+                "SELECT i.uid, i.n FROM item i JOIN unit u ON u.uid = i.uid"
+                " WHERE u.run = ? LIMIT ?",
                 (run, most),
             ).fetchall()
             db.executemany("DELETE FROM item WHERE uid = ? AND n = ?", rows)
@@ -439,7 +445,9 @@ class SqliteJournal:
         """At most 100 examples of entries that could not be read."""
         return tuple(
             Problem(*row)
-            for row in self._db.execute("SELECT path, errno, kind FROM problem WHERE run = ?", (run,))
+            for row in self._db.execute(
+                "SELECT path, errno, kind FROM problem WHERE run = ?", (run,)
+            )
         )
 
     def quarantined(self, run: int) -> tuple[Quarantined, ...]:

@@ -206,7 +206,7 @@ class Work:
                 self._steal(run, thieves, now)
 
     def _grant_all(self, running: list[Run], hungry: list[Session], now: float) -> None:
-        """Largest units first, to the sessions that hold least, of the runs with fewest sessions."""
+        """Largest units first, to the sessions that hold least, of runs with fewest sessions."""
         free = {
             run.number: sorted(
                 (unit for unit in run.units.values() if unit.grantable),
@@ -240,9 +240,7 @@ class Work:
         """A session's host reaches the run's roots, and has not said that it can't."""
         return run.number not in session.cannot and run.reachable_from(session.host)
 
-    def _grant(
-        self, unit: Unit, session: Session, now: float, parked: int = 0
-    ) -> Unit | None:
+    def _grant(self, unit: Unit, session: Session, now: float, parked: int = 0) -> Unit | None:
         """Lease a unit; returns the unit that was carved from it, if it was too large."""
         run = self._state.runs[unit.run]
         self._vacate(unit)
@@ -253,9 +251,7 @@ class Work:
         )
         carved = None
         if granted.carved:
-            carved = self._add_unit(
-                Unit(granted.carved, run.number, 0, 0, granted.carved_items)
-            )
+            carved = self._add_unit(Unit(granted.carved, run.number, 0, 0, granted.carved_items))
         unit.epoch, unit.session, unit.items = epoch, session.id, len(granted.items)
         unit.attempt += 1
         unit.granted = epoch

@@ -71,7 +71,7 @@ class Codec:
             raise TooLargeError(text)
         return frames
 
-    def decode(self, frames: Sequence[Any]) -> Any:  # noqa: ANN401 -- any message of the table
+    def decode(self, frames: Sequence[Any]) -> Any:
         """The message in these frames, every field checked.
 
         Raises:
@@ -79,15 +79,7 @@ class Codec:
             UnsupportedError: an unknown type.
             MalformedError: anything else that is wrong; the text names the field.
         """
-        if len(frames) < 2:  # noqa: PLR2004 -- magic and header
-            message = f"{len(frames)} frames, at least 2 wanted"
-            raise MalformedError(message)
-        magic = bytes(frames[0])
-        if magic != self._magic:
-            if len(magic) == len(self._magic) and magic[:-1] == self._magic[:-1]:
-                raise WrongMajorError(magic[-1])
-            message = "these are not frames of zfs_walk"
-            raise MalformedError(message)
+        self._check_magic(frames)
         header = _unpack(frames[1], "header")
         if not isinstance(header, dict) or not isinstance(header.get("t"), str):
             message = "header: a map with the message's type wanted"
@@ -110,6 +102,18 @@ class Codec:
             values[field] = check(_unpack(frame, f"{name}.{field}"), f"{name}.{field}")
         return shape.message(**values)
 
+    def _check_magic(self, frames: Sequence[Any]) -> None:
+        if len(frames) < 2:  # noqa: PLR2004 -- magic and header
+            message = f"{len(frames)} frames, at least 2 wanted"
+            raise MalformedError(message)
+        magic = bytes(frames[0])
+        if magic == self._magic:
+            return
+        if len(magic) == len(self._magic) and magic[:-1] == self._magic[:-1]:
+            raise WrongMajorError(magic[-1])
+        message = "these are not frames of zfs_walk"
+        raise MalformedError(message)
+
     def _shape(self, name: str) -> _Shape:
         shape = self._shapes.get(name)
         if shape is None:
@@ -127,7 +131,9 @@ class Codec:
                     for field, kind in kinds.items()
                     if not is_payload(kind)
                 ),
-                tuple((field, check_for(kind)) for field, kind in kinds.items() if is_payload(kind)),
+                tuple(
+                    (field, check_for(kind)) for field, kind in kinds.items() if is_payload(kind)
+                ),
             )
         return shape
 
@@ -145,11 +151,9 @@ def _pack(value: object) -> bytes:
     return packed
 
 
-def _unpack(frame: Any, name: str) -> object:  # noqa: ANN401 -- bytes or a zmq frame's buffer
+def _unpack(frame: Any, name: str) -> object:
     try:
-        value: object = msgpack.unpackb(
-            frame, raw=False, strict_map_key=True, use_list=True
-        )
+        value: object = msgpack.unpackb(frame, raw=False, strict_map_key=True, use_list=True)
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
         message = f"{name}: not msgpack ({type(error).__name__})"
         raise MalformedError(message) from error

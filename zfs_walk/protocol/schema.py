@@ -66,7 +66,7 @@ MOST_ELEMENTS = 65_536
 
 
 @functools.cache
-def check_for(annotation: Any) -> Check:  # noqa: ANN401 -- an annotation is any object
+def check_for(annotation: Any) -> Check:
     """The check that ``annotation`` stands for."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
@@ -87,14 +87,14 @@ def check_for(annotation: Any) -> Check:  # noqa: ANN401 -- an annotation is any
     raise TypeError(message)
 
 
-def is_payload(annotation: Any) -> bool:  # noqa: ANN401 -- an annotation is any object
+def is_payload(annotation: Any) -> bool:
     """True if a field with this annotation travels in a payload frame."""
     return typing.get_origin(annotation) is Annotated and any(
         isinstance(mark, Payload) for mark in typing.get_args(annotation)[1:]
     )
 
 
-def describe(annotation: Any) -> str:  # noqa: ANN401 -- an annotation is any object
+def describe(annotation: Any) -> str:
     """The field's type in words, for the documentation's table."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
@@ -146,7 +146,7 @@ def _plain_check(kind: type) -> Check:
     return check
 
 
-def _constrained(base: Any, marks: tuple[object, ...]) -> Check:  # noqa: ANN401
+def _constrained(base: Any, marks: tuple[object, ...]) -> Check:
     most = next((mark.most for mark in marks if isinstance(mark, Length)), None)
     origin = typing.get_origin(base)
     if origin is tuple:

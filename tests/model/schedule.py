@@ -66,6 +66,8 @@ def one_fault(world: World, rng: random.Random) -> None:
         case "backup":
             if all(run.number for run in world.runs):
                 world.backup_journal()
+                if rng.random() < 0.5:
+                    world.after(rng.choice((0.05, 1.0)) * rng.random(), world.restore_journal)
         case "restore":
             world.restore_journal()
         case "blind" if agent:

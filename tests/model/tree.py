@@ -58,6 +58,7 @@ class Tree:
         """A random tree of about ``size`` directories, some of them wide, empty or in trouble."""
         tree = cls(root)
         shape = rng.choice((1.5, 3.0, 6.0))
+        wide = rng.choice((0.04, 0.04, 0.4))
         queue = [b""]
         left = size
         while queue:
@@ -67,7 +68,7 @@ class Tree:
                 count = min(left, max(count, rng.choice((2, 5, PART_LIMIT + 8))))
             left -= count
             files = rng.choice((0, 0, 1, 3))
-            if rng.random() < 0.04:
+            if rng.random() < wide:
                 files = PART_LIMIT * rng.choice((1, 2, 4))
             folders = [b"d%d" % i for i in range(count)]
             names = folders + [b"f%d" % i for i in range(files)]

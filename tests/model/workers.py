@@ -346,4 +346,4 @@ class SimWorker:
             )  # fmt: skip
 
         write(task.wanted[:half])
-        self._world.after(self._pace() * 4, end)
+        self._world.after(self._pace() * 20, end)

@@ -42,7 +42,8 @@ from zfs_walk.protocol.records import PART, RootRecord, WalkOptions
 
 CLIENT_ROUTE = b"client"
 SETTLE = 300.0
-"""Seconds of simulated time in which everything must be over once nothing goes wrong any more."""
+"""Seconds of simulated time in which everything must be over once nothing goes wrong any more, if
+the workers are not slow."""
 
 SPINS = 1_000
 """Events at one moment after which a loop is busy without an end."""
@@ -448,7 +449,7 @@ class World:
         self.faults = False
         self.full_until = 0.0
         self.blind_until.clear()
-        until = self.now + SETTLE
+        until = self.now + SETTLE * max(1.0, self.pace)
         while self.now < until:
             self.start_broker()
             for run in self.runs:

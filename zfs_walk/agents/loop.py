@@ -29,6 +29,7 @@ from zfs_walk.agents.pool import Nursery, Pool
 from zfs_walk.agents.tasks import Listed, Walked
 from zfs_walk.agents.vitals import Vitals
 from zfs_walk.agents.worker import SEGMENTS
+from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import (
@@ -71,6 +72,7 @@ class AgentLoop:
         self._pool = Pool(nursery, bus, dir_timeout)
         self._core = AgentCore(settings, time.monotonic())
         self._waiter = Waiter()
+        self._complaints = Complaints(LOG)
         self._wake = Wake()
         self._dealer: Dealer | None = None
         self._connect_at: float | None = 0.0
@@ -174,7 +176,7 @@ class AgentLoop:
                 endpoint=self._endpoint, theirs=f"{error.args[0]}.x", ours=f"{MAJOR}.{PROTO_MAX}"
             ) from error
         except (MalformedError, UnsupportedError) as error:
-            LOG.warning("the broker sent something strange: %s", error)
+            self._complaints.say(f"the broker sent something strange: {error}", time.monotonic())
             return None
 
     def _connect(self) -> None:

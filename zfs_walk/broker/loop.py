@@ -12,6 +12,7 @@ from collections import deque
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.state import Event, Garbled, Received, Send, SendFailed, Settings, Tick
+from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.sockets import Router, Sent, Waiter
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import (
@@ -22,6 +23,7 @@ from zfs_walk.protocol.codec import (
     UnsupportedError,
     WrongMajorError,
 )
+from zfs_walk.protocol.messages import Error
 
 LOG = logging.getLogger("zfs_walk.broker")
 
@@ -49,6 +51,7 @@ class BrokerLoop:
         self._core = BrokerCore(journal, settings, int(time.time()), time.monotonic())
         self._waiter = Waiter()
         self._waiter.add(router)
+        self._complaints = Complaints(LOG)
         self._wake = Wake()
         self._waiter.add(self._wake.fileno())
         self._stopping = False
@@ -114,7 +117,7 @@ class BrokerLoop:
         except UnsupportedError as error:
             return Garbled(route, "unsupported", f"unknown message {error.args[0]!r}")
         except MalformedError as error:
-            LOG.warning("malformed message: %s", error)
+            self._complaints.say(f"malformed message: {error}", time.monotonic())
             return Garbled(route, "malformed", str(error)[:4096])
 
     def _handle(self, events: list[Event]) -> None:
@@ -131,13 +134,21 @@ class BrokerLoop:
         waiting = deque(out)
         while waiting:
             send = waiting.popleft()
-            try:
-                sent = self._router.send(send.route, BUS.encode(send.message))
-            except TooLargeError:
-                LOG.exception("a reply is too large and was not sent")
-                sent = Sent.FULL
+            sent = self._send(send)
             if sent is not Sent.ACCEPTED:
                 failed = SendFailed(send.route, send.message, gone=sent is Sent.GONE)
                 more = self._core.handle(failed, time.monotonic())
                 self._journal.commit()
                 waiting.extend(more)
+
+    def _send(self, send: Send) -> Sent:
+        try:
+            frames = BUS.encode(send.message)
+        except TooLargeError as error:
+            self._complaints.say(f"not sent: {error}", time.monotonic())
+            request = getattr(send.message, "request", None)
+            if request is None:
+                return Sent.FULL
+            # Else its client would ask for it again and again.
+            frames = BUS.encode(Error("too-large", str(error), request))
+        return self._router.send(send.route, frames)

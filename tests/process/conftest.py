@@ -1,5 +1,6 @@
 """Places, sites and trees for tests with real processes."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -46,6 +47,25 @@ def forest() -> Iterator[Path]:
 def tree(forest: Path) -> Path:
     """1,555 directories with four files each; with the slow shim a walk of seconds."""
     return trees.bushy(forest / "tree", width=6, depth=4, files=4)
+
+
+@pytest.fixture(scope="session")
+def million() -> Iterator[Path]:
+    """A directory with 1,000,000 names, where there is room for them."""
+    places = [Path("/dev/shm"), Path(tempfile.gettempdir())]
+    roomy = [place for place in places if place.is_dir() and has_room(place, 1_200_000)]
+    if not roomy:
+        pytest.skip("needs a file system with room for 1,200,000 files")
+    folder = Path(tempfile.mkdtemp(prefix="zw-trees-", dir=roomy[0]))
+    trees.touch(folder, 1_000_000)
+    yield folder
+    remove(folder)
+
+
+def has_room(place: Path, files: int) -> bool:
+    """So many files can be made; file systems without a limit say 0 of 0."""
+    found = os.statvfs(place)
+    return not found.f_files or found.f_favail > files
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def test_an_output_is_not_left_when_there_is_no_walk(place: Place, small: Path) 
 @pytest.mark.root
 @pytest.mark.slow
 def test_a_full_disk_under_the_catalog(place: Place, tree: Path) -> None:
-    with mounts.tmpfs(place.folder / "disk", "size=64k") as disk:
+    with mounts.tmpfs(place.folder / "disk", "size=24k") as disk:
         ended = place.run("walk", "-q", tree, "-o", disk / "catalog")
         refused(ended, 8, "No space left on device", "--resume")
         run = int(ended.err.split("--resume ")[1].split()[0])

@@ -232,14 +232,11 @@ def test_a_mount_that_goes_away_pauses_the_run_and_loses_nothing(
 
 
 @pytest.mark.big
-def test_a_directory_with_1_000_000_names_is_shared(site: Site) -> None:
-    root = site.place.folder / "flat"
-    root.mkdir()
-    trees.touch(root, 1_000_000)
+def test_a_directory_with_1_000_000_names_is_shared(site: Site, million: Path) -> None:
     site.start_broker()
     site.start_agents(2)
-    ended = site.place.end(site.walk(root))
-    oracle.same_totals(ended.json, oracle.totals(root))
+    ended = site.place.end(site.walk(million))
+    oracle.same_totals(ended.json, oracle.totals(million))
     shares = site.ledger.entries().values()
     assert len(shares) == 2
     assert min(shares) >= 0.15 * sum(shares)
@@ -284,3 +281,27 @@ def test_an_agent_whose_broker_went_away_can_still_be_drained(site: Site, place:
     agent.terminate()
     ended = place.end(agent, 15.0)
     assert ended.code in {0, 13}
+
+
+@pytest.mark.big
+def test_memory_does_not_grow_with_the_number_of_files(
+    place: Place, million: Path, tree: Path
+) -> None:
+    def most(root: Path) -> int:
+        process = place.start("walk", "-q", "--json", root)
+        highest = 0
+        while process.poll() is None:
+            highest = max([highest, *map(resident, [process.pid, *place.alive()])])
+        assert place.end(process).json["entries"] == len(oracle.paths(root))
+        return highest
+
+    small, large = most(tree), most(million)
+    assert large < small + 24 * 2**20  # blocks of names on their way between two workers
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process in memory; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -28,10 +28,10 @@ from zfs_walk.agents.events import (
 )
 from zfs_walk.agents.link import Identity
 from zfs_walk.agents.tasks import LINK, FromWorker, Ready
-from zfs_walk.protocol.messages import Message
 
 if TYPE_CHECKING:
     from tests.model.world import Conn, World
+    from zfs_walk.protocol.messages import Message
 
 
 class SimAgent:
@@ -160,13 +160,11 @@ class SimAgent:
             self._arrive(number, channel, message)
 
         worker = SimWorker(
-            world, number, self.host, self._spool, say,
-            lambda place: self.kill(number, pointed=True, place=place),
+            world, number, self.host, spool=self._spool, say=say,
+            crash=lambda place: self.kill(number, pointed=True, place=place),
         )  # fmt: skip
         self.workers[number] = worker
-        world.after(
-            world.rng.choice((0.005, 0.2)), lambda: say(Ready(number, number), "results")
-        )
+        world.after(world.rng.choice((0.005, 0.2)), lambda: say(Ready(number, number), "results"))
 
     def _arrive(self, number: int, channel: str, message: FromWorker) -> None:
         """Along one of a worker's two sockets, each in order; what is on its way may outlive it."""
@@ -238,8 +236,10 @@ class SimAgent:
     def story(self) -> str:
         core = self.core
         lines = [
-            f"agent {self.host}/{self.name} live {core.link.live} idle {len(core.crew.idle())}"
-            f" told {core._told_want} drain {core._draining}"
+            (
+                f"agent {self.host}/{self.name} live {core.link.live} idle {len(core.crew.idle())}"
+                f" told {core._told_want} drain {core._draining}"
+            )
         ]
         lines += [
             f"  unit {u.uid:x} {u.epoch:x} run {u.run} items {len(u.frontier.items)} waiting"

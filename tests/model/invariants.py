@@ -8,37 +8,47 @@ from zfs_walk.broker.sqlite import SqliteJournal
 
 def check_broker(core: BrokerCore, journal: SqliteJournal) -> None:
     """Memory and journal agree, the indexes agree, and the books of every run balance."""
+    _check_units(core, journal)
+    _check_sessions(core)
+    _check_runs(core, journal)
+
+
+def _check_units(core: BrokerCore, journal: SqliteJournal) -> None:
     state = core.state
     stored = {unit.uid: unit for unit in journal.load().units}
     for uid, unit in state.units.items():
-        run = state.runs[unit.run]
-        assert run.units.get(uid) is unit
         kept = stored[uid]
+        assert state.runs[unit.run].units.get(uid) is unit
         assert (unit.run, unit.items) == (kept.run, kept.items)
         assert (unit.epoch, unit.session) == (kept.epoch, kept.session), (unit, kept)
         assert unit.items > 0
         if unit.session:
             assert unit.seq == kept.seq
             assert uid in state.sessions[unit.session].units
-        else:
-            assert not unit.open
-            assert unit.steal is None
-        if unit.steal is not None:
-            assert not unit.open
+        assert unit.session or not unit.open
+        assert unit.steal is None or (unit.session and not unit.open)
     for uid, kept in stored.items():
         assert uid in state.units or state.runs[kept.run].state == "ABORTED"
+
+
+def _check_sessions(core: BrokerCore) -> None:
+    state = core.state
     for session in state.sessions.values():
-        for uid in session.units:
-            assert state.units[uid].session == session.id
+        assert all(state.units[uid].session == session.id for uid in session.units)
         assert session.unconfirmed.keys() <= session.units
+        assert (session.id in state.wanting) == (session.want > 0)
         if session.route:
             assert state.routes[session.route] == session.id
         if session.stealing:
             note = state.units[session.stealing].steal
             assert note is not None
             assert session.id in note.thieves
-    for route, number in state.routes.items():
-        assert state.sessions[number].route == route
+    assert state.wanting.keys() <= state.sessions.keys()
+    assert all(state.sessions[n].route == route for route, n in state.routes.items())
+
+
+def _check_runs(core: BrokerCore, journal: SqliteJournal) -> None:
+    state = core.state
     for number, run in state.runs.items():
         assert run.units.keys() <= state.units.keys()
         if run.state in {"DONE", "DONE_WITH_ERRORS"}:
@@ -53,7 +63,7 @@ def check_broker(core: BrokerCore, journal: SqliteJournal) -> None:
 
 
 def check_agent(core: AgentCore) -> None:
-    """Every unit's items are somewhere exactly once; every task of a unit is in a worker's hands."""
+    """Every unit's items are somewhere exactly once, every task of it in a worker's hands."""
     for key, unit in core.units.items():
         assert key == (unit.uid, unit.epoch)
         check_unit(unit)
@@ -75,7 +85,7 @@ def check_unit(unit: Unit) -> None:
     for key, wide in frontier.wide.items():
         assert key == (wide.root, wide.path, wide.parts)
         assert all(part == item.part for part, item in wide.waiting.items())
-    there = frontier.known.keys()
+    there = set(frontier.known)
     given: set[int] = set()
     if unit.cut is not None:
         given = unit.cut.given

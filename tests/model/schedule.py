@@ -1,6 +1,10 @@
 """One random schedule: a world, its runs, its faults, its end."""
 
 import random
+import sys
+import time
+import traceback
+from collections import Counter
 
 from tests.model.tree import Tree
 from tests.model.world import World
@@ -78,26 +82,27 @@ def one_fault(world: World, rng: random.Random) -> None:
             pass
 
 
-if __name__ == "__main__":
-    import sys
-    import time
-    import traceback
-    from collections import Counter
-
-    first, last = int(sys.argv[1]), int(sys.argv[2])
+def main(first: int, last: int) -> int:
+    """Play schedules, say which failed and how; 1 if any did."""
     kinds: Counter[str] = Counter()
     totals: Counter[str] = Counter()
     began = time.perf_counter()
-    for number in range(first, last):
+    for seed in range(first, last):
         try:
-            totals.update(run_schedule(number).counts)
-        except Exception as error:  # noqa: BLE001
-            frames = traceback.extract_tb(error.__traceback__)
-            where = f"{frames[-1].filename.split('/')[-1]}:{frames[-1].lineno}"
-            kind = f"{type(error).__name__} {where} {str(error)[:110]!r}"
+            totals.update(run_schedule(seed).counts)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is a find
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            kind = f"{type(error).__name__} {frame.name}:{frame.lineno} {str(error)[:100]!r}"
             kinds[kind] += 1
-            if kinds[kind] <= 2:
-                print(number, kind, flush=True)
-    print(time.perf_counter() - began, sum(kinds.values()), dict(totals))
-    for kind, count in kinds.most_common(20):
-        print(count, kind)
+            sys.stdout.write(f"seed {seed}: {kind}\n")
+            sys.stdout.flush()
+    seconds = time.perf_counter() - began
+    failed = sum(kinds.values())
+    sys.stdout.write(f"{last - first} schedules, {failed} failed, {seconds:.0f} s\n")
+    for what, times in sorted(totals.items()):
+        sys.stdout.write(f"{times:9,} {what}\n")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))

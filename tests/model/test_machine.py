@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.model.agents import SimAgent
-from tests.model.schedule import World
 from tests.model.tree import Tree
+from tests.model.world import World
 
 EXAMPLES = int(os.environ.get("ZFS_WALK_MODEL_EXAMPLES", "40"))
 AGENTS = 3

@@ -94,6 +94,7 @@ class SimWorker:
         world: Surroundings,
         number: int,
         host: str,
+        *,
         spool: dict[int, tuple[bytes, ...]],
         say: Callable[[FromWorker, str], None],
         crash: Callable[[tuple[int, bytes, int]], None],
@@ -182,11 +183,30 @@ class SimWorker:
 
     def _refuse(self, task: Any, reason: str) -> None:
         if isinstance(task, ListParts):
-            self._done(Listed(self.number, task.task, reason, 0, "", False, 0, 1, ()))
+            self._done(
+                Listed(
+                    self.number, task.task, reason, 0, "", gone=False, names=0, micros=1, extents=()
+                )
+            )  # fmt: skip
         else:
             self._done(
                 Walked(
-                    self.number, task.task, 0, reason, 0, 0, 0, 0, 1, (0, b""), 0, {}, (), (), (), ()
+                    self.number,
+                    task.task,
+                    0,
+                    reason,
+                    0,
+                    0,
+                    0,
+                    0,
+                    1,
+                    (0, b""),
+                    0,
+                    {},
+                    (),
+                    (),
+                    (),
+                    (),
                 )
             )
 
@@ -236,9 +256,7 @@ class SimWorker:
         if tally.wide or hurried or tally.listed >= most:
             self._finish_walk(task, tally, batch, stack)
         else:
-            self._world.after(
-                self._pace(), lambda: self._walk(task, tally, batch, stack, most)
-            )
+            self._world.after(self._pace(), lambda: self._walk(task, tally, batch, stack, most))
 
     def _read(
         self,
@@ -306,7 +324,8 @@ class SimWorker:
         self._done(
             Walked(
                 self.number, task.task, self._results, "", tally.listed, tally.found, untouched,
-                rows, self._world.micros * max(1, tally.listed), wide[0], wide[1], {k: v for k, v in counters.items() if v}, (),
+                rows, self._world.micros * max(1, tally.listed), wide[0], wide[1],
+                {name: count for name, count in counters.items() if count}, (),
                 tuple((depth, read, found) for depth, (read, found) in tally.levels.items()),
                 tuple(tally.left), tuple(tally.failed),
             )
@@ -341,7 +360,8 @@ class SimWorker:
             self._done(
                 Listed(
                     self.number, task.task, "", EIO if failing else 0, "io" if failing else "",
-                    False, len(folder.names), self._world.micros // 10, extents,
+                    gone=False, names=len(folder.names), micros=self._world.micros // 10,
+                    extents=extents,
                 )
             )  # fmt: skip
 

@@ -6,16 +6,14 @@ comes from one seeded random generator, so a seed is a schedule.
 
 import heapq
 import itertools
-import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.model.agents import SimAgent
 from tests.model.invariants import check_agent, check_broker
-from tests.model.tree import Tree
-from tests.model.workers import Row
+from tests.model.tree import PART_LIMIT, Tree, worth
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.broker.state import Received, Send, SendFailed, Settings, Tick
@@ -39,6 +37,9 @@ from zfs_walk.protocol.messages import (
 from zfs_walk.protocol.messages import Done as DoneMessage
 from zfs_walk.protocol.messages import Error as ErrorMessage
 from zfs_walk.protocol.records import PART, RootRecord, WalkOptions
+
+if TYPE_CHECKING:
+    from tests.model.workers import Row
 
 CLIENT_ROUTE = b"client"
 SETTLE = 300.0
@@ -381,9 +382,11 @@ class World:
         delay = self.rng.choice((0.1, 2.0, 30.0)) * self.rng.random()
         self.after(
             delay,
-            lambda: None
-            if any((a.host, a.name) == (agent.host, agent.name) for a in self.agents)
-            else void(self.start_agent(agent.host, agent.name, agent.capacity)),
+            lambda: (
+                None
+                if any((a.host, a.name) == (agent.host, agent.name) for a in self.agents)
+                else void(self.start_agent(agent.host, agent.name, agent.capacity))
+            ),
         )
 
     # ------------------------------------------------------------------ the client
@@ -397,7 +400,8 @@ class World:
             return
         catalog = b"/catalog" if run.rows else b""
         options = WalkOptions(
-            False, True, -1, 12, (), (), False, catalog, "t"
+            names_only=False, one_file_system=True, max_depth=-1, part_limit=PART_LIMIT,
+            excludes=(), includes=(), default_excludes=False, catalog=catalog, token="",
         )  # fmt: skip
         roots = tuple(
             RootRecord(b"/r%d" % tree.root, run.local_to or "h0", "ext4", 2, not run.local_to)
@@ -420,11 +424,14 @@ class World:
             case DoneMessage(request, detail) if request.startswith("verify"):
                 self.verified[int(request[6:])] = detail
             case ErrorMessage(code, detail, request) if request.startswith("verify"):
-                raise AssertionError(f"verify: {code}: {detail}")
+                self._fail(f"verify: {code}: {detail}")
             case ErrorMessage(code) if code in {"malformed", "unsupported"}:
-                raise AssertionError(f"the client got {message}")
+                self._fail(f"the client got {message}")
             case _:
                 pass
+
+    def _fail(self, text: str) -> None:
+        raise AssertionError(text)
 
     def command(self, kind: str, run: SimRun) -> None:
         request = f"c{next(self._requests)}"
@@ -522,17 +529,10 @@ class World:
                 folder = tree.folders[path]
                 assert folder.deadly > 100 or folder.io > 100, f"{path!r} {part}/{parts}: {folder}"
         assert counters.get("entries", 0) == len(wanted), (counters, len(wanted), state)
-        assert counters.get("worth", 0) == sum(worth_of(row) for row in wanted)
+        assert counters.get("worth", 0) == sum(worth(root, path) for root, path in wanted)
         if run.rows:
             assert sorted(rows) == sorted(wanted)
         self.count("runs judged")
-
-
-def worth_of(row: Row) -> int:
-    """See `tree.worth`."""
-    from tests.model.tree import worth
-
-    return worth(*row)
 
 
 def void(_: object) -> None:
@@ -548,6 +548,3 @@ def undo(journal: SqliteJournal) -> None:
 
 def _client_hello(number: int) -> Hello:
     return Hello(1, 1, CLIENT, "h0", f"cli{number}", f"c{number}", 1, 1, "0", 0, (), 0)
-
-
-logging.getLogger("tests.model").setLevel(logging.ERROR)

@@ -460,8 +460,13 @@ class AgentCore:
         if unit.cut_due(now):
             unit.begin_cut(now)
             self.crew.flush(unit)
+        self._seal(unit, now)
         if unit.steal is not None:
+            # After the seal: what the broker knows by now can be given without another cut.
             self._answer_steal(unit, now)
+            self._seal(unit, now)
+
+    def _seal(self, unit: Unit, now: float) -> None:
         if unit.cut is not None and not unit.cut.waiting:
             self._send_commit(unit, unit.seal(), now)
 

@@ -48,7 +48,8 @@ def _records() -> Iterator[type]:
     """The records in messages, each once, in the order in which they are first used."""
     seen: dict[type, None] = {}
     for row in TABLE:
-        for kind in annotations_of(row.message).values():
+        message: type = row.message
+        for kind in annotations_of(message).values():
             for record in _records_in(kind):
                 seen.setdefault(record)
     yield from seen

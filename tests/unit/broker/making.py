@@ -5,10 +5,29 @@ from typing import Any
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.broker.state import Garbled, Received, Send, SendFailed, Settings, Tick
-from zfs_walk.protocol.messages import CLIENT, Commit, Grant, Heartbeat, Hello, Message, Submit
+from zfs_walk.protocol.messages import (
+    CLIENT,
+    Commit,
+    Grant,
+    Heartbeat,
+    Hello,
+    Message,
+    Submit,
+    WorkRequest,
+)
 from zfs_walk.protocol.records import DIR, Holding, Item, Lease, RootRecord, WalkOptions
 
-OPTIONS = WalkOptions(False, True, -1, 50_000, (), (), True, b"", "")
+OPTIONS = WalkOptions(
+    names_only=False,
+    one_file_system=True,
+    max_depth=-1,
+    part_limit=50_000,
+    excludes=(),
+    includes=(),
+    default_excludes=True,
+    catalog=b"",
+    token="",
+)
 TERM = 1_700_000_000
 
 
@@ -40,7 +59,9 @@ def hello(name: str = "walker-0", **fields: Any) -> Hello:
 
 def heartbeat(*held: tuple[int, int], want: int = 0, stealable: int = 0, n: int = 1) -> Heartbeat:
     holdings = tuple(Holding(uid, epoch, stealable) for uid, epoch in held)
-    return Heartbeat(n, holdings, want, True, "", (), 0, 0, 0)
+    return Heartbeat(
+        n, holdings, want, serving=True, why="", live=(), rss=0, cpu_ms=0, loop_lag_ms=0
+    )
 
 
 def lease(uid: int, epoch: int, acked: int = 0) -> Lease:
@@ -108,8 +129,6 @@ class Broker:
 
     def granted(self, route: bytes, want: int = 1) -> Grant:
         """An agent asks, and gets a unit."""
-        from zfs_walk.protocol.messages import WorkRequest
-
         for to, message in self.take(route, WorkRequest(want)):
             if to == route and isinstance(message, Grant):
                 return message

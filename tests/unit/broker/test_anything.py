@@ -1,5 +1,6 @@
 """Whatever comes, well-formed, from whomever: the broker goes on, and its books stay right."""
 
+import dataclasses
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -46,8 +47,6 @@ def plausible(draw: Any) -> Any:
 
 def fit(broker: Broker, message: Message) -> Message:
     """Small numbers of units and epochs mean those that there are."""
-    import dataclasses
-
     units = list(broker.core.state.units.values())
     if not units or not hasattr(message, "uid") or not hasattr(message, "epoch"):
         return message

@@ -5,6 +5,7 @@ To test another one, add it to `JOURNALS`.
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ def test_a_run_that_pauses_takes_what_its_holders_did(
     assert isinstance(journal.apply(ME, commit(uid, EPOCH, 1, removed=(1,), done=1)), Applied)
 
 
-UNBALANCED = {
+UNBALANCED: dict[str, dict[str, object]] = {
     "a lost directory": {"removed": (1,), "found": 1, "done": 1},
     "an item of nowhere removed": {"removed": (1, 99), "done": 2},
     "an item removed twice": {"removed": (1, 1), "done": 2},
@@ -309,8 +310,6 @@ def test_numbers_of_another_term_are_never_issued_again(journal: Journal) -> Non
 
 
 def test_an_inode_of_64_bits_comes_back(journal: Journal) -> None:
-    from dataclasses import replace
-
     record = replace(root(), ino=2**64 - 1)
     journal.add_run("r", (record,), OPTIONS, 1)
     assert journal.load().runs[0].roots == (record,)

@@ -1,5 +1,6 @@
 """What clients ask: submit, status, pause, continue, abort, verify, lists, deadlines."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from zfs_walk.protocol.messages import (
     Ack,
     AgentList,
     Agents,
+    Cannot,
     Command,
     Continue,
     Done,
@@ -40,7 +42,7 @@ from zfs_walk.protocol.messages import (
     Verify,
     WorkRequest,
 )
-from zfs_walk.protocol.records import Quarantined, Segment
+from zfs_walk.protocol.records import LiveCount, Quarantined, Segment
 
 A, B, CLI = b"walker-0", b"walker-1", b"client"
 
@@ -159,10 +161,6 @@ def test_a_status_says_what_a_run_waits_for() -> None:
 def test_what_agents_counted_and_did_not_commit_is_in_the_status_until_the_end() -> None:
     broker, number, grant = running()
     beat = heartbeat((grant.uid, grant.epoch))
-    from dataclasses import replace
-
-    from zfs_walk.protocol.records import LiveCount
-
     broker.take(A, replace(beat, live=(LiveCount(number, 50, 1, 7),)))
     assert ask(broker, Status("q", 0, number, 0)).live == LiveCount(number, 50, 1, 7)
     broker.take(A, commit(grant.uid, grant.epoch, 1, removed=(1, 2), done=2))
@@ -230,8 +228,6 @@ def test_a_paused_run_goes_on() -> None:
 
 
 def test_continue_asks_again_those_who_could_not() -> None:
-    from zfs_walk.protocol.messages import Cannot
-
     broker, number, grant = running()
     broker.take(A, Cannot(number, "not mounted"))
     broker.take(A, commit(grant.uid, grant.epoch, 1, release=True))

@@ -66,9 +66,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
             return st.lists(values(inner[0]), max_size=most).map(tuple)
         return st.tuples(*map(values, inner))
     if origin is dict:
-        return st.dictionaries(
-            st.text(max_size=8), st.integers(-(2**63), 2**63 - 1), max_size=most
-        )
+        return st.dictionaries(st.text(max_size=8), st.integers(-(2**63), 2**63 - 1), max_size=most)
     strategies: dict[Any, st.SearchStrategy[Any]] = {
         int: st.integers(-(2**63), 2**63 - 1),
         bool: st.booleans(),

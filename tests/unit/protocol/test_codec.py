@@ -1,5 +1,6 @@
 """Frames of messages: what is sent, and what is refused and why."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -209,10 +210,8 @@ def test_what_is_no_message_is_malformed(strange: list[bytes]) -> None:
 @given(st.lists(st.binary(max_size=64), max_size=8))
 def test_random_frames_raise_nothing_but_what_is_documented(strange: list[bytes]) -> None:
     for tried in (strange, [MAGIC, *strange]):
-        try:
+        with contextlib.suppress(*REFUSALS):
             BUS.decode(tried)
-        except REFUSALS:
-            pass
 
 
 @settings(max_examples=1500, deadline=None)
@@ -235,7 +234,5 @@ def test_broken_messages_raise_nothing_but_what_is_documented(message: Any, data
     sent[i] = bytes(frame)
     if kind == "drop":
         del sent[i]
-    try:
+    with contextlib.suppress(*REFUSALS):
         BUS.decode(sent)
-    except REFUSALS:
-        pass

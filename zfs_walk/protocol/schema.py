@@ -257,7 +257,7 @@ def _record_check(record: type) -> Check:
 
 
 @functools.cache
-def annotations_of(record: type) -> dict[str, Any]:
+def annotations_of(record: Any) -> dict[str, Any]:
     """The fields of a message or record, in order, with their annotations."""
     hints = typing.get_type_hints(record, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}

@@ -191,6 +191,11 @@ class Run:
     dropping: bool = False
     units: dict[int, Unit] = field(default_factory=dict)
     waiters: list[Waiter] = field(default_factory=list)
+    local_hosts: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked for every session at every match, and a run may have 4,096 roots.
+        self.local_hosts = frozenset(root.host for root in self.roots if not root.network)
 
     @property
     def over(self) -> bool:
@@ -203,7 +208,7 @@ class Run:
 
     def reachable_from(self, host: str) -> bool:
         """A local root is walked on its submitter's host only; a network one on any."""
-        return all(root.network or root.host == host for root in self.roots)
+        return self.local_hosts <= {host}
 
 
 @dataclass(slots=True)

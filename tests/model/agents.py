@@ -44,6 +44,7 @@ class SimAgent:
         self.workers: dict[int, SimWorker] = {}
         self.asleep_until = 0.0
         self.draining = False
+        self.unheard_since = world.now
         self._world = world
         self._spool: dict[int, tuple[bytes, ...]] = {}
         self._inbox: list[Event] = []

@@ -62,6 +62,14 @@ def _check_runs(core: BrokerCore, journal: SqliteJournal) -> None:
             assert books.counters == books.ledger_counters == run.counters
 
 
+def check_matched(core: BrokerCore) -> None:
+    """After a tick nobody asks in vain for a unit that nobody holds."""
+    hungry = core.state.hungry()
+    for run in core.state.runs.values():
+        if core._runs.may_start(run) and any(unit.grantable for unit in run.units.values()):
+            assert not [s.id for s in hungry if core._work.may_walk(s, run)]
+
+
 def check_agent(core: AgentCore) -> None:
     """Every unit's items are somewhere exactly once, every task of it in a worker's hands."""
     for key, unit in core.units.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.model.agents import SimAgent
-from tests.model.invariants import check_agent, check_broker
+from tests.model.invariants import check_agent, check_broker, check_matched
 from tests.model.tree import PART_LIMIT, Tree, worth
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.sqlite import SqliteJournal
@@ -48,6 +48,9 @@ the workers are not slow."""
 
 SPINS = 1_000
 """Events at one moment after which a loop is busy without an end."""
+
+PATIENCE = 10.0
+"""Seconds for which an agent without work may be unknown to be so, when nothing goes wrong."""
 
 
 @dataclass(slots=True)
@@ -251,6 +254,7 @@ class World:
         self._batches += 1
         if self._batches % self._check_every == 0:
             check_broker(broker, self.journal)
+            check_matched(broker)
         if self.faults and self.rng.random() < 0.002:
             self.bounce_broker()
             return
@@ -465,6 +469,7 @@ class World:
             self.run_for(0.5)
             for agent in self.agents:
                 check_agent(agent.core)
+                self._check_asks(agent)
             states = [self.state_of(run) for run in self.runs]
             if all(s in {"DONE", "DONE_WITH_ERRORS", "ABORTED"} for s in states):
                 break
@@ -478,6 +483,18 @@ class World:
                     self.run_for(1.0)
             assert run.number in self.verified
             self._judge(run)
+
+    def _check_asks(self, agent: SimAgent) -> None:
+        """An agent that has nothing, and a broker that does not know it: not for long."""
+        core = agent.core
+        asks = self.broker is not None and any(
+            session.boot == core.settings.identity.boot and session.hungry
+            for session in self.broker.state.sessions.values()
+        )
+        has_nothing = core.crew.idle() and not core.units and not agent.draining
+        if asks or not has_nothing or not core.link.live or self.now < self._asleep_until:
+            agent.unheard_since = self.now
+        assert self.now - agent.unheard_since < PATIENCE, f"never asks: {self.story()}"
 
     def story(self) -> str:
         """What everybody thinks, when it does not end."""

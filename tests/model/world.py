@@ -460,6 +460,8 @@ class World:
         self.faults = False
         self.full_until = 0.0
         self.blind_until.clear()
+        for agent in self.agents:
+            agent.unheard_since = self.now
         until = self.now + SETTLE * max(1.0, self.pace)
         while self.now < until:
             self.start_broker()
@@ -492,7 +494,8 @@ class World:
             for session in self.broker.state.sessions.values()
         )
         has_nothing = core.crew.idle() and not core.units and not agent.draining
-        if asks or not has_nothing or not core.link.live or self.now < self._asleep_until:
+        asleep = self.now < max(self._asleep_until, agent.asleep_until)
+        if asks or not has_nothing or not core.link.live or asleep:
             agent.unheard_since = self.now
         assert self.now - agent.unheard_since < PATIENCE, f"never asks: {self.story()}"
 

@@ -15,7 +15,7 @@ from tests.model.agents import SimAgent
 from tests.model.invariants import check_agent, check_broker, check_matched
 from tests.model.tree import PART_LIMIT, Tree, worth
 from zfs_walk.broker.core import BrokerCore
-from zfs_walk.broker.sqlite import SqliteJournal
+from zfs_walk.broker.sqlite import COUNTER_STARTS, SqliteJournal
 from zfs_walk.broker.state import Received, Send, SendFailed, Settings, Tick
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import (
@@ -93,7 +93,7 @@ class World:
     def __init__(self, seed: int, *, validate: bool = False, check_every: int = 1) -> None:
         self.rng = random.Random(seed)
         self.now = self.rng.uniform(1e3, 1e5)
-        self.journal = SqliteJournal(":memory:")
+        self.journal = self._new_journal()
         self.broker: BrokerCore | None = None
         self.store: dict[str, list[Row]] = {}
         self.deleted: set[str] = set()
@@ -125,6 +125,9 @@ class World:
         self._backup: Backup | None = None
         self._requests = itertools.count(1)
         self._asleep_until = 0.0
+
+    def _new_journal(self) -> SqliteJournal:
+        return SqliteJournal(":memory:", first_id=lambda: self.rng.randrange(COUNTER_STARTS))
 
     # ------------------------------------------------------------------ time
 
@@ -196,7 +199,7 @@ class World:
     def backup_journal(self) -> None:
         if self.journal._open:
             return
-        copy = SqliteJournal(":memory:")
+        copy = self._new_journal()
         self.journal._db.backup(copy._db)
         self._backup = Backup(copy)
 

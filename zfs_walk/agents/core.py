@@ -212,10 +212,9 @@ class AgentCore:
         match message:
             case Welcome():
                 self._welcome(message, now)
-            case Rehello():
-                # Its term does not count until it is in a WELCOME: the broker tells by the terms
-                # in HELLOs who has spoken to another broker with the same one.
+            case Rehello(term):
                 self._told_want = 0
+                self.link.term = max(self.link.term, term)
                 self._out.append(self.link.reconnect(now))
             case Grant():
                 self._granted(message, now)

@@ -55,7 +55,7 @@ class Sessions:
         if hello.highest_term > self._state.term + TEN_YEARS:
             self._state.send(route, Error("malformed", "HELLO.highest_term: no such term"))
             return
-        if self._knows_a_later_term(hello):
+        if hello.highest_term > self._state.term:
             self._overtake(hello.highest_term)
         attached = self._state.sessions.get(self._state.routes.get(route, 0))
         if attached is not None and attached.boot != hello.boot:
@@ -75,19 +75,9 @@ class Sessions:
         elif holder is None or hello.conn > holder.conn or not holder.route:
             self._open(route, hello, holder, now)
 
-    def _knows_a_later_term(self, hello: Hello) -> bool:
-        """Our journal is an older copy, and another broker went on with the newer one.
-
-        If it came to the same term as ours, then only those whom we have told ours may know it.
-        """
-        term = self._state.term
-        told = hello.boot in self._state.greeted or hello.role == CLIENT
-        return hello.highest_term > term or (hello.highest_term == term and not told)
-
     def _overtake(self, heard: int) -> None:
-        """Go past a later term, and have everybody start over."""
+        """Someone knows a later term: our journal is an older copy; go past it and start over."""
         self._state.term = self._journal.take_term(heard + 1)
-        self._state.greeted.clear()
         for session in self._state.sessions.values():
             self._state.send(session.route, Rehello(self._state.term))
 
@@ -118,7 +108,6 @@ class Sessions:
             self._state.sessions[session.id] = session
         self._state.routes.pop(session.route, None)
         self._state.routes[route] = session.id
-        self._state.greeted.add(hello.boot)
         self._defend(session)
         session.route, session.conn = route, hello.conn
         session.pid, session.version = hello.pid, hello.version

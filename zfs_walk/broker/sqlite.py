@@ -4,9 +4,10 @@
 brokers over it.
 """
 
+import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from zfs_walk.broker.journal import (
     add,
 )
 from zfs_walk.broker.tables import SCHEMA, TABLES
-from zfs_walk.errors import JournalError, StateError
+from zfs_walk.errors import InternalError, JournalError, StateError
 from zfs_walk.protocol.messages import Commit
 from zfs_walk.protocol.records import (
     DIR,
@@ -43,6 +44,13 @@ from zfs_walk.protocol.records import (
     Segment,
     WalkOptions,
 )
+
+COUNTER_BITS = 28
+COUNTER_STARTS = 2**24
+"""A term's counter begins at a random number below this. If a clock was set back, a journal that
+was restored from a copy comes to a term that the newer one had; without this it would issue the
+same epochs again until somebody's HELLO names a later term, and segments would have the same
+names."""
 
 # SQLite's own addition makes a float of what does not fit 64 bits.
 ADD_COUNTER = f"""
@@ -64,12 +72,18 @@ class _UnbalancedError(Exception):
 class SqliteJournal:
     """One file, or ``":memory:"``. Only one process may have it open; the caller holds the lock."""
 
-    def __init__(self, path: Path | str, first_run: int = 1) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        first_run: int = 1,
+        first_id: Callable[[], int] = lambda: secrets.randbelow(COUNTER_STARTS),
+    ) -> None:
         """Open or create the journal.
 
         Args:
             path: the file, or ":memory:".
             first_run: the number of the first run, if the journal is new.
+            first_id: where a term's counter begins.
 
         Raises:
             StateError: the file is no journal, or one of a newer schema.
@@ -77,6 +91,7 @@ class SqliteJournal:
         """
         self.path = str(path)
         self.term = 0
+        self._first_id = first_id
         self._counter = 0
         self._open = False
         try:
@@ -149,13 +164,15 @@ class SqliteJournal:
             self.term = max(stored + 1, at_least)
             db.execute("UPDATE meta SET value = ? WHERE key = 'term'", (self.term,))
         self.commit()
-        self._counter = 0
+        self._counter = self._first_id()
         return self.term
 
     def next_id(self) -> int:
         """A number that no other term or call has."""
         self._counter += 1
-        return self.term << 28 | self._counter
+        if self._counter >> COUNTER_BITS:
+            raise InternalError(reason="a term's numbers are used up; a restart begins a new one")
+        return self.term << COUNTER_BITS | self._counter
 
     def load(self) -> Stored:
         """Everything, for a start."""

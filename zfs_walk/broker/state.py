@@ -222,7 +222,6 @@ class State:
         runs: by number; ``units`` are those of runs that are not over.
         ended: (host, role, name, boot) of processes that may not come back.
         wanting: sessions that ask for work: few, when there is much to do.
-        greeted: boots of the agents that got a WELCOME in this term.
         out: what the event at hand sends.
     """
 
@@ -234,7 +233,6 @@ class State:
     runs: dict[int, Run] = field(default_factory=dict)
     units: dict[int, Unit] = field(default_factory=dict)
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
-    greeted: set[str] = field(default_factory=set)
     wanting: dict[int, None] = field(default_factory=dict)
     out: list[Send] = field(default_factory=list)
 

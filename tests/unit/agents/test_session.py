@@ -67,7 +67,7 @@ def test_hello_names_every_unit_and_what_was_acknowledged_of_it() -> None:
     agent.hear(Rehello(6))
     (hello,) = sent(agent.take(Connected()), Hello)
     assert hello.held == (Lease(UID, EPOCH, 1),)
-    assert (hello.conn, hello.highest_term) == (2, 5)
+    assert (hello.conn, hello.highest_term) == (2, 6)
 
 
 def test_a_rehello_closes_the_socket_and_opens_another() -> None:

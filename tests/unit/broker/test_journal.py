@@ -27,7 +27,7 @@ from zfs_walk.broker.journal import (
     Verdict,
 )
 from zfs_walk.broker.sqlite import SqliteJournal
-from zfs_walk.errors import JournalError, StateError
+from zfs_walk.errors import InternalError, JournalError, StateError
 from zfs_walk.protocol.records import DIR, PART, Item, Problem, Quarantined, Segment, Suspect
 
 JOURNALS: dict[str, Callable[[Path], Journal]] = {
@@ -307,6 +307,21 @@ def test_numbers_of_another_term_are_never_issued_again(journal: Journal) -> Non
     journal.take_term(0)
     assert not seen & {journal.next_id() for _ in range(100)}
     assert all(number >> 28 == 7 for number in seen)
+
+
+def test_numbers_never_run_into_those_of_the_next_term() -> None:
+    journal = SqliteJournal(":memory:", first_id=lambda: 2**28 - 2)
+    journal.take_term(7)
+    assert journal.next_id() == (8 << 28) - 1
+    with pytest.raises(InternalError, match="a restart begins a new one"):
+        journal.next_id()
+
+
+def test_two_brokers_that_come_to_the_same_term_issue_different_numbers() -> None:
+    """One with a journal, one with a copy of it, and a clock that was set back between them."""
+    one, two = SqliteJournal(":memory:"), SqliteJournal(":memory:")
+    assert one.take_term(7) == two.take_term(7)
+    assert not {one.next_id() for _ in range(3)} & {two.next_id() for _ in range(3)}
 
 
 def test_an_inode_of_64_bits_comes_back(journal: Journal) -> None:

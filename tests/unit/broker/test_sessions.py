@@ -5,7 +5,6 @@ import pytest
 from tests.unit.broker.making import Broker, commit, heartbeat, hello, lease, only
 from zfs_walk.broker.state import SessionState
 from zfs_walk.protocol.messages import (
-    CLIENT,
     Ack,
     Bye,
     ByeAck,
@@ -362,29 +361,6 @@ def test_a_later_term_is_overtaken_and_everybody_starts_over() -> None:
     assert (A, Rehello(term + 51)) in sent
     assert only(sent, Welcome, B)[0].term == term + 51
     assert broker.journal.term == term + 51
-
-
-def test_the_same_term_from_somebody_who_was_not_told_it_is_overtaken_too() -> None:
-    """Two brokers had it: one with this journal, one with the newer one that this is a copy of."""
-    broker = Broker()
-    term = broker.core.state.term
-    (welcome,) = only(broker.take(A, hello(highest_term=term)), Welcome)
-    assert welcome.term == term + 1
-
-
-def test_the_same_term_from_somebody_who_was_told_it_is_ours() -> None:
-    broker = Broker()
-    broker.join("walker-0")
-    term = broker.core.state.term
-    (welcome,) = only(broker.take(b"new", hello(conn=2, highest_term=term)), Welcome)
-    assert welcome.term == term
-
-
-def test_a_client_that_was_told_our_term_may_say_so() -> None:
-    broker = Broker()
-    term = broker.core.state.term
-    sent = broker.take(b"c", hello("cli", role=CLIENT, highest_term=term))
-    assert only(sent, Welcome)[0].term == term
 
 
 def test_a_term_ten_years_ahead_is_no_term() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.model.schedule import run_schedule
 
 QUICK = 60
-MANY = int(os.environ.get("ZFS_WALK_MODEL_SCHEDULES", "1500"))
+MANY = int(os.environ.get("ZFS_WALK_MODEL_SCHEDULES", "400"))
 """Schedules of the slow test; each takes about 50 ms."""
 
 BLOCKS = 10

@@ -14,21 +14,14 @@ from pathlib import Path
 
 import msgpack
 
+from zfs_walk.broker import ledger
 from zfs_walk.broker.journal import (
-    LEAST_COUNT,
-    MOST_COUNT,
-    Applied,
     Books,
-    Fenced,
-    Gap,
     Granted,
-    Repeat,
-    RunOver,
     Stored,
     StoredRun,
     StoredSession,
     StoredUnit,
-    Unbalanced,
     Verdict,
     add,
 )
@@ -51,22 +44,6 @@ COUNTER_STARTS = 2**24
 was restored from a copy comes to a term that the newer one had; without this it would issue the
 same epochs again until somebody's HELLO names a later term, and segments would have the same
 names."""
-
-# SQLite's own addition makes a float of what does not fit 64 bits.
-ADD_COUNTER = f"""
-INSERT INTO counter VALUES (?, ?, ?) ON CONFLICT (run, name) DO UPDATE SET value = CASE
-    WHEN excluded.value > 0 AND value > {MOST_COUNT} - excluded.value THEN {MOST_COUNT}
-    WHEN excluded.value < 0 AND value < {LEAST_COUNT + 1} - excluded.value - 1
-        THEN {LEAST_COUNT + 1} - 1
-    ELSE value + excluded.value END
-"""  # noqa: S608 -- built of our own constants
-
-EXAMPLES = 100
-"""Examples of problems and of quarantined items that a run keeps (protocol, rule 13)."""
-
-
-class _UnbalancedError(Exception):
-    """Why a commit's books don't balance."""
 
 
 class SqliteJournal:
@@ -310,124 +287,13 @@ class SqliteJournal:
         with self._writing() as db:
             db.execute("UPDATE unit SET epoch = 0, session = 0 WHERE uid = ?", (uid,))
 
-    def apply(  # noqa: PLR0911 -- a verdict each
-        self, session: int, commit: Commit
-    ) -> Verdict:
+    def apply(self, session: int, commit: Commit) -> Verdict:
         """Apply a commit in a savepoint of its own, or nothing of it."""
-        db = self._db
-        lease = db.execute(
-            "SELECT session, seq, run FROM lease WHERE uid = ? AND epoch = ?",
-            (commit.uid, commit.epoch),
-        ).fetchone()
-        if lease is None or lease[0] != session:
-            return Fenced(0)
-        _, applied, run = lease
-        if commit.seq <= applied:
-            return Repeat(applied)
-        row = db.execute("SELECT state, items FROM run WHERE run = ?", (run,)).fetchone()
-        state, run_items = row
-        if state not in {"RUNNING", "DRAINING", "PAUSED"}:
-            return RunOver(applied)
-        unit = db.execute("SELECT epoch, items FROM unit WHERE uid = ?", (commit.uid,)).fetchone()
-        if unit is None or unit[0] != commit.epoch:
-            return Fenced(applied)
-        if commit.seq > applied + 1:
-            return Gap(applied)
-        with self._writing():
-            db.execute("SAVEPOINT apply")
-            try:
-                done = self._change(commit, run, unit[1], run_items)
-            except (_UnbalancedError, sqlite3.IntegrityError, OverflowError) as error:
-                db.execute("ROLLBACK TO apply")
-                db.execute("RELEASE apply")
-                return Unbalanced(applied, str(error))
-            db.execute("RELEASE apply")
-        return done
-
-    def _change(self, commit: Commit, run: int, items: int, run_items: int) -> Applied:
-        db, uid = self._db, commit.uid
-        removed = db.executemany(
-            "DELETE FROM item WHERE uid = ? AND n = ?", [(uid, n) for n in commit.removed]
-        ).rowcount
-        if commit.removed and removed != len(commit.removed):
-            text = f"{len(commit.removed)} items removed, the unit had {removed} of them"
-            raise _UnbalancedError(text)
-        db.executemany(
-            "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(uid, i.n, i.kind, i.root, i.path, i.part, i.parts, i.deaths) for i in commit.added],
-        )
-        grown = len(commit.added) - len(commit.removed)
-        if grown != commit.found - commit.done - len(commit.quarantined):
-            text = (
-                f"{len(commit.added)} added - {len(commit.removed)} removed is not {commit.found}"
-                f" found - {commit.done} done - {len(commit.quarantined)} quarantined"
-            )
-            raise _UnbalancedError(text)
-        db.executemany(
-            "UPDATE item SET deaths = ? WHERE uid = ? AND n = ?",
-            [(suspect.deaths, uid, suspect.n) for suspect in commit.attempts],
-        )
-        split = tuple(self._split(uid, run, group) for group in commit.split)
-        items += grown - sum(count for _, count in split)
-        run_items += grown
-        if items < 0 or run_items < 0:
-            text = f"{items} items left in the unit, {run_items} in the run"
-            raise _UnbalancedError(text)
-        self._book(commit, run)
-        if items == 0:
-            db.execute("DELETE FROM unit WHERE uid = ?", (uid,))
-        elif commit.release:
-            db.execute(
-                "UPDATE unit SET items = ?, epoch = 0, session = 0 WHERE uid = ?", (items, uid)
-            )
-        else:
-            db.execute("UPDATE unit SET items = ? WHERE uid = ?", (items, uid))
-        db.execute("UPDATE run SET items = ? WHERE run = ?", (run_items, run))
-        return Applied(items, run_items, split)
-
-    def _split(self, uid: int, run: int, group: tuple[int, ...]) -> tuple[int, int]:
-        """Move a group of items to a unit of its own."""
-        new = self.next_id()
-        moved = self._db.executemany(
-            "UPDATE item SET uid = ? WHERE uid = ? AND n = ?", [(new, uid, n) for n in group]
-        ).rowcount
-        if not group or moved != len(group):
-            text = f"a group of {len(group)} items is split off, the unit had {moved} of them"
-            raise _UnbalancedError(text)
-        self._db.execute("INSERT INTO unit VALUES (?, ?, 0, 0, ?, 0)", (new, run, len(group)))
-        return new, len(group)
-
-    def _book(self, commit: Commit, run: int) -> None:
-        """Write the ledger's row and all that only adds up."""
-        db = self._db
-        db.execute(
-            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (run, commit.uid, commit.epoch, commit.seq, commit.found, commit.done,
-             len(commit.quarantined), msgpack.packb(commit.counters)),
-        )  # fmt: skip
-        db.executemany(ADD_COUNTER, [(run, name, value) for name, value in commit.counters.items()])
-        if commit.errors:
-            (there,) = db.execute("SELECT count(*) FROM problem WHERE run = ?", (run,)).fetchone()
-            db.executemany(
-                "INSERT INTO problem VALUES (?, ?, ?, ?)",
-                [(run, e.path, e.errno, e.kind) for e in commit.errors[: EXAMPLES - there]],
-            )
-        db.executemany(
-            "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (run, i.kind, i.root, i.path, i.part, i.parts, i.deaths, q.reason)
-                for q in commit.quarantined
-                for i in (q.item,)
-            ],
-        )
-        db.executemany(
-            "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?)",
-            [(run, *astuple(segment)) for segment in commit.segments],
-        )
-        db.execute(
-            "UPDATE lease SET seq = ? WHERE uid = ? AND epoch = ?",
-            (commit.seq, commit.uid, commit.epoch),
-        )
+        standing = ledger.judge(self._db, session, commit)
+        if not isinstance(standing, ledger.Standing):
+            return standing
+        with self._writing() as db:
+            return ledger.apply(db, commit, standing, self.next_id)
 
     def applied(self, session: int, uid: int, epoch: int) -> int:
         """The last commit applied in an epoch that is or was this session's, else 0."""
@@ -474,7 +340,7 @@ class SqliteJournal:
             for row in self._db.execute(
                 "SELECT kind, root, path, part, parts, deaths, reason FROM quarantine"
                 " WHERE run = ? LIMIT ?",
-                (run, EXAMPLES),
+                (run, ledger.EXAMPLES),
             )
         )
 

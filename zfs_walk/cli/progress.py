@@ -2,20 +2,19 @@
 
 import contextlib
 import os
-import shutil
 import sys
 import time
 from datetime import timedelta
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from zfs_walk.protocol.messages import RunStatus
 
+if TYPE_CHECKING:
+    from rich.live import Live
+
 LINE_EVERY: Final = 10.0
 """Seconds between two lines where there is no terminal."""
-
-CLEAR: Final = "\r\x1b[K"
-"""Back to the line's begin, and erase it (ECMA-48)."""
 
 
 class Progress:
@@ -25,7 +24,7 @@ class Progress:
         """Choose the way by what stderr is."""
         self._quiet = quiet
         self._terminal = not quiet and sys.stderr.isatty()
-        self._shown = False
+        self._live: Live | None = None
         self._next_line = time.monotonic() + LINE_EVERY
         self._rate = RateMeter()
         self._expected: int | None = None
@@ -41,8 +40,9 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         """Remove the live line."""
-        if self._shown:
-            self._write(CLEAR)
+        if self._live is not None:
+            with contextlib.suppress(OSError):
+                self._live.stop()
 
     def show(self, status: RunStatus) -> None:
         """Show where the run stands."""
@@ -52,13 +52,28 @@ class Progress:
         now = time.monotonic()
         rate = self._rate.add(entries, now)
         if self._terminal:
-            self._shown = True
-            width = shutil.get_terminal_size().columns
-            # One column is left free: a full line would wrap, and could not be cleared.
-            self._write(CLEAR + self._line(status, entries, rate)[: width - 1])
+            self._show_live(self._line(status, entries, rate))
         elif now >= self._next_line:
             self._next_line = now + LINE_EVERY
             self._write(f"zfs-walk: {self._line(status, entries, rate)}\n")
+
+    def _show_live(self, line: str) -> None:
+        # 100 ms of imports, paid while the workers are walking, and only at a terminal.
+        from rich.live import Live  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        text = Text(line, no_wrap=True, overflow="ellipsis")
+        # A terminal that went away must not end the walk.
+        with contextlib.suppress(OSError):
+            if self._live is None:
+                from rich.console import Console  # noqa: PLC0415
+
+                self._live = Live(
+                    text, console=Console(stderr=True), transient=True, auto_refresh=False,
+                    redirect_stdout=False, redirect_stderr=False,
+                )  # fmt: skip
+                self._live.start()
+            self._live.update(text, refresh=True)
 
     def _write(self, text: str) -> None:
         # A terminal that went away must not end the walk.

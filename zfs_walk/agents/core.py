@@ -5,14 +5,12 @@ broker informed. It imports no socket, file, process or clock.
 """
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from zfs_walk.agents.crew import Crew, RunInfo, WorkerState
+from zfs_walk.agents.crew import Crew, WorkerState
 from zfs_walk.agents.cuts import StealOrder
 from zfs_walk.agents.events import (
     Connected,
-    Delete,
     Drain,
     Event,
     Exit,
@@ -20,10 +18,10 @@ from zfs_walk.agents.events import (
     FromPool,
     Instruction,
     Note,
-    Send,
     Tick,
     WorkerDied,
 )
+from zfs_walk.agents.holdings import Holdings
 from zfs_walk.agents.link import Identity, Link
 from zfs_walk.agents.tasks import Flushed, Listed, Ready, Walked
 from zfs_walk.agents.unit import Unit
@@ -31,10 +29,8 @@ from zfs_walk.protocol.messages import (
     Ack,
     Bye,
     ByeAck,
-    Cannot,
     Command,
     CommandDone,
-    Commit,
     Error,
     Grant,
     Heartbeat,
@@ -47,7 +43,6 @@ from zfs_walk.protocol.messages import (
     Welcome,
     WorkRequest,
 )
-from zfs_walk.protocol.records import Holding, Lease, LiveCount
 
 STEAL_STANDS = 0.25
 """Seconds that a STEAL may stand before it is refused (docs/protocol.md rule 5)."""
@@ -57,9 +52,6 @@ IDLE_BEFORE_ASKING = 0.005
 
 MOST_UNITS = 4
 """Units that an agent holds at most (docs/protocol.md section 3)."""
-
-LAST_ROLL = 2**62
-"""Every roll of a unit is an earlier one."""
 
 DRAIN_PATIENCE = 30.0
 """Seconds until a drain that the broker does not acknowledge is given up: the leases run out."""
@@ -87,13 +79,9 @@ class AgentCore:
         """Nothing is started yet; `start` says what to do first."""
         self.settings = settings
         self.link = Link(settings.identity, settings.patience, settings.lost_patience)
-        self.units: dict[tuple[int, int], Unit] = {}
         self._out: list[Instruction] = []
         self.crew = Crew(settings.identity.capacity, self._out)
-        self._runs: dict[int, RunInfo] = {}
-        self._orphans: dict[tuple[int, int, int], bytes] = {}
-        self._commit_interval = 5.0
-        self._window = 4
+        self.held = Holdings(self.crew, self.link, self._out)
         self._beats = 0
         self._next_beat = now
         self._told_want = 0
@@ -101,8 +89,12 @@ class AgentCore:
         self._draining = ""
         self._drained_since: float | None = None
         self._bye_sent = False
-        self._sent: dict[tuple[int, int], float] = {}
         self._last = now
+
+    @property
+    def units(self) -> dict[tuple[int, int], Unit]:
+        """The units that are held, by (uid, epoch)."""
+        return self.held.units
 
     def start(self) -> list[Instruction]:
         """Start the workers; the shell opens the first socket by itself."""
@@ -122,7 +114,7 @@ class AgentCore:
         self._mind_the_gap(now)
         match event:
             case Connected():
-                self._out.append(self.link.connected(self._held(), now))
+                self._out.append(self.link.connected(self.held.leases(), now))
             case FromBroker(message):
                 # What was read from a socket before it was given up is too late.
                 if self.link.heard(now):
@@ -170,41 +162,22 @@ class AgentCore:
         if now >= self._next_beat and self.link.live:
             self._next_beat = now + self.link.heartbeat
             self._beat(tick)
-            for key, unit in self.units.items():
-                if unit.unacked and now - self._sent.get(key, now) > 2 * self.link.heartbeat:
-                    self._resend(unit, now)
+            self.held.resend_overdue(2 * self.link.heartbeat, now)
 
     def _beat(self, tick: Tick) -> None:
         self._beats += 1
         if not self.crew.idle():
             self._told_want = 0
-        held = tuple(
-            Holding(unit.uid, unit.epoch, unit.frontier.stealable)
-            for unit in self.units.values()
-            if not unit.finished
-        )
         self._send(
             Heartbeat(
-                self._beats, held, self._told_want, serving=True, why="", live=self._live(),
-                rss=tick.rss, cpu_ms=tick.cpu_ms, loop_lag_ms=tick.loop_lag_ms,
+                self._beats, self.held.holdings(), self._told_want, serving=True, why="",
+                live=self.held.live(), rss=tick.rss, cpu_ms=tick.cpu_ms,
+                loop_lag_ms=tick.loop_lag_ms,
             )
         )  # fmt: skip
 
-    def _live(self) -> tuple[LiveCount, ...]:
-        counts: dict[int, list[int]] = {}
-        for unit in self.units.values():
-            count = counts.setdefault(unit.run, [0, 0, 0])
-            count[0] += unit.live_entries
-            count[2] += len(unit.frontier.items)
-        return tuple(LiveCount(run, *count) for run, count in counts.items())
-
-    def _held(self) -> list[Lease]:
-        return [Lease(unit.uid, unit.epoch, unit.acked) for unit in self.units.values()]
-
     def _send(self, message: Message) -> None:
-        """To the broker, if it is there: what matters is repeated after the next WELCOME."""
-        if self.link.live:
-            self._out.append(Send(message))
+        self.held.send(message)
 
     # ------------------------------------------------------------------ the broker
 
@@ -219,16 +192,16 @@ class AgentCore:
             case Grant():
                 self._granted(message, now)
             case Ack():
-                self._acked(message, now)
+                self.held.acked(message, now)
             case Nack():
-                self._nacked(message, now)
+                self.held.nacked(message, now)
             case Steal():
                 self._steal(message, now)
             case Command():
                 self._command(message, now)
             case HeartbeatAck():
                 for note in message.runs:
-                    self._run_is(note.run, note.state)
+                    self.held.run_is(note.run, note.state)
             case Error(code, detail):
                 self._refused(code, detail)
             case ByeAck():
@@ -238,26 +211,10 @@ class AgentCore:
 
     def _welcome(self, message: Welcome, now: float) -> None:
         self.link.welcome(message, now)
-        self._commit_interval = message.commit_interval_ms / 1000
-        self._window = message.window
         self._told_want = 0
         self._next_beat = now
         self._bye_sent = False
-        for standing in message.drop:
-            self._drop(standing.uid, standing.epoch, standing.applied)
-        for standing in message.keep:
-            unit = self.units.get((standing.uid, standing.epoch))
-            if unit is not None:
-                unit.acknowledge(standing.applied)
-                # The broker has forgotten its STEALs if it is a new one; it asks again.
-                unit.steal = None
-                self._resend(unit, now)
-
-    def _acked(self, ack: Ack, now: float) -> None:
-        unit = self.units.get((ack.uid, ack.epoch))
-        if unit is not None:
-            unit.acknowledge(ack.seq)
-            self._sent[ack.uid, ack.epoch] = now
+        self.held.welcomed(message, now)
 
     def _steal(self, steal: Steal, now: float) -> None:
         unit = self.units.get((steal.uid, steal.epoch))
@@ -266,70 +223,26 @@ class AgentCore:
         else:
             unit.steal = StealOrder(steal.steal_id, steal.thieves, now)
 
-    def _resend(self, unit: Unit, now: float) -> None:
-        for seq in sorted(unit.unacked):
-            self._send_commit(unit, unit.unacked[seq], now)
-
-    def _send_commit(self, unit: Unit, commit: Commit, now: float) -> None:
-        self._sent[unit.uid, unit.epoch] = now
-        self._send(commit)
-
     def _granted(self, grant: Grant, now: float) -> None:
-        key = (grant.uid, grant.epoch)
-        if key in self.units:
-            return
-        self._told_want = 0
-        self._idle_since = None
-        info = self._runs.get(grant.run)
-        if info is None:
-            info = self._runs[grant.run] = RunInfo(grant.roots, grant.options)
-        self.units[key] = unit = Unit(grant, now, self._commit_interval, self._window)
-        info.refused = False
-        if self._draining:
+        unit = self.held.granted(grant, now)
+        if unit is not None:
+            self._told_want = 0
+            self._idle_since = None
             unit.releasing = self._draining
-
-    def _nacked(self, nack: Nack, now: float) -> None:
-        unit = self.units.get((nack.uid, nack.epoch))
-        if unit is None:
-            return
-        if nack.code == "GAP":
-            if nack.applied < unit.acked or nack.applied == unit.resent:
-                return  # it is too late, or has been answered
-            if nack.applied + 1 in unit.unacked:
-                unit.acknowledge(nack.applied)
-                unit.resent = nack.applied
-                self._resend(unit, now)
-                return
-        level = logging.INFO if nack.code in {"FENCED", "RUN_OVER"} else logging.ERROR
-        self._out.append(Note(level, f"unit {nack.uid:x} dropped: {nack.code}: {nack.detail}"))
-        self._drop(nack.uid, nack.epoch, nack.applied)
 
     def _command(self, command: Command, now: float) -> None:
         match command.name:
             case "pause":
-                self._release(command.run, "paused")
+                self.held.release(command.run, "paused")
             case "release":
                 for unit in self.units.values():
                     if unit.uid == command.uid:
                         unit.releasing = unit.releasing or "released by request"
             case "abort":
-                self._run_is(command.run, "ABORTED")
+                self.held.run_is(command.run, "ABORTED")
             case "drain":
                 self._drain("drained by request", now)
         self._send(CommandDone(command.id, ok=True, detail=""))
-
-    def _run_is(self, run: int, state: str) -> None:
-        if state in {"DRAINING", "PAUSED"}:
-            self._release(run, "paused")
-        elif state in {"ABORTED", "DONE", "DONE_WITH_ERRORS"}:
-            for unit in [unit for unit in self.units.values() if unit.run == run]:
-                # Any sealed commit may have been applied, and its ACK be lost.
-                self._drop(unit.uid, unit.epoch, unit.seq)
-
-    def _release(self, run: int, reason: str) -> None:
-        for unit in self.units.values():
-            if unit.run == run and not unit.releasing:
-                unit.releasing = reason
 
     def _refused(self, code: str, detail: str) -> None:
         if code == "superseded" and self._draining:
@@ -358,44 +271,21 @@ class AgentCore:
             case Walked() | Listed():
                 self._result(worker, message)
             case Flushed():
-                self._flushed(message)
+                self.held.flushed(message)
 
     def _result(self, worker: WorkerState, message: Walked | Listed) -> None:
         unit = self.crew.took(worker, message.task)
         if unit is None or self.units.get((unit.uid, unit.epoch)) is not unit:
             return
         if message.refused:
-            unit.refuse(message.task)
-            self._cannot(unit.run, message.refused)
+            unit.frontier.put_back(message.task)
+            self.held.cannot(unit.run, message.refused)
             return
         self.crew.worked()
         if isinstance(message, Walked):
-            unit.on_walked(message)
+            unit.progress.on_walked(message)
         else:
-            unit.on_listed(message)
-
-    def _cannot(self, run: int, reason: str) -> None:
-        info = self._runs[run]
-        if not info.refused:
-            info.refused = True
-            self._out.append(Note(logging.WARNING, f"run {run} can't be walked here: {reason}"))
-            self._send(Cannot(run, reason))
-        self._release(run, f"unreachable: {reason}")
-
-    def _flushed(self, message: Flushed) -> None:
-        unit = self.units.get((message.uid, message.epoch))
-        names = tuple(segment.name for segment in message.segments)
-        if unit is None:
-            catalog = self._orphans.pop((message.uid, message.epoch, message.worker), b"")
-            if catalog and names:
-                self._out.append(Delete(catalog, names))
-        elif unit.on_flushed(message.worker, message.cut, message.segments):
-            if message.failed:
-                self._roll_back(unit)
-                self._cannot(unit.run, message.failed)
-        elif names and (unit.cut is None or unit.cut.number != message.cut):
-            # The cut was rolled back meanwhile: nobody will list them.
-            self._out.append(Delete(unit.options.catalog, names))
+            unit.progress.on_listed(message)
 
     def _died(self, event: WorkerDied) -> None:
         worker = self.crew.died(event)
@@ -405,42 +295,11 @@ class AgentCore:
         hopeless = self.crew.hopeless()
         if hopeless:
             self._out.append(Exit(f"{hopeless}: {event.cause}"))
-        self._orphans = {key: c for key, c in self._orphans.items() if key[2] != event.worker}
         if worker.unit is not None:
-            worker.unit.worker_died(worker.task, event.place if event.pointed else None)
-        for unit in self.units.values():
-            if unit.lost_rows(event.worker):
-                self._roll_back(unit)
+            worker.unit.progress.worker_died(worker.task, event.place if event.pointed else None)
+        self.held.worker_died(event.worker)
         if not self._draining or self.units:
             self.crew.spawn()
-
-    def _roll_back(self, unit: Unit) -> None:
-        roll = unit.roll
-        garbage = unit.roll_back()
-        self.crew.call_back(unit)
-        self.crew.forget(unit, roll)
-        if garbage:
-            self._out.append(Delete(unit.options.catalog, tuple(s.name for s in garbage)))
-        self._out.append(Note(logging.INFO, f"unit {unit.uid:x} rolled back to seq {unit.seq}"))
-
-    def _drop(self, uid: int, epoch: int, applied: int) -> None:
-        """The unit is not ours any more; segments that no applied commit lists are deleted."""
-        unit = self.units.pop((uid, epoch), None)
-        if unit is None:
-            return
-        self._sent.pop((uid, epoch), None)
-        self.crew.call_back(unit)
-        if unit.stores_rows:
-            self.crew.forget(unit, LAST_ROLL)
-            garbage = tuple(segment.name for segment in unit.sealed_after(applied))
-            if garbage:
-                self._out.append(Delete(unit.options.catalog, garbage))
-            if unit.cut is not None:
-                for worker in unit.cut.waiting:
-                    self._orphans[uid, epoch, worker] = unit.options.catalog
-        if not any(other.run == unit.run for other in self.units.values()):
-            del self._runs[unit.run]
-            self.crew.close_run(unit.run)
 
     # ------------------------------------------------------------------ work
 
@@ -448,8 +307,8 @@ class AgentCore:
         for unit in list(self.units.values()):
             self._advance(unit, now)
             if unit.over:
-                self._drop(unit.uid, unit.epoch, unit.seq)
-        self.crew.dispatch(self.units.values(), self._runs)
+                self.held.drop(unit.uid, unit.epoch, unit.seq)
+        self.crew.dispatch(self.units.values(), self.held.runs)
         self.crew.hurry_the_busy()
         self._ask(now)
         self._leave(now)
@@ -467,13 +326,13 @@ class AgentCore:
 
     def _seal(self, unit: Unit, now: float) -> None:
         if unit.cut is not None and not unit.cut.waiting:
-            self._send_commit(unit, unit.seal(), now)
+            self.held.commit(unit, unit.seal(), now)
 
     def _answer_steal(self, unit: Unit, now: float) -> None:
         cut_before = unit.cut
         commit = unit.split(now, self.crew.capacity)
         if commit is not None:
-            self._send_commit(unit, commit, now)
+            self.held.commit(unit, commit, now)
         elif cut_before is None and unit.cut is not None:
             self.crew.flush(unit)
         elif unit.steal is not None and (
@@ -507,11 +366,3 @@ class AgentCore:
             self._out.append(Exit(""))
         elif now - self._drained_since > DRAIN_PATIENCE:
             self._out.append(Exit("the broker did not acknowledge the work that was given back"))
-
-    def statistics(self) -> Iterable[tuple[str, int]]:
-        """Names and numbers for the status."""
-        return (
-            ("units", len(self.units)),
-            ("workers", sum(worker.ready for worker in self.crew.workers.values())),
-            ("waiting", sum(len(unit.frontier.waiting) for unit in self.units.values())),
-        )

@@ -159,10 +159,10 @@ def test_results_that_wait_with_rows_are_lost_with_their_worker() -> None:
     agent.worker_says(walked(2, 2, *many, rows=1))
     task = next(iter(agent.unit.frontier.tasks))
     agent.worker_says(walked(task, 1, *many, rows=1))
-    assert agent.unit.late
+    assert agent.unit.progress.late
     agent.dies(1)
     assert agent.unit.roll == 1
-    assert not agent.unit.late
+    assert not agent.unit.progress.late
     check_agent(agent.core)
 
 

@@ -1,7 +1,10 @@
 """Files of settings: what is in them is taken, what is wrong in them is named."""
 
+import importlib
+import re
 from pathlib import Path
 
+import click
 import pytest
 
 from zfs_walk.config.environment import check_variables
@@ -68,3 +71,16 @@ def test_an_unknown_variable_is_refused() -> None:
         check_variables(["ZFS_WALK_WORKER"], KNOWN)
     with pytest.raises(WrongUseError, match=r"ZFS_WALK_QQQ is no option\.$"):
         check_variables(["ZFS_WALK_QQQ"], KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("example", "command"), [("broker", "broker"), ("walker", "agent"), ("walk", "walk")]
+)
+def test_every_key_of_the_examples_is_an_option(example: str, command: str) -> None:
+    options = importlib.import_module(f"zfs_walk.cli.{command}").main.params
+    known = {option.name for option in options if isinstance(option, click.Option)}
+    file = Path(__file__).parents[3] / "configs" / f"{example}.yaml"
+    assert load_settings(str(file), known)
+    # What is commented out is a key as well.
+    keys = set(re.findall(r"^(?:# )?([a-z-]+):(?: |$)", file.read_text(), re.MULTILINE))
+    assert {key.replace("-", "_") for key in keys} <= known

@@ -31,6 +31,7 @@ def test_totals_are_exact_and_every_run_ends(block: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.big
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_totals_are_exact_and_every_run_ends_in_many_schedules(block: int) -> None:

@@ -58,7 +58,10 @@ class Sessions:
         if hello.highest_term > self._state.term:
             self._overtake(hello.highest_term)
         attached = self._state.sessions.get(self._state.routes.get(route, 0))
-        if attached is not None and attached.boot != hello.boot:
+        if attached is not None and (
+            (attached.host, attached.role, attached.name, attached.boot)
+            != (hello.host, hello.role, hello.name, hello.boot)
+        ):
             self._state.send(route, Error("malformed", "HELLO: this socket has said another one"))
             return
         if hello.role == CLIENT:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.model.agents import SimAgent
 from tests.model.invariants import check_agent, check_broker, check_matched
 from tests.model.tree import PART_LIMIT, Tree, worth
+from tests.unit.broker.making import journal_in_memory
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.sqlite import COUNTER_STARTS, SqliteJournal
 from zfs_walk.broker.state import Received, Send, SendFailed, Settings, Tick
@@ -127,7 +128,7 @@ class World:
         self._asleep_until = 0.0
 
     def _new_journal(self) -> SqliteJournal:
-        return SqliteJournal(":memory:", first_id=lambda: self.rng.randrange(COUNTER_STARTS))
+        return journal_in_memory(first_id=lambda: self.rng.randrange(COUNTER_STARTS))
 
     # ------------------------------------------------------------------ time
 

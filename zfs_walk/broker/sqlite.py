@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -73,14 +73,20 @@ class SqliteJournal:
         self._open = False
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._prepare(first_run)
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from error
+        with ExitStack() as if_refused:
+            if_refused.callback(self._db.close)
+            self._prepare(first_run)
+            if_refused.pop_all()
 
     def _prepare(self, first_run: int) -> None:
-        (schema,) = self._db.execute("PRAGMA user_version").fetchone()
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            (schema,) = self._db.execute("PRAGMA user_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from error
         if schema == 0:
             with self._writing():
                 self._db.execute("SAVEPOINT tables")

@@ -1,5 +1,6 @@
 """Messages and a broker for the tests of this folder, with everything that a test leaves open."""
 
+import weakref
 from typing import Any
 
 from zfs_walk.broker.core import BrokerCore
@@ -68,11 +69,18 @@ def lease(uid: int, epoch: int, acked: int = 0) -> Lease:
     return Lease(uid, epoch, acked)
 
 
+def journal_in_memory(**settings: Any) -> SqliteJournal:
+    """One that closes its database when nothing holds it any longer: brokers hand it on."""
+    journal = SqliteJournal(":memory:", **settings)
+    weakref.finalize(journal, journal._db.close)
+    return journal
+
+
 class Broker:
     """A broker's core over a journal in memory, and a clock that the test moves."""
 
     def __init__(self, journal: SqliteJournal | None = None, **settings: Any) -> None:
-        self.journal = journal or SqliteJournal(":memory:")
+        self.journal = journal or journal_in_memory()
         self.now = 1000.0
         self.core = BrokerCore(self.journal, Settings(**settings), TERM, self.now)
         self.journal.commit()

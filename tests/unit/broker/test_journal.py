@@ -315,6 +315,7 @@ def test_numbers_never_run_into_those_of_the_next_term() -> None:
     assert journal.next_id() == (8 << 28) - 1
     with pytest.raises(InternalError, match="a restart begins a new one"):
         journal.next_id()
+    journal.close()
 
 
 def test_two_brokers_that_come_to_the_same_term_issue_different_numbers() -> None:
@@ -322,6 +323,8 @@ def test_two_brokers_that_come_to_the_same_term_issue_different_numbers() -> Non
     one, two = SqliteJournal(":memory:"), SqliteJournal(":memory:")
     assert one.take_term(7) == two.take_term(7)
     assert not {one.next_id() for _ in range(3)} & {two.next_id() for _ in range(3)}
+    one.close()
+    two.close()
 
 
 def test_an_inode_of_64_bits_comes_back(journal: Journal) -> None:

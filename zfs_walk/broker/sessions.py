@@ -158,7 +158,8 @@ class Sessions:
             Welcome(
                 session, self._state.term, min(PROTO_MAX, hello.proto_max), round(now * 1000),
                 round(settings.heartbeat * 1000), round(settings.lease_ttl * 1000),
-                round(settings.commit_interval * 1000), settings.window, keep, drop,
+                round(settings.commit_interval * 1000), settings.window, settings.endpoints,
+                keep, drop,
             ),
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass, field
 
 from zfs_walk.protocol.messages import WALKER, Hello, Message
-from zfs_walk.protocol.records import LiveCount, RootRecord, WalkOptions
+from zfs_walk.protocol.records import NO_ENDPOINTS, Endpoints, LiveCount, RootRecord, WalkOptions
 
 MAX_UNITS = 4
 """Units that one agent may hold at once (docs/protocol.md section 3)."""
@@ -12,7 +12,7 @@ MAX_UNITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Time limits; the protocol's defaults (docs/protocol.md section 6).
+    """Time limits, the protocol's defaults (docs/protocol.md section 6), and endpoints.
 
     Attributes:
         heartbeat: seconds between two heartbeats of an agent.
@@ -20,6 +20,7 @@ class Settings:
         grace: seconds that an unreachable agent has to say HELLO again.
         commit_interval: longest time in seconds between two commits of a unit.
         window: commits of a unit that may be on their way unacknowledged.
+        endpoints: where the broker's other sockets are, for WELCOME.
         grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
     """
 
@@ -28,6 +29,7 @@ class Settings:
     grace: float = 3.0
     commit_interval: float = 5.0
     window: int = 4
+    endpoints: Endpoints = NO_ENDPOINTS
     grant_items: int = 10_000
     grant_bytes: int = 8 * 2**20
 

@@ -192,3 +192,41 @@ class AgentLine:
     silent_ms: U64
     units: U32
     rss: U64
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where a broker's other sockets are: empty for what it does not have.
+
+    Attributes:
+        publish: takes the PUB of logs and status.
+        subscribe: a SUB gets them there.
+        http: of the gateway.
+    """
+
+    publish: Text
+    subscribe: Text
+    http: Text
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """One key in KEY_LINES.
+
+    Attributes:
+        name: given when it was added.
+        public: the public key in Z85.
+        roles: what it may be used for.
+        created_ns: since the epoch; ``revoked_ns`` 0: it is valid.
+        sessions: of agents and clients that are connected with it now.
+    """
+
+    name: Name
+    public: Word
+    roles: Annotated[tuple[Word, ...], Length(8)]
+    created_ns: U64
+    revoked_ns: U64
+    sessions: U32
+
+
+NO_ENDPOINTS = Endpoints("", "", "")

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Iterator
 from typing import Final, get_args
 
-from zfs_walk.protocol.messages import AGENT, ASKER, BROKER, TABLE, Row
+from zfs_walk.protocol.messages import AGENT, ASKER, BROKER, PUBLISHER, TABLE, Row
 from zfs_walk.protocol.schema import annotations_of, describe
 
 TITLES: Final = {
     AGENT: "Agent to broker",
     BROKER: "Broker to agent or client",
     ASKER: "Client to broker",
+    PUBLISHER: "Published",
 }
 
 

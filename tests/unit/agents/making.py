@@ -21,7 +21,16 @@ from zfs_walk.agents.link import Identity
 from zfs_walk.agents.tasks import Flushed, FromWorker, Listed, Ready, Walked
 from zfs_walk.agents.unit import Unit
 from zfs_walk.protocol.messages import Grant, Message, Welcome
-from zfs_walk.protocol.records import DIR, PART, Item, RootRecord, Segment, Standing, WalkOptions
+from zfs_walk.protocol.records import (
+    DIR,
+    NO_ENDPOINTS,
+    PART,
+    Item,
+    RootRecord,
+    Segment,
+    Standing,
+    WalkOptions,
+)
 
 UID, EPOCH, RUN = 7, 70, 1
 IDENTITY = Identity("walker", "h0", "walker-0", "boot", 9, "0", 2)
@@ -61,7 +70,8 @@ def grant(*items: Item, rows: bool = False, **fields: Any) -> Grant:
 def welcome(**fields: Any) -> Welcome:
     values: dict[str, Any] = {
         "session": 3, "term": 5, "proto": 1, "now_ms": 0, "heartbeat_ms": 1000,
-        "lease_ttl_ms": 15_000, "commit_interval_ms": 5000, "window": 4, "keep": (), "drop": (),
+        "lease_ttl_ms": 15_000, "commit_interval_ms": 5000, "window": 4,
+        "endpoints": NO_ENDPOINTS, "keep": (), "drop": (),
     }  # fmt: skip
     return Welcome(**(values | fields))
 

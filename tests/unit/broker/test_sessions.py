@@ -17,7 +17,7 @@ from zfs_walk.protocol.messages import (
     Welcome,
     WorkRequest,
 )
-from zfs_walk.protocol.records import Standing
+from zfs_walk.protocol.records import NO_ENDPOINTS, Standing
 
 A, B = b"walker-0", b"walker-1"
 
@@ -32,7 +32,17 @@ def test_a_first_hello_opens_a_session() -> None:
     assert sent == (
         A,
         Welcome(
-            session, broker.core.state.term, 1, 1_000_000, 1000, 15_000, 5000, 4, keep=(), drop=()
+            session,
+            broker.core.state.term,
+            1,
+            1_000_000,
+            1000,
+            15_000,
+            5000,
+            4,
+            NO_ENDPOINTS,
+            keep=(),
+            drop=(),
         ),
     )
     assert session >> 28 == broker.core.state.term

@@ -12,6 +12,7 @@ from zfs_walk.bus.sockets import Bus, Router, Waiter
 from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import Done, Error, Hello, Pause, Rehello, Welcome
+from zfs_walk.protocol.records import NO_ENDPOINTS
 
 ENDPOINT = "inproc://broker"
 Answer = Callable[[Any], list[Any]]
@@ -44,7 +45,9 @@ class Broker(threading.Thread):
 
 
 def welcome() -> Welcome:
-    return Welcome(0, 1, 1, round(time.monotonic() * 1000), 1000, 15000, 5000, 4, (), ())
+    return Welcome(
+        0, 1, 1, round(time.monotonic() * 1000), 1000, 15000, 5000, 4, NO_ENDPOINTS, (), ()
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,125 @@
+"""What processes know about themselves; published once a second, and shown by zfs-ctl."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from zfs_walk.protocol.schema import U32, U64, Length, Name, Text, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who publishes a log record or a status.
+
+    Attributes:
+        publisher: random, one per process and publisher; numbers of records count within it.
+        role: walker, scout, uploader, loadgen, broker or gateway.
+        host: the host's name.
+        name: unique among the processes of this role on the host.
+        pid: of the process.
+        session: with the broker; 0 as long as there is none, and for the broker itself.
+        version: of zfs_walk.
+    """
+
+    publisher: Word
+    role: Word
+    host: Name
+    name: Name
+    pid: U64
+    session: U64
+    version: Word
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatistics:
+    """One worker process.
+
+    Attributes:
+        worker: its number, never given twice by an agent.
+        pid: process id; 0 until it has said that it is there.
+        busy: it has a task.
+        rss: resident memory in bytes.
+    """
+
+    worker: U64
+    pid: U64
+    busy: bool
+    rss: U64
+
+
+@dataclass(frozen=True, slots=True)
+class WalkerStatistics:
+    """What a walker agent knows about itself.
+
+    Attributes:
+        health: "ok", or what keeps it from its work.
+        units: units of work that it holds.
+        waiting: directories and parts in its frontiers that nobody has begun.
+        entries: counted since the process began.
+        errors: entries that could not be read, since the process began.
+        entries_per_s: entries counted during the last second.
+        unacked: commits on their way.
+        rss: resident memory of the agent's own process in bytes.
+        cpu_ms: CPU time of agent and workers since the process began.
+        loop_lag_ms: how late the loop last woke.
+        records: log records published.
+        records_lost: log records that could not be published; the log file has them.
+        workers: its worker processes.
+    """
+
+    health: Text
+    units: U32
+    waiting: U64
+    entries: U64
+    errors: U64
+    entries_per_s: U64
+    unacked: U32
+    rss: U64
+    cpu_ms: U64
+    loop_lag_ms: U64
+    records: U64
+    records_lost: U64
+    workers: Annotated[tuple[WorkerStatistics, ...], Length(1024)]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatistics:
+    """What the broker knows about itself.
+
+    Attributes:
+        host: its host's name; ``pid``, ``version``: of its process.
+        term: its incarnation.
+        uptime_ms: since this incarnation began.
+        secure: keys are demanded.
+        live: agents that are LIVE; ``suspect``, ``lost``: that are not.
+        clients: commands that are connected.
+        running: runs that are not over.
+        messages: received in this term; ``refused``: of them, not understood or not allowed.
+        transactions: of the journal, in this term.
+        journal_bytes: size of the journal's file.
+        rss: resident memory in bytes; ``cpu_ms``: CPU time of the process.
+        loop_lag_ms: how late the loop last woke.
+        records: log records that came through.
+        ring_records: of them, kept for LOG_SINCE, with ``ring_bytes``.
+    """
+
+    host: Name
+    pid: U64
+    version: Word
+    term: U64
+    uptime_ms: U64
+    secure: bool
+    live: U32
+    suspect: U32
+    lost: U32
+    clients: U32
+    running: U32
+    messages: U64
+    refused: U64
+    transactions: U64
+    journal_bytes: U64
+    rss: U64
+    cpu_ms: U64
+    loop_lag_ms: U64
+    records: U64
+    ring_records: U64
+    ring_bytes: U64

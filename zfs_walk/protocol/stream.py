@@ -1,0 +1,77 @@
+"""What is published: logs and status, best effort, numbered so that a subscriber sees gaps.
+
+Frames: ``[topic][magic][header]``. Numbers count per publisher and topic, as subscriptions go by
+topic: a subscriber misses a record exactly when a number is missing.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from zfs_walk.protocol.message import Message
+from zfs_walk.protocol.schema import U64, Length, Name, OneOf, Text, Word
+from zfs_walk.protocol.statistics import BrokerStatistics, Origin, WalkerStatistics
+
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+
+Level = Annotated[str, OneOf(LEVELS)]
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord(Message):
+    """One log record.
+
+    ``seq`` counts from 1 within (publisher, topic). ``process`` is empty for the publisher itself,
+    or names the worker that the record comes from. ``run`` 0: it belongs to none.
+    """
+
+    origin: Origin
+    seq: U64
+    time_ns: U64
+    process: Word
+    run: U64
+    level: Level
+    logger: Name
+    text: Annotated[str, Length(65_536)]
+    fields: Annotated[tuple[tuple[Name, Text], ...], Length(64)]
+    exception: Annotated[str, Length(65_536)]
+
+
+@dataclass(frozen=True, slots=True)
+class LogMark(Message):
+    """The last number on this topic, once a second when it has grown: shows a gap at the end."""
+
+    origin: Origin
+    seq: U64
+
+
+@dataclass(frozen=True, slots=True)
+class WalkerStatus(Message):
+    """A walker agent's statistics, once a second."""
+
+    origin: Origin
+    seq: U64
+    time_ns: U64
+    statistics: WalkerStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStatus(Message):
+    """The broker's statistics, once a second."""
+
+    origin: Origin
+    seq: U64
+    time_ns: U64
+    statistics: BrokerStatistics
+
+
+PUBLISHED: Final = (LogRecord, LogMark, WalkerStatus, BrokerStatus)
+
+
+def log_topic(level: str, role: str, host: str) -> bytes:
+    """The topic of a log record: ``log.<level>.<role>.<host>``."""
+    return f"log.{level}.{role}.{host}".encode()
+
+
+def status_topic(role: str, host: str) -> bytes:
+    """The topic of a status: ``status.<role>.<host>``."""
+    return f"status.{role}.{host}".encode()

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import click
 
-from zfs_walk import __version__
 from zfs_walk.catalog import manifest as manifests
 from zfs_walk.catalog.manifest import Manifest
 from zfs_walk.catalog.query import damaged
 from zfs_walk.catalog.query import query as run_query
+from zfs_walk.cli.command import version_option
 from zfs_walk.errors import CatalogError, ZfsWalkError
 
 _WIDTH_ROWS: Final = 1000
@@ -44,7 +44,7 @@ _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.
     epilog=_EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="zfs-catalog")
+@version_option
 def main() -> None:
     """Hold the commands."""
 

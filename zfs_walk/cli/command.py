@@ -69,6 +69,14 @@ def _read_config(context: click.Context, _parameter: click.Parameter, value: str
     context.default_map = defaults
 
 
+def version_option(function: Decorated) -> Decorated:
+    """``--version``, for commands and for groups of verbs."""
+    return click.option(
+        "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+        help="Print the version and the scanner in use.",
+    )(function)  # fmt: skip
+
+
 def shared(function: Decorated) -> Decorated:
     """Options that are the same everywhere."""
     for option in (
@@ -77,10 +85,7 @@ def shared(function: Decorated) -> Decorated:
             "--config", metavar="FILE", is_eager=True, expose_value=False, callback=_read_config,
             help="YAML file with defaults: one key per option.",
         ),
-        click.option(
-            "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
-            help="Print the version and the scanner in use.",
-        ),
+        version_option,
     ):  # fmt: skip
         function = option(function)
     return function

@@ -15,6 +15,7 @@ from zfs_walk.cli.command import (
     run_command,
     set_up_logging,
     shared,
+    version_option,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def at_a_bus(function: Any) -> Any:
 
 
 @click.group(epilog="Examples:\n\n\b\n  zfs-ctl run list\n  zfs-ctl agent list --json" + EXIT_CODES)
+@version_option
 def main() -> None:
     """Operate a bus: its runs and its agents."""
 

@@ -160,4 +160,4 @@ def test_help_has_examples_and_exit_codes_and_needs_no_package(arguments: list[s
 
 
 def test_the_version_is_told(run: Run) -> None:
-    assert run("--version").stdout == f"zfs-catalog, version {__version__}\n"
+    assert run("--version").stdout.startswith(f"zfs_walk {__version__}, scanner: ")

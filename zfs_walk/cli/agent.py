@@ -21,6 +21,7 @@ from zfs_walk.cli.command import (
     set_up_logging,
     shared,
 )
+from zfs_walk.config.values import Described
 from zfs_walk.errors import StateInUseError, WrongUseError
 
 if TYPE_CHECKING:
@@ -31,7 +32,18 @@ FOREVER = 10.0 * 366 * 86_400
 WALKER = "walker"
 """The role's name in `zfs_walk.protocol.messages`, which --help need not wait for."""
 
-NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+class AgentName(Described):
+    """The type of ``--name``."""
+
+    name = "name"
+    wanted = "up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check a name."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+            self.fail(f"{value!r}: {self.wanted} are wanted", param, ctx)
+        return value
 
 
 @click.command(
@@ -53,9 +65,11 @@ can't live."""
     "--workers", type=click.IntRange(1, 1024), default=os.cpu_count() or 1,
     help="Worker processes; default: one per core.",
 )  # fmt: skip
-@click.option("--name", help="Unique on this host; default: the role and the lowest free number.")
-@click.option("--host", help="This host's name, if not the system's.")
-@click.option("--state", metavar="DIR", help="Folder for locks and temporary files.")
+@click.option("--name", type=AgentName(), metavar="NAME",
+              help="Unique on this host; default: the role and the lowest free number.")  # fmt: skip
+@click.option("--host", metavar="NAME", help="This host's name, if not the system's.")
+@click.option("--state", metavar="DIR", type=click.Path(),
+              help="Folder for locks and temporary files.")  # fmt: skip
 @click.option("--wait", is_flag=True, help="Wait for a broker that is not there, for ever.")
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True,
               help="Seconds to wait for a broker.")  # fmt: skip
@@ -85,8 +99,6 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.cli.state import ipc_folder, state_base  # noqa: PLC0415
 
     set_up_logging(verbose)
-    if name is not None and not NAMES.fullmatch(name):
-        raise WrongUseError(reason=f"--name {name!r}: letters, digits, '.', '_' and '-' are wanted")
     folder = state_base(state)
     with ExitStack() as stack:
         nursery = Nursery(workers, ipc_folder(), str(folder))

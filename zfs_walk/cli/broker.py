@@ -28,10 +28,14 @@ journal can't be written."""
     "--bind", metavar="ENDPOINT", default=DEFAULT_BROKER, show_default=True,
     help="Where to listen; tcp://127.0.0.1:* takes a free port.",
 )  # fmt: skip
-@click.option("--state", metavar="DIR", help="Folder of the journal, on a local disk.")
-@click.option("--heartbeat", type=SECONDS, default=1.0, show_default=True, help="Seconds.")
-@click.option("--lease-ttl", type=SECONDS, default=15.0, show_default=True, help="Seconds.")
-@click.option("--commit-interval", type=SECONDS, default=5.0, show_default=True, help="Seconds.")
+@click.option("--state", metavar="DIR", type=click.Path(),
+              help="Folder of the journal, on a local disk.")  # fmt: skip
+@click.option("--heartbeat", type=SECONDS, default=1.0, show_default=True,
+              help="Seconds between two heartbeats of an agent.")  # fmt: skip
+@click.option("--lease-ttl", type=SECONDS, default=15.0, show_default=True,
+              help="Seconds that work stays a silent agent's own.")  # fmt: skip
+@click.option("--commit-interval", type=SECONDS, default=5.0, show_default=True,
+              help="Longest time in seconds between two commits of a unit of work.")  # fmt: skip
 @click.option("--insecure", is_flag=True, help="Allow other hosts without keys. Not as root.")
 @shared
 def main(  # noqa: PLR0913, PLR0917 -- one argument an option

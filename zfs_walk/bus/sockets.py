@@ -8,6 +8,7 @@ from typing import Final
 
 import zmq
 
+from zfs_walk.bus.curve import Curve
 from zfs_walk.errors import WrongUseError
 from zfs_walk.protocol.codec import MAX_MESSAGE
 
@@ -22,6 +23,14 @@ RECONNECT_MS: Final = (200, 1_000)
 
 RECONNECT_IPC_MS: Final = 10
 
+HANDSHAKE_MS: Final = 5_000
+"""Who has not shown a key by then is disconnected: half-open connections cost descriptors."""
+
+TCP: Final = "tcp://"
+
+DOMAINS: Final[dict[object, str]] = {zmq.ROUTER: "bus", zmq.XSUB: "publish", zmq.XPUB: "subscribe"}
+"""What a key is shown for, by the kind of socket that the broker binds: the ZAP domain."""
+
 
 class Sent(Enum):
     """What became of a send. An accepted send is not a delivery; only an answer is."""
@@ -34,9 +43,14 @@ class Sent(Enum):
 class Bus:
     """One ZeroMQ context of one process; never carried over a fork."""
 
-    def __init__(self) -> None:
-        """Open the context."""
+    def __init__(self, curve: Curve | None = None) -> None:
+        """Open the context.
+
+        Args:
+            curve: the process's keys, used on every TCP socket; inproc and ipc go without.
+        """
         self._context = zmq.Context()
+        self._curve = curve
 
     def close(self) -> None:
         """Close the context and whatever is still open; nothing lingers."""
@@ -48,6 +62,7 @@ class Bus:
         socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
         socket.setsockopt(zmq.RCVHWM, HIGH_WATER)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         return socket
 
     def router(self, endpoint: str) -> "Router":
@@ -63,7 +78,7 @@ class Bus:
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
         socket.setsockopt(zmq.BACKLOG, 1024)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
-        _bind(socket, endpoint)
+        self._bind(socket, endpoint)
         return Router(socket)
 
     def dealer(self, endpoint: str, name: str) -> "Dealer":
@@ -77,45 +92,55 @@ class Bus:
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
-        _connect(socket, endpoint)
+        self._connect(socket, endpoint)
         return Dealer(socket)
 
     def push(self, endpoint: str, *, bind: bool) -> "Push":
         """To one worker (bound by its agent), or a worker's results (connected)."""
         socket = self._socket(zmq.PUSH)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IPC_MS)
-        (_bind if bind else _connect)(socket, endpoint)
+        (self._bind if bind else self._connect)(socket, endpoint)
         return Push(socket)
 
     def pull(self, endpoint: str, *, bind: bool) -> "Pull":
         """An agent's results of all its workers (bound), or a worker's tasks (connected)."""
         socket = self._socket(zmq.PULL)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IPC_MS)
-        (_bind if bind else _connect)(socket, endpoint)
+        (self._bind if bind else self._connect)(socket, endpoint)
         return Pull(socket)
 
+    def _bind(self, socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+        curve = self._curve
+        if curve is not None and endpoint.startswith(TCP):
+            socket.setsockopt(zmq.CURVE_SERVER, 1)
+            socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret.encode())
+            socket.setsockopt(zmq.ZAP_DOMAIN, DOMAINS[socket.type].encode())
+            # Without it, whoever has any key is let in when nobody answers for ZAP.
+            socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        try:
+            socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
+            if error.errno == zmq.EADDRINUSE:
+                raise WrongUseError(
+                    reason=f"{endpoint} is in use by another program; stop it or bind another one"
+                ) from error
+            raise WrongUseError(reason=f"{endpoint} can't be bound: {error.strerror}") from error
 
-def _bind(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        if error.errno == zmq.EADDRINUSE:
+    def _connect(self, socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+        curve = self._curve
+        if curve is not None and endpoint.startswith(TCP):
+            socket.setsockopt(zmq.CURVE_SERVERKEY, curve.server.encode())
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, curve.public.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret.encode())
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
             raise WrongUseError(
-                reason=f"{endpoint} is in use by another program; stop it or bind another one"
+                reason=f"{endpoint} is no endpoint ({error.strerror}); they look like"
+                " tcp://HOST:PORT or ipc:///PATH"
             ) from error
-        raise WrongUseError(reason=f"{endpoint} can't be bound: {error.strerror}") from error
-
-
-def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-    try:
-        socket.connect(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        raise WrongUseError(
-            reason=f"{endpoint} is no endpoint ({error.strerror}); they look like"
-            " tcp://HOST:PORT or ipc:///PATH"
-        ) from error
 
 
 class End:

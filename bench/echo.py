@@ -19,7 +19,7 @@ def main() -> None:
     router.curve_server = True
     router.curve_secretkey = secret
     router.bind("tcp://127.0.0.1:*")
-    endpoint = router.getsockopt(zmq.LAST_ENDPOINT)
+    endpoint = router.last_endpoint
     print(endpoint.rstrip(b"\0").decode(), zmq.curve_public(secret).decode(), flush=True)
     while True:
         router.poll()

@@ -19,8 +19,8 @@ def main() -> None:
     router.curve_server = True
     router.curve_secretkey = secret
     router.bind("tcp://127.0.0.1:*")
-    endpoint = router.last_endpoint
-    print(endpoint.rstrip(b"\0").decode(), zmq.curve_public(secret).decode(), flush=True)
+    endpoint = router.getsockopt_string(zmq.LAST_ENDPOINT)
+    print(endpoint.rstrip("\0"), zmq.curve_public(secret).decode(), flush=True)
     while True:
         router.poll()
         while True:

@@ -214,13 +214,22 @@ class Site:
         self.place = place
         self.state = place.folder / "broker"
         self.ledger = Ledger(self.state / "journal.db")
-        self.endpoint = ""
+        self.endpoint = self.http = ""
         self.agents: list[Process] = []
 
     def start_broker(self, *arguments: Word) -> Process:
         """Start the broker, at its old address if it had one; returns when it is ready."""
         bind = self.endpoint or "tcp://127.0.0.1:*"
-        process = self.place.start("broker", "--bind", bind, "--state", self.state, *arguments)
+        words = ("--bind", bind, "--state", self.state, "--http", "none", *arguments)
+        return self._ready(self.place.start("broker", *words))
+
+    def start_broker_of_another_release(self, release: str) -> Process:
+        """Start a broker that ``release``, some lines of Python, has made another one's."""
+        code = f"{release}\nfrom zfs_walk.cli.broker import run\nrun()"
+        words = ("--bind", "tcp://127.0.0.1:*", "--state", str(self.state), "--http", "none")
+        return self._ready(self.place.start_python(code, *words))
+
+    def _ready(self, process: Process) -> Process:
         assert process.stdout is not None
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         line = process.stdout.readline() if ready else ""
@@ -229,6 +238,8 @@ class Site:
             ended = self.place.end(process, 10.0)
             raise AssertionError(line + ended.err)
         self.endpoint = found[1]
+        served = re.search(r"HTTP at (\S+),", line)
+        self.http = served[1] if served else ""
         return process
 
     def start_agent(

@@ -249,7 +249,7 @@ def test_a_state_of_another_user(place: Place, small: Path) -> None:
 def test_a_state_that_can_not_be_written(place: Place, small: Path) -> None:
     with mounts.tmpfs(place.folder / "disk", "ro") as disk:
         refused(place.run("walk", small, "--state", disk), 6, "Read-only file system")
-        words = ("broker", "--bind", "tcp://127.0.0.1:*", "--state", disk)
+        words = ("broker", "--bind", "tcp://127.0.0.1:*", "--http", "none", "--state", disk)
         refused(place.run(*words), 6, "Read-only")
 
 
@@ -270,6 +270,29 @@ def test_a_broker_that_is_not_there(place: Place, words: tuple[str, ...]) -> Non
     ended = place.run(*words, "--broker", endpoint)
     refused(ended, 4, f"No broker answers at {endpoint}", "zfs-broker")
     assert ended.seconds < 8
+
+
+OTHER_MAJOR = """
+import zfs_walk.protocol.codec as codec
+codec.MAJOR = 9
+codec.BUS._magic = b"ZW\\x09"
+"""
+OTHER_MINORS = """
+import zfs_walk.broker.sessions as sessions
+sessions.PROTO_MIN, sessions.PROTO_MAX = 7, 8
+"""
+
+
+@pytest.mark.parametrize(
+    ("release", "theirs"), [(OTHER_MAJOR, "9.x"), (OTHER_MINORS, "this broker 7 to 8")]
+)
+def test_a_broker_of_another_release(
+    place: Place, site: Site, small: Path, release: str, theirs: str
+) -> None:
+    site.start_broker_of_another_release(release)
+    for words in (("walk", str(small)), ("ctl", "run", "list"), ("agent", "--role", "walker")):
+        ended = place.run(*words, "--broker", site.endpoint)
+        refused(ended, 5, site.endpoint, theirs, "Install the same release")
 
 
 @pytest.mark.parametrize("endpoint", ["nonsense", "tcp://127.0.0.1", "ipc://" + "x" * 200])

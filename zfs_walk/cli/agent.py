@@ -66,7 +66,7 @@ can't live."""
     help="Worker processes; default: one per core.",
 )  # fmt: skip
 @click.option("--name", type=AgentName(), metavar="NAME",
-              help="Unique on this host; default: the role and the lowest free number.")  # fmt: skip
+              help="Unique on this host; default: the role and a free number.")  # fmt: skip
 @click.option("--host", metavar="NAME", help="This host's name, if not the system's.")
 @click.option("--state", metavar="DIR", type=click.Path(),
               help="Folder for locks and temporary files.")  # fmt: skip

@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from zfs_walk.cli.command import DEFAULT_BROKER, SECONDS, run_command, set_up_logging, shared
+from zfs_walk.cli.http import DEFAULT_HTTP, HttpAddress, kept_gateway, plan_gateway
 from zfs_walk.errors import WrongUseError
 
 LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
@@ -36,6 +38,12 @@ journal can't be written."""
               help="Seconds that work stays a silent agent's own.")  # fmt: skip
 @click.option("--commit-interval", type=SECONDS, default=5.0, show_default=True,
               help="Longest time in seconds between two commits of a unit of work.")  # fmt: skip
+@click.option(
+    "--http", type=HttpAddress(), metavar="HOST:PORT|none", default=DEFAULT_HTTP, show_default=True,
+    help="Where the gateway serves /metrics, /healthz and /readyz; port 0 takes a free one.",
+)  # fmt: skip
+@click.option("--http-token-file", metavar="FILE", type=click.Path(),
+              help="Token that HTTP requests must bring; needed beyond loopback.")  # fmt: skip
 @click.option("--insecure", is_flag=True, help="Allow other hosts without keys. Not as root.")
 @shared
 def main(  # noqa: PLR0913, PLR0917 -- one argument an option
@@ -44,6 +52,8 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     heartbeat: float,
     lease_ttl: float,
     commit_interval: float,
+    http: str,
+    http_token_file: str | None,
     verbose: int,
     *,
     insecure: bool,
@@ -58,26 +68,32 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.broker.state import Settings  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
     from zfs_walk.cli.state import lock, state_base  # noqa: PLC0415
+    from zfs_walk.protocol.records import Endpoints  # noqa: PLC0415
 
     set_up_logging(verbose)
     _check_exposure(bind, insecure=insecure)
+    gateway = plan_gateway(http, http_token_file)
     folder = state_base(state)
     lock(folder)
     journal = SqliteJournal(folder / "journal.db")
-    bus = Bus()
-    try:
+    with ExitStack() as stack:
+        bus = Bus()
+        stack.callback(bus.close)
         router = bus.router(bind)
+        url = stack.enter_context(kept_gateway(gateway, router.endpoint, verbose))
         settings = Settings(
-            heartbeat=heartbeat, lease_ttl=lease_ttl, commit_interval=commit_interval
+            heartbeat=heartbeat,
+            lease_ttl=lease_ttl,
+            commit_interval=commit_interval,
+            endpoints=Endpoints("", "", url),
         )
         loop = BrokerLoop(router, journal, settings)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda _number, _frame: loop.stop())
-        click.echo(f"zfs-broker: ready at {router.endpoint}, state in {folder}")
+        served = f"HTTP at {url}, " if url else ""
+        click.echo(f"zfs-broker: ready at {router.endpoint}, {served}state in {folder}")
         sys.stdout.flush()
         loop.run()
-    finally:
-        bus.close()
 
 
 def _check_exposure(bind: str, *, insecure: bool) -> None:

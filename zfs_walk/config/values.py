@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 
-class Described(click.ParamType):
+class Described(click.ParamType):  # type: ignore[type-arg]  # generic in new releases of click
     """A type of option with a form of its own.
 
     Attributes:
@@ -42,7 +42,7 @@ def _accepted(option: click.Option) -> str:
     return "text"
 
 
-def _range(kind: click.ParamType) -> str:
+def _range(kind: object) -> str:
     least, most = getattr(kind, "min", None), getattr(kind, "max", None)
     words = []
     if least is not None:

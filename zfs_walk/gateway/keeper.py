@@ -19,7 +19,8 @@ from zfs_walk.gateway.brief import Brief
 LOG = logging.getLogger("zfs_walk.broker")
 
 BACK_OFF: Final = (0.2, 30.0)
-"""Seconds until a gateway that ended is started again: at first, and, doubled each time, at most."""
+"""Seconds until a gateway that ended is started again: at first, and, doubled each time, at most.
+"""
 
 STEADY: Final = 30.0
 """Seconds after which a gateway counts as well, and the back-off begins anew."""

@@ -31,7 +31,8 @@ OVER: Final = RUN_STATES[3:]
 
 def exposition(seen: Seen) -> bytes:
     """The body of /metrics in the OpenMetrics format."""
-    return generate_latest(_Snapshot(seen))
+    body: bytes = generate_latest(_Snapshot(seen))  # type: ignore[no-untyped-call]
+    return body
 
 
 class _Snapshot(Collector):
@@ -93,9 +94,9 @@ def _agents(reply: SnapshotReply) -> Metric:
 def _runs(lines: Iterable[RunLine]) -> Iterator[Metric]:
     runs = GaugeMetricFamily("zfs_walk_runs", "Runs by state, of the newest 1,000.",
                              labels=["state"])  # fmt: skip
-    entries = GaugeMetricFamily("zfs_walk_run_entries", "Entries counted in a run that is not over.",
+    entries = GaugeMetricFamily("zfs_walk_run_entries", "Entries counted in a run that goes on.",
                                 labels=["run"])  # fmt: skip
-    queue = GaugeMetricFamily("zfs_walk_run_queue_items", "Items left in a run that is not over.",
+    queue = GaugeMetricFamily("zfs_walk_run_queue_items", "Items left in a run that goes on.",
                               labels=["run"])  # fmt: skip
     found: Counter[str] = Counter()
     for line in lines:

@@ -48,7 +48,9 @@ async def _serve(listener: socket.socket, watch: Watch, token: str) -> None:
         return
     open_ones: dict[_Connection, None] = {}
     # Our own connections instead of a `web.SockSite`: those have no limit in time or number.
-    listening = await loop.create_server(lambda: _Connection(server, loop, open_ones), sock=listener)
+    listening = await loop.create_server(
+        lambda: _Connection(server, loop, open_ones), sock=listener
+    )
     await listening.serve_forever()
 
 
@@ -128,7 +130,7 @@ class _Connection(web.RequestHandler):
         loop: asyncio.AbstractEventLoop,
         open_ones: "dict[_Connection, None]",
     ) -> None:
-        super().__init__(server, loop=loop, access_log=None)
+        super().__init__(server, loop=loop, access_log=None)  # type: ignore[arg-type]  # as documented
         self._open_ones = open_ones
         self._timer: asyncio.TimerHandle | None = None
 

@@ -162,7 +162,7 @@ class _Connection(web.RequestHandler):
         """What is no HTTP gets an answer without a banner, and no line in the log."""
         if status >= 500:  # noqa: PLR2004 -- HTTP
             LOG.error("a request failed", exc_info=exc)
-        self.force_close()
         response = _json(status, error="this is no request" if status < 500 else "failed")  # noqa: PLR2004
         response.headers.update({"Server": "", "Cache-Control": "no-store"})
+        response.force_close()
         return response

@@ -6,6 +6,7 @@ import secrets
 import signal
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from zfs_walk.cli.command import (
     set_up_logging,
     shared,
 )
+from zfs_walk.cli.notify import ServiceManager
 from zfs_walk.config.values import Described
 from zfs_walk.errors import StateInUseError, WrongUseError
 
@@ -100,7 +102,9 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
 
     set_up_logging(verbose)
     folder = state_base(state)
+    manager = ServiceManager.of_this_process()
     with ExitStack() as stack:
+        stack.callback(manager.close)
         nursery = Nursery(workers, ipc_folder(), str(folder))
         stack.callback(nursery.close)
         # Locks come after the fork: workers would hold them on after this process's death.
@@ -112,8 +116,8 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
         bus = Bus()
         stack.callback(bus.close)
         loop = AgentLoop(nursery, bus, broker, settings, dir_timeout)
-        _handle_signals(loop)
-        loop.run()
+        _handle_signals(loop, manager)
+        loop.run(partial(_pulse, loop, manager, broker))
 
 
 def _locked_name(folder: Path, role: str, name: str | None) -> str:
@@ -131,13 +135,23 @@ def _locked_name(folder: Path, role: str, name: str | None) -> str:
     return name
 
 
-def _handle_signals(loop: "AgentLoop") -> None:
+def _pulse(loop: "AgentLoop", manager: ServiceManager, broker: str, now: float) -> float:
+    """Tell the service manager how it goes; returns when it must be told again."""
+    if loop.live:
+        manager.ready(f"serving {broker}")
+    else:
+        manager.status(f"waiting for the broker at {broker}")
+    return manager.pulse(now)
+
+
+def _handle_signals(loop: "AgentLoop", manager: ServiceManager) -> None:
     """First: give everything back. Second: end at once; the zygote cleans up after us."""
     from zfs_walk.agents.signals import HANDLED  # noqa: PLC0415
 
     def first(number: int, _frame: FrameType | None) -> None:
         for each in HANDLED:
             signal.signal(each, second)
+        manager.stopping()
         loop.drain(f"drained by {signal.Signals(number).name}")
 
     def second(number: int, _frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ import click
 
 from zfs_walk.cli.command import DEFAULT_BROKER, SECONDS, run_command, set_up_logging, shared
 from zfs_walk.cli.http import DEFAULT_HTTP, HttpAddress, kept_gateway, plan_gateway
+from zfs_walk.cli.notify import ServiceManager
 from zfs_walk.errors import WrongUseError
 
 LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
@@ -73,10 +74,12 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     set_up_logging(verbose)
     _check_exposure(bind, insecure=insecure)
     gateway = plan_gateway(http, http_token_file)
+    manager = ServiceManager.of_this_process()
     folder = state_base(state)
     lock(folder)
     journal = SqliteJournal(folder / "journal.db")
     with ExitStack() as stack:
+        stack.callback(manager.close)
         bus = Bus()
         stack.callback(bus.close)
         router = bus.router(bind)
@@ -93,7 +96,9 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
         served = f"HTTP at {url}, " if url else ""
         click.echo(f"zfs-broker: ready at {router.endpoint}, {served}state in {folder}")
         sys.stdout.flush()
-        loop.run()
+        manager.ready(f"serving at {router.endpoint}")
+        stack.callback(manager.stopping)
+        loop.run(manager.pulse)
 
 
 def _check_exposure(bind: str, *, insecure: bool) -> None:

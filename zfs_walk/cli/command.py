@@ -146,6 +146,9 @@ def set_up_logging(verbose: int) -> None:
 
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run a command as a process: errors become one line on stderr and an exit code."""
+    variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
+    if variable in os.environ:
+        _end(_complete(command, name, variable))
     try:
         _check_environment(command)
         # Not `command.main`: that turns a closed pipe into exit code 1.
@@ -181,6 +184,13 @@ def run_command(command: click.Command, name: str) -> NoReturn:
         _say(f"{name}: {InternalError(reason=f'{type(error).__name__}: {error}')}")
         code = InternalError.exit_code
     _end(code if isinstance(code, int) else 0)
+
+
+def _complete(command: click.Command, name: str, variable: str) -> int:
+    """Print a shell's script for completion, or what a half-typed line may become."""
+    from click.shell_completion import shell_complete  # noqa: PLC0415 -- only a shell asks for it
+
+    return shell_complete(command, {}, name, variable, os.environ[variable])
 
 
 def _say(text: str) -> None:

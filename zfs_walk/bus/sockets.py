@@ -9,6 +9,9 @@ from typing import Final
 import zmq
 
 from zfs_walk.bus.curve import Curve
+from zfs_walk.bus.handshakes import HANDSHAKE_MS
+from zfs_walk.bus.verdict import Judge
+from zfs_walk.bus.zap import Authenticator
 from zfs_walk.errors import WrongUseError
 from zfs_walk.protocol.codec import MAX_MESSAGE
 
@@ -22,9 +25,6 @@ RECONNECT_MS: Final = (200, 1_000)
 """Jittered, so that agents do not come back all at once."""
 
 RECONNECT_IPC_MS: Final = 10
-
-HANDSHAKE_MS: Final = 5_000
-"""Who has not shown a key by then is disconnected: half-open connections cost descriptors."""
 
 TCP: Final = "tcp://"
 
@@ -51,9 +51,16 @@ class Bus:
         """
         self._context = zmq.Context()
         self._curve = curve
+        self._authenticator: Authenticator | None = None
+
+    def guard(self, judge: Judge) -> None:
+        """Ask ``judge`` about every peer of the TCP sockets that are bound from now on."""
+        self._authenticator = Authenticator(self._context, judge)
 
     def close(self) -> None:
         """Close the context and whatever is still open; nothing lingers."""
+        if self._authenticator is not None:
+            self._authenticator.close()
         self._context.destroy(linger=0)
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":
@@ -79,7 +86,7 @@ class Bus:
         socket.setsockopt(zmq.BACKLOG, 1024)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
         self._bind(socket, endpoint)
-        return Router(socket)
+        return Router(socket, secure=self._curve is not None and endpoint.startswith(TCP))
 
     def dealer(self, endpoint: str, name: str) -> "Dealer":
         """An agent's or client's end: a fresh random identity, one endpoint, one broker's life."""
@@ -117,6 +124,8 @@ class Bus:
             socket.setsockopt(zmq.ZAP_DOMAIN, DOMAINS[socket.type].encode())
             # Without it, whoever has any key is let in when nobody answers for ZAP.
             socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+            if self._authenticator is not None:
+                self._authenticator.watch(socket)
         try:
             socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -173,7 +182,12 @@ class End:
 
 
 class Router(End):
-    """The broker's end: frames with the route that they came along."""
+    """The broker's end: frames with the route that they came along, and with whose key."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", *, secure: bool) -> None:
+        """Take over a socket; ``secure``: every peer has shown a key."""
+        super().__init__(socket)
+        self.secure = secure
 
     @property
     def endpoint(self) -> str:
@@ -181,10 +195,19 @@ class Router(End):
         endpoint = self.socket.getsockopt(zmq.LAST_ENDPOINT)
         return bytes(endpoint).rstrip(b"\0").decode() if isinstance(endpoint, bytes) else ""
 
-    def receive(self) -> tuple[bytes, list[bytes]] | None:
-        """The next message, or None."""
-        frames = self._receive()
-        return None if frames is None else (frames[0], frames[1:])
+    def receive(self) -> tuple[bytes, str, list[bytes]] | None:
+        """The next message, or None: its route, the peer's public key, the frames.
+
+        The key is empty where none is demanded: on inproc, ipc, and with ``--insecure``.
+        """
+        try:
+            # Only the first frame is asked for its properties: as objects, the rest would cost
+            # twice the time.
+            route = self.socket.recv(zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return None
+        user = route.get("User-Id") if self.secure else ""
+        return route.bytes, str(user), self.socket.recv_multipart(zmq.DONTWAIT)
 
     def send(self, route: bytes, frames: Sequence[bytes]) -> Sent:
         """Send along a route."""

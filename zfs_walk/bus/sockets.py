@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Final
 
@@ -30,6 +30,21 @@ TCP: Final = "tcp://"
 
 DOMAINS: Final[dict[object, str]] = {zmq.ROUTER: "bus", zmq.XSUB: "publish", zmq.XPUB: "subscribe"}
 """What a key is shown for, by the kind of socket that the broker binds: the ZAP domain."""
+
+FAN_OUT_HIGH_WATER: Final = 20_000
+"""Published messages that wait for one subscriber: what the relay forwards in the quarter of a
+second that ZeroMQ's own thread may wait for a busy core. A stopped subscriber costs 20 MB at most;
+what is beyond is dropped for it alone."""
+
+SUBSCRIBER_HIGH_WATER: Final = 200_000
+"""Published messages that wait in a subscriber: two bursts of 100,000 while it prints; 200 MB of
+its own memory at most, nobody else's."""
+
+PUBLISH_WAIT_MS: Final = 100
+"""How long a publisher's own thread waits for room before it looks whether it is to end."""
+
+PARTING_MS: Final = 1_000
+"""How long what was published last may take to leave when a publisher closes."""
 
 
 class Sent(Enum):
@@ -102,6 +117,58 @@ class Bus:
         self._connect(socket, endpoint)
         return Dealer(socket)
 
+    def pub(self, endpoint: str) -> "Pub":
+        """A publisher's end, connected to the relay; for a thread that may wait.
+
+        It is an XPUB, which hears that the relay has subscribed: a PUB silently drops what is
+        published before that. It waits for room where a PUB drops, so that drops are counted.
+        """
+        socket = self._socket(zmq.XPUB)
+        socket.setsockopt(zmq.XPUB_NODROP, 1)
+        socket.setsockopt(zmq.SNDTIMEO, PUBLISH_WAIT_MS)
+        _keep_up(socket, endpoint)
+        self._connect(socket, endpoint)
+        return Pub(socket)
+
+    def xsub(self, endpoint: str) -> "XSub":
+        """The relay's end for publishers: bound, and subscribed to everything.
+
+        The bound on what waits here is per publisher, and small: a publisher whose messages wait
+        keeps the rest itself.
+
+        Raises:
+            WrongUseError: the endpoint can't be bound.
+        """
+        socket = self._socket(zmq.XSUB)
+        _keep_up(socket, endpoint)
+        self._bind(socket, endpoint)
+        socket.send(b"\x01")
+        return XSub(socket, self._bind)
+
+    def xpub(self, endpoint: str) -> "XPub":
+        """The relay's end for subscribers: bound; drops for those whose queue is full.
+
+        Raises:
+            WrongUseError: the endpoint can't be bound.
+        """
+        socket = self._socket(zmq.XPUB)
+        socket.setsockopt(zmq.SNDHWM, FAN_OUT_HIGH_WATER)
+        _keep_up(socket, endpoint)
+        self._bind(socket, endpoint)
+        return XPub(socket)
+
+    def sub(self, endpoint: str, topics: Iterable[bytes]) -> "Sub":
+        """A subscriber's end: what begins with one of the topics."""
+        socket = self._socket(zmq.SUB)
+        socket.setsockopt(zmq.RCVHWM, SUBSCRIBER_HIGH_WATER)
+        _keep_up(socket, endpoint)
+        for topic in topics:
+            socket.setsockopt(zmq.SUBSCRIBE, topic)
+        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        monitor.setsockopt(zmq.LINGER, 0)
+        self._connect(socket, endpoint)
+        return Sub(socket, monitor)
+
     def push(self, endpoint: str, *, bind: bool) -> "Push":
         """To one worker (bound by its agent), or a worker's results (connected)."""
         socket = self._socket(zmq.PUSH)
@@ -152,6 +219,14 @@ class Bus:
             ) from error
 
 
+def _keep_up(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+    """What both ends of the stream have: a broken connection is noticed and made again."""
+    socket.setsockopt(zmq.RECONNECT_IVL, random.randint(*RECONNECT_MS))  # noqa: S311 -- jitter
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
+    socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
+
+
 class End:
     """One socket, never blocking."""
 
@@ -181,19 +256,23 @@ class End:
         return Sent.ACCEPTED
 
 
-class Router(End):
-    """The broker's end: frames with the route that they came along, and with whose key."""
-
-    def __init__(self, socket: "zmq.Socket[bytes]", *, secure: bool) -> None:
-        """Take over a socket; ``secure``: every peer has shown a key."""
-        super().__init__(socket)
-        self.secure = secure
+class Bound(End):
+    """One end of the broker's."""
 
     @property
     def endpoint(self) -> str:
         """Where it is bound, with the port that the system chose."""
         endpoint = self.socket.getsockopt(zmq.LAST_ENDPOINT)
         return bytes(endpoint).rstrip(b"\0").decode() if isinstance(endpoint, bytes) else ""
+
+
+class Router(Bound):
+    """The broker's end: frames with the route that they came along, and with whose key."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", *, secure: bool) -> None:
+        """Take over a socket; ``secure``: every peer has shown a key."""
+        super().__init__(socket)
+        self.secure = secure
 
     def receive(self) -> tuple[bytes, str, list[bytes]] | None:
         """The next message, or None: its route, the peer's public key, the frames.
@@ -244,6 +323,84 @@ class Pull(End):
     def receive(self) -> list[bytes] | None:
         """The next message, or None."""
         return self._receive()
+
+
+class Pub(End):
+    """Publishes."""
+
+    def subscribed(self, seconds: float) -> bool:
+        """Wait for the relay's subscription; False if it has not come in time."""
+        return bool(self.socket.poll(round(seconds * 1000))) and self._receive() is not None
+
+    def send_waiting(self, frames: Sequence[bytes]) -> Sent:
+        """Publish; FULL when there was no room within `PUBLISH_WAIT_MS`."""
+        try:
+            self.socket.send_multipart(frames)
+        except zmq.Again:
+            return Sent.FULL
+        return Sent.ACCEPTED
+
+    def part(self) -> None:
+        """Close, when what was published has left or `PARTING_MS` are over."""
+        self.socket.close(linger=PARTING_MS)
+
+
+class XSub(Bound):
+    """Takes what is published."""
+
+    def __init__(
+        self, socket: "zmq.Socket[bytes]", bind: Callable[["zmq.Socket[bytes]", str], None]
+    ) -> None:
+        """Take over a socket and the way its bus binds."""
+        super().__init__(socket)
+        self._bind = bind
+
+    def receive(self) -> list[bytes] | None:
+        """The next message, or None."""
+        return self._receive()
+
+    def also_bind(self, endpoint: str) -> None:
+        """Take what is published at another endpoint as well."""
+        self._bind(self.socket, endpoint)
+
+
+class XPub(Bound):
+    """Fans out."""
+
+    def receive(self) -> list[bytes] | None:
+        """The next message of a subscriber: ``1`` or ``0`` and what it (un)subscribes."""
+        return self._receive()
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send to those who have subscribed it and have room."""
+        self._send(frames)
+
+
+class Sub(End):
+    """A subscriber's end."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]") -> None:
+        """Take over a socket and its monitor."""
+        super().__init__(socket)
+        self._monitor = monitor
+
+    def receive(self) -> list[bytes] | None:
+        """The next message, or None."""
+        return self._receive()
+
+    def lost_connection(self) -> bool:
+        """The connection broke since the last call; ZeroMQ makes it again by itself."""
+        broken = False
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart()
+            broken = True
+        return broken
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.disable_monitor()
+        self._monitor.close()
+        super().close()
 
 
 class Waiter:

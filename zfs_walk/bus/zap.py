@@ -72,7 +72,8 @@ class Authenticator:
                     self._wake.clear()
             while not self._new.empty():
                 monitor = self._new.get()
-                self._monitors[monitor] = Handshakes()
+                # A socket that is bound again still has the same one.
+                self._monitors.setdefault(monitor, Handshakes())
                 poller.register(monitor, zmq.POLLIN)
 
     def _answer(self, frames: list[bytes], now: float) -> list[bytes]:

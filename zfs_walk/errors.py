@@ -117,3 +117,19 @@ class ProcessDiedError(ZfsWalkError):
     """{what} ended unexpectedly: {reason}."""
 
     exit_code = 13
+
+
+class KeyFileError(ZfsWalkError):
+    """The key file {path} can't be used: {reason}."""
+
+    exit_code = 14
+
+
+class NoKeyError(ZfsWalkError):
+    """There is no key for the broker at {endpoint}.
+
+    Whoever operates it makes one with `zfs-ctl key add NAME --role ROLE -o FILE`; give the file
+    with --broker FILE, or keep it as ~/.config/zfs_walk/connection.json.
+    """
+
+    exit_code = 14

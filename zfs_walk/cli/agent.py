@@ -45,7 +45,7 @@ The first SIGTERM or Ctrl-C gives all work back and ends; a second one ends at o
 grants the work anew).
 
 Exit codes: 0 drained, 2 wrong use or refused, 4 no broker, 5 another protocol version, 13 workers
-can't live."""
+can't live, 14 no usable key."""
 )
 @click.option("--role", type=click.Choice([WALKER]), required=True, help="What this agent does.")
 @broker_option
@@ -82,11 +82,13 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.agents.loop import AgentLoop  # noqa: PLC0415
     from zfs_walk.agents.pool import Nursery  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.cli.connection import find_target  # noqa: PLC0415
     from zfs_walk.cli.state import ipc_folder, state_base  # noqa: PLC0415
 
     set_up_logging(verbose)
     if name is not None and not NAMES.fullmatch(name):
         raise WrongUseError(reason=f"--name {name!r}: letters, digits, '.', '_' and '-' are wanted")
+    target = find_target(broker)
     folder = state_base(state)
     with ExitStack() as stack:
         nursery = Nursery(workers, ipc_folder(), str(folder))
@@ -97,9 +99,9 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
             os.getpid(), __version__, workers,
         )  # fmt: skip
         settings = AgentSettings(identity, patience=FOREVER if wait else timeout)
-        bus = Bus()
+        bus = Bus(target.curve)
         stack.callback(bus.close)
-        loop = AgentLoop(nursery, bus, broker, settings, dir_timeout)
+        loop = AgentLoop(nursery, bus, target.endpoint, settings, dir_timeout)
         _handle_signals(loop)
         loop.run()
 

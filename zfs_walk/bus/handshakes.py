@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from zfs_walk.bus.complaints import Complaints
 
@@ -45,6 +46,34 @@ def reason_of(event: zmq.Event, value: int) -> str:
     if value == errno.EAGAIN:
         return f"it showed no key within {HANDSHAKE_MS // 1000} s"
     return "it left without showing a key"
+
+
+REFUSED: Final = "the broker does not let this key in; it was revoked, or never added"
+MISMATCH: Final = "one side has no key, or has another key of the broker's than the broker"
+
+
+@dataclass(slots=True)
+class OwnHandshake:
+    """Why the own handshake with a broker failed, as far as the broker lets one know.
+
+    Attributes:
+        monitor: of the connecting socket.
+        refused: the broker knows the key, or not, and does not want it.
+        reason: what is to be told if nothing better comes; empty: nothing failed.
+    """
+
+    monitor: "zmq.Socket[bytes]"
+    refused: bool = False
+    reason: str = ""
+
+    def look(self) -> None:
+        """Take what has happened since."""
+        while self.monitor.poll(0):
+            kind = zmq.Event(parse_monitor_message(self.monitor.recv_multipart())["event"])
+            if kind is zmq.Event.HANDSHAKE_FAILED_AUTH:
+                self.refused, self.reason = True, REFUSED
+            elif kind in FAILURES:
+                self.reason = self.reason or MISMATCH
 
 
 @dataclass(slots=True)

@@ -4,11 +4,12 @@ import errno
 import logging
 import os
 import socket
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from zfs_walk.bus.complaints import Complaints
 
@@ -30,11 +31,19 @@ EVENTS: Final = (
     | FAILURES
 )
 
+_EVENT: Final = struct.Struct("=HI")
+
 JUNK: Final = "it does not speak ZeroMQ, or speaks without a key"
 REASONS: Final[dict[int, str]] = {
     zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC: "it takes another key for this broker's",
     zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: "it speaks without a key",
 }
+
+
+def read_event(frames: Sequence[bytes]) -> tuple[zmq.Event, int]:
+    """What a monitor tells: the event and its value; pyzmq's own reader would import asyncio."""
+    number, value = _EVENT.unpack(frames[0])
+    return zmq.Event(number), value
 
 
 def reason_of(event: zmq.Event, value: int) -> str:
@@ -69,7 +78,7 @@ class OwnHandshake:
     def look(self) -> None:
         """Take what has happened since."""
         while self.monitor.poll(0):
-            kind = zmq.Event(parse_monitor_message(self.monitor.recv_multipart())["event"])
+            kind, _ = read_event(self.monitor.recv_multipart())
             if kind is zmq.Event.HANDSHAKE_FAILED_AUTH:
                 self.refused, self.reason = True, REFUSED
             elif kind in FAILURES:

@@ -53,6 +53,10 @@ can't live, 14 no usable key."""
     "--workers", type=click.IntRange(1, 1024), default=os.cpu_count() or 1,
     help="Worker processes; default: one per core.",
 )  # fmt: skip
+@click.option(
+    "--allow", multiple=True, metavar="DIR", default=("/",), show_default=True,
+    help="Walk, and write catalogs, only below this folder; may be given several times.",
+)  # fmt: skip
 @click.option("--name", help="Unique on this host; default: the role and the lowest free number.")
 @click.option("--host", help="This host's name, if not the system's.")
 @click.option("--state", metavar="DIR", help="Folder for locks and temporary files.")
@@ -66,6 +70,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     role: str,
     broker: str,
     workers: int,
+    allow: tuple[str, ...],
     name: str | None,
     host: str | None,
     state: str | None,
@@ -91,7 +96,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     target = find_target(broker)
     folder = state_base(state)
     with ExitStack() as stack:
-        nursery = Nursery(workers, ipc_folder(), str(folder))
+        nursery = Nursery(workers, ipc_folder(), str(folder), _real_folders(allow))
         stack.callback(nursery.close)
         # Locks come after the fork: workers would hold them on after this process's death.
         identity = Identity(
@@ -104,6 +109,15 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
         loop = AgentLoop(nursery, bus, target.endpoint, settings, dir_timeout)
         _handle_signals(loop)
         loop.run()
+
+
+def _real_folders(allow: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Where the allowed folders really are; nothing if everything is allowed."""
+    missing = [folder for folder in allow if not Path(folder).is_dir()]
+    if missing:
+        raise WrongUseError(reason=f"--allow {missing[0]}: there is no such folder")
+    real = tuple(os.fsencode(Path(folder).resolve()) for folder in allow)
+    return () if b"/" in real else real
 
 
 def _locked_name(folder: Path, role: str, name: str | None) -> str:

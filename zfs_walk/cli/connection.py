@@ -1,5 +1,6 @@
 """Which broker a command talks to, and with which key."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,10 +9,13 @@ import click
 
 from zfs_walk.cli.command import DEFAULT_BROKER, INSECURE
 from zfs_walk.config.connection import Connection, read_connection, stored_default, stored_for
-from zfs_walk.errors import KeyFileError, NoKeyError
+from zfs_walk.errors import NoKeyError, WrongUseError
 
 if TYPE_CHECKING:
     from zfs_walk.bus.curve import Curve
+
+
+ENDPOINT = re.compile(r"tcp://.+:[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ def find_target(broker: str) -> Target:
         broker: an endpoint, a connection file, or nothing.
 
     Raises:
+        WrongUseError: ``broker`` is neither.
         KeyFileError: a connection file is no good, or not safe.
         NoKeyError: there is no key for the broker, and ``--insecure`` is not given.
     """
@@ -56,11 +61,16 @@ def _find(broker: str) -> Connection | None:
     if not broker:
         return stored_default(DEFAULT_BROKER)
     if "://" in broker:
+        if not ENDPOINT.fullmatch(broker):
+            raise WrongUseError(
+                reason=f"{broker} is no endpoint; they look like tcp://HOST:PORT or ipc:///PATH"
+            )
         return stored_for(broker)
     connection = read_connection(Path(broker))
     if connection is None:
-        raise KeyFileError(
-            path=broker, reason="there is no such file; an endpoint looks like tcp://HOST:PORT"
+        raise WrongUseError(
+            reason=f"{broker} is no endpoint and no connection file; endpoints look like"
+            " tcp://HOST:PORT or ipc:///PATH"
         )
     return connection
 

@@ -10,7 +10,7 @@ import zmq
 from zmq.backend import Socket as Bare
 
 from zfs_walk.bus.curve import Curve
-from zfs_walk.bus.handshakes import HANDSHAKE_MS
+from zfs_walk.bus.handshakes import FAILURES, HANDSHAKE_MS, OwnHandshake
 from zfs_walk.bus.verdict import Judge
 from zfs_walk.bus.zap import Authenticator
 from zfs_walk.errors import WrongUseError
@@ -120,8 +120,10 @@ class Bus:
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
+        monitor = socket.get_monitor_socket(FAILURES)
+        monitor.setsockopt(zmq.LINGER, 0)
         self._connect(socket, endpoint)
-        return Dealer(socket)
+        return Dealer(socket, OwnHandshake(monitor))
 
     def pub(self, endpoint: str) -> "Pub":
         """A publisher's end, connected to the relay; for a thread that may wait.
@@ -309,7 +311,22 @@ class Router(Bound):
 
 
 class Dealer(End):
-    """An agent's or client's end."""
+    """An agent's or client's end.
+
+    Attributes:
+        handshake: why the broker can't be spoken to, if it is there.
+    """
+
+    def __init__(self, socket: "zmq.Socket[bytes]", handshake: OwnHandshake) -> None:
+        """Take over a socket and what tells of its handshake."""
+        super().__init__(socket)
+        self.handshake = handshake
+
+    def close(self) -> None:
+        """Close the socket; what it has not sent is dropped."""
+        self.socket.disable_monitor()
+        self.handshake.monitor.close()
+        super().close()
 
     def receive(self) -> list[bytes] | None:
         """The next message, or None."""

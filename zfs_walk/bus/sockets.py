@@ -7,10 +7,19 @@ from enum import Enum, auto
 from typing import Final
 
 import zmq
+from zmq.backend import Socket as Bare
 
 from zfs_walk.bus.curve import Curve
+from zfs_walk.bus.handshakes import FAILURES, HANDSHAKE_MS, OwnHandshake
+from zfs_walk.bus.verdict import Judge
+from zfs_walk.bus.zap import Authenticator
 from zfs_walk.errors import WrongUseError
 from zfs_walk.protocol.codec import MAX_MESSAGE
+
+DONTWAIT: Final = int(zmq.DONTWAIT)
+MORE: Final = int(zmq.SNDMORE | zmq.DONTWAIT)
+"""Flags as plain numbers for pyzmq's own C methods: through its Python ones, with enumerations, a
+message of two frames costs 4.3 us to receive and 2.3 us to send, so 2.0 us and 0.4 us."""
 
 HIGH_WATER: Final = 1_000
 """Messages that wait in a queue at most; a peer that lets them wait gets no more."""
@@ -22,9 +31,6 @@ RECONNECT_MS: Final = (200, 1_000)
 """Jittered, so that agents do not come back all at once."""
 
 RECONNECT_IPC_MS: Final = 10
-
-HANDSHAKE_MS: Final = 5_000
-"""Who has not shown a key by then is disconnected: half-open connections cost descriptors."""
 
 TCP: Final = "tcp://"
 
@@ -66,9 +72,16 @@ class Bus:
         """
         self._context = zmq.Context()
         self._curve = curve
+        self._authenticator: Authenticator | None = None
+
+    def guard(self, judge: Judge) -> None:
+        """Ask ``judge`` about every peer of the TCP sockets that are bound from now on."""
+        self._authenticator = Authenticator(self._context, judge)
 
     def close(self) -> None:
         """Close the context and whatever is still open; nothing lingers."""
+        if self._authenticator is not None:
+            self._authenticator.close()
         self._context.destroy(linger=0)
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":
@@ -94,7 +107,7 @@ class Bus:
         socket.setsockopt(zmq.BACKLOG, 1024)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
         self._bind(socket, endpoint)
-        return Router(socket)
+        return Router(socket, secure=self._curve is not None and endpoint.startswith(TCP))
 
     def dealer(self, endpoint: str, name: str) -> "Dealer":
         """An agent's or client's end: a fresh random identity, one endpoint, one broker's life."""
@@ -107,8 +120,10 @@ class Bus:
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
+        monitor = socket.get_monitor_socket(FAILURES)
+        monitor.setsockopt(zmq.LINGER, 0)
         self._connect(socket, endpoint)
-        return Dealer(socket)
+        return Dealer(socket, OwnHandshake(monitor))
 
     def pub(self, endpoint: str) -> "Pub":
         """A publisher's end, connected to the relay; for a thread that may wait.
@@ -184,6 +199,8 @@ class Bus:
             socket.setsockopt(zmq.ZAP_DOMAIN, DOMAINS[socket.type].encode())
             # Without it, whoever has any key is let in when nobody answers for ZAP.
             socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+            if self._authenticator is not None:
+                self._authenticator.watch(socket)
         try:
             socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -231,13 +248,24 @@ class End:
 
     def _receive(self) -> list[bytes] | None:
         try:
-            return self.socket.recv_multipart(zmq.DONTWAIT)
+            frame = Bare.recv(self.socket, DONTWAIT, copy=False)
         except zmq.Again:
             return None
+        return [frame.bytes, *self._rest(frame)]
+
+    def _rest(self, frame: zmq.Frame) -> list[bytes]:
+        """The frames of a message after this one."""
+        frames = []
+        while frame.more:
+            frame = Bare.recv(self.socket, DONTWAIT, copy=False)
+            frames.append(frame.bytes)
+        return frames
 
     def _send(self, frames: Sequence[bytes]) -> Sent:
         try:
-            self.socket.send_multipart(frames, zmq.DONTWAIT)
+            for frame in frames[:-1]:
+                Bare.send(self.socket, frame, MORE)
+            Bare.send(self.socket, frames[-1], DONTWAIT)
         except zmq.Again:
             return Sent.FULL
         except zmq.ZMQError as error:
@@ -258,12 +286,24 @@ class Bound(End):
 
 
 class Router(Bound):
-    """The broker's end: frames with the route that they came along."""
+    """The broker's end: frames with the route that they came along, and with whose key."""
 
-    def receive(self) -> tuple[bytes, list[bytes]] | None:
-        """The next message, or None."""
-        frames = self._receive()
-        return None if frames is None else (frames[0], frames[1:])
+    def __init__(self, socket: "zmq.Socket[bytes]", *, secure: bool) -> None:
+        """Take over a socket; ``secure``: every peer has shown a key."""
+        super().__init__(socket)
+        self.secure = secure
+
+    def receive(self) -> tuple[bytes, str, list[bytes]] | None:
+        """The next message, or None: its route, the peer's public key, the frames.
+
+        The key is empty where none is demanded: on inproc, ipc, and with ``--insecure``.
+        """
+        try:
+            route = Bare.recv(self.socket, DONTWAIT, copy=False)
+        except zmq.Again:
+            return None
+        user = route.get("User-Id") if self.secure else ""
+        return route.bytes, str(user), self._rest(route)
 
     def send(self, route: bytes, frames: Sequence[bytes]) -> Sent:
         """Send along a route."""
@@ -271,7 +311,22 @@ class Router(Bound):
 
 
 class Dealer(End):
-    """An agent's or client's end."""
+    """An agent's or client's end.
+
+    Attributes:
+        handshake: why the broker can't be spoken to, if it is there.
+    """
+
+    def __init__(self, socket: "zmq.Socket[bytes]", handshake: OwnHandshake) -> None:
+        """Take over a socket and what tells of its handshake."""
+        super().__init__(socket)
+        self.handshake = handshake
+
+    def close(self) -> None:
+        """Close the socket; what it has not sent is dropped."""
+        self.socket.disable_monitor()
+        self.handshake.monitor.close()
+        super().close()
 
     def receive(self) -> list[bytes] | None:
         """The next message, or None."""

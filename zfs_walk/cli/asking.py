@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES: Final = """
 
-Exit codes: 0 all well, 2 wrong use or refused, 4 no broker, 5 another protocol version."""
+Exit codes: 0 all well, 2 wrong use or refused, 4 no broker, 5 another protocol version,
+14 no usable key."""
 
 
 def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -> Any:
@@ -21,9 +22,11 @@ def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -
     # Whoever asks for --help does not wait for ZeroMQ.
     from zfs_walk.bus.client import Client  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.cli.connection import find_target  # noqa: PLC0415
 
-    bus = Bus()
-    client = Client(bus, broker, host_name(None), __version__, timeout)
+    target = find_target(broker)
+    bus = Bus(target.curve)
+    client = Client(bus, target.endpoint, host_name(None), __version__, timeout)
     try:
         return client.ask(request)
     finally:

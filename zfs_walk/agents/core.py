@@ -26,6 +26,7 @@ from zfs_walk.agents.link import Identity, Link
 from zfs_walk.agents.tasks import Flushed, Listed, Ready, Walked
 from zfs_walk.agents.unit import Unit
 from zfs_walk.protocol.messages import (
+    MOST_WORKERS,
     Ack,
     Bye,
     ByeAck,
@@ -98,8 +99,7 @@ class AgentCore:
 
     def start(self) -> list[Instruction]:
         """Start the workers; the shell opens the first socket by itself."""
-        for _ in range(self.crew.capacity):
-            self.crew.spawn()
+        self.crew.fill()
         return self._take()
 
     def _take(self) -> list[Instruction]:
@@ -242,7 +242,25 @@ class AgentCore:
                 self.held.run_is(command.run, "ABORTED")
             case "drain":
                 self._drain("drained by request", now)
-        self._send(CommandDone(command.id, ok=True, detail=""))
+                self._done(command, "it hands its work back and ends")
+                return
+            case "resize":
+                self._resize(command)
+                return
+        self._done(command, "")
+
+    def _done(self, command: Command, detail: str, *, ok: bool = True) -> None:
+        self._send(CommandDone(command.id, ok=ok, detail=detail))
+
+    def _resize(self, command: Command) -> None:
+        if self._draining:
+            self._done(command, f"it is leaving: {self._draining}", ok=False)
+        elif not 1 <= command.workers <= MOST_WORKERS:
+            self._done(command, f"1 to {MOST_WORKERS} workers are possible", ok=False)
+        else:
+            before, self.link.capacity = self.crew.capacity, command.workers
+            self.crew.resize(command.workers)
+            self._done(command, f"{before} -> {command.workers} workers")
 
     def _refused(self, code: str, detail: str) -> None:
         if code == "superseded" and self._draining:
@@ -291,7 +309,8 @@ class AgentCore:
         worker = self.crew.died(event)
         if worker is None:
             return
-        self._out.append(Note(logging.WARNING, f"worker {event.worker} ended: {event.cause}"))
+        level = logging.INFO if worker.dismissed else logging.WARNING
+        self._out.append(Note(level, f"worker {event.worker} ended: {event.cause}"))
         hopeless = self.crew.hopeless()
         if hopeless:
             self._out.append(Exit(f"{hopeless}: {event.cause}"))
@@ -299,7 +318,7 @@ class AgentCore:
             worker.unit.progress.worker_died(worker.task, event.place if event.pointed else None)
         self.held.worker_died(event.worker)
         if not self._draining or self.units:
-            self.crew.spawn()
+            self.crew.fill()
 
     # ------------------------------------------------------------------ work
 
@@ -310,12 +329,13 @@ class AgentCore:
                 self.held.drop(unit.uid, unit.epoch, unit.seq)
         self.crew.dispatch(self.units.values(), self.held.runs)
         self.crew.hurry_the_busy()
+        self.crew.dismiss_the_free(self.units.values())
         self._ask(now)
         self._leave(now)
 
     def _advance(self, unit: Unit, now: float) -> None:
         """Cut what is due, seal what is written, answer a standing STEAL."""
-        if unit.cut_due(now):
+        if unit.cut_due(now) or unit.may_flush(self.crew.leavers()):
             unit.begin_cut(now)
             self.crew.flush(unit)
         self._seal(unit, now)

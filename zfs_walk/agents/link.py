@@ -26,7 +26,7 @@ class Identity:
         boot: random, new for each process.
         pid: of the agent's process.
         version: of zfs_walk.
-        capacity: number of workers.
+        capacity: number of workers at the start.
     """
 
     role: str
@@ -50,6 +50,7 @@ class Link:
             lost_patience: likewise once there was one.
         """
         self.identity = identity
+        self.capacity = identity.capacity
         self.live = False
         self.welcomed = False
         self.heartbeat = 1.0
@@ -74,7 +75,7 @@ class Link:
         return Send(
             Hello(
                 PROTO_MIN, PROTO_MAX, who.role, who.host, who.name, who.boot, self._conn, who.pid,
-                who.version, who.capacity, tuple(held), self.term,
+                who.version, self.capacity, tuple(held), self.term,
             )
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from zfs_walk.agents.core import AgentCore, AgentSettings
 from zfs_walk.agents.events import (
     Connected,
     Delete,
+    Dismiss,
     Drain,
     Event,
     Exit,
@@ -223,6 +224,8 @@ class AgentLoop:
                     self._pool.hurry(worker, level)
                 case Spawn(worker):
                     self._pool.spawn(worker)
+                case Dismiss(worker):
+                    self._pool.dismiss(worker)
                 case Delete(catalog, names):
                     delete_segments(catalog, names)
                 case FreeSpool():

@@ -1,11 +1,13 @@
 """The agent's worker processes: starts, messages, deaths. One PUSH per worker, one PULL for all."""
 
+import heapq
 import os
 import shutil
 import signal
 from dataclasses import dataclass
 
 from zfs_walk.agents.blackbox import BlackBox
+from zfs_walk.agents.crew import MOST_PROCESSES
 from zfs_walk.agents.events import WorkerDied
 from zfs_walk.agents.spool import Spool
 from zfs_walk.agents.tasks import LINK, FromWorker, Ready, ToWorker
@@ -17,8 +19,9 @@ from zfs_walk.errors import ProcessDiedError, StateError
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
 """Signals that point at what the worker was doing; a SIGKILL or SIGTERM comes from outside."""
 
-SPARE_SLOTS = 4
-"""Slots of the black box beyond one per worker: a dead one's is read before it is used again."""
+SLOTS = MOST_PROCESSES + 4
+"""Slots of the black box: one per worker that an agent may ever have at once, as it may be resized
+long after the page was made, and some spare: a dead one's is read before it is used again."""
 
 
 @dataclass(slots=True)
@@ -40,14 +43,14 @@ class Member:
 class Nursery:
     """What must exist before an agent has threads or a ZeroMQ context: page, spool and zygote."""
 
-    def __init__(self, workers: int, ipc_folder: str, spool_folder: str) -> None:
+    def __init__(self, ipc_folder: str, spool_folder: str) -> None:
         """Make them; see `Zygote` for the signals.
 
         Raises:
             StateError: there is no room for the spool.
         """
         self.folder = ipc_folder
-        self.box = BlackBox(workers + SPARE_SLOTS)
+        self.box = BlackBox(SLOTS)
         try:
             self.spool = Spool(spool_folder)
         except OSError as error:
@@ -89,7 +92,8 @@ class Pool:
 
     def spawn(self, worker: int) -> None:
         """Start a worker; messages for it may be sent at once."""
-        slot = self._free.pop(0)
+        # The lowest: memory that was used before is used again.
+        slot = heapq.heappop(self._free)
         self._nursery.box.clear(slot)
         push = self._bus.push(f"ipc://{self._nursery.folder}/w{worker}", bind=True)
         self._members[worker] = Member(slot, push)
@@ -106,6 +110,12 @@ class Pool:
             return
         if member.push.send(LINK.encode(message)) is not Sent.ACCEPTED:
             self._kill(worker, member, "it takes no messages", blamed=False)
+
+    def dismiss(self, worker: int) -> None:
+        """End a worker that has nothing in hand."""
+        member = self._members.get(worker)
+        if member is not None:
+            self._kill(worker, member, "it is not needed any more", blamed=False)
 
     def _kill(self, worker: int, member: Member, why: str, *, blamed: bool) -> None:
         member.killed_for, member.blamed = why, blamed
@@ -150,7 +160,7 @@ class Pool:
         member = self._members.pop(death.worker)
         member.push.close()
         place = self._nursery.box.place(member.slot)
-        self._free.append(member.slot)
+        heapq.heappush(self._free, member.slot)
         cause, pointed = _explain(death.status)
         if member.killed_for:
             cause, pointed = member.killed_for, member.blamed

@@ -5,9 +5,12 @@ It imports no socket, file, process or clock. Replies leave only after the journ
 """
 
 from zfs_walk.broker.journal import Journal
+from zfs_walk.broker.orders import Orders
+from zfs_walk.broker.retention import Retention
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
 from zfs_walk.broker.state import (
+    OVER,
     Event,
     Garbled,
     Received,
@@ -29,12 +32,15 @@ from zfs_walk.protocol.messages import (
     Cannot,
     CommandDone,
     Commit,
+    Drain,
     Error,
     Grant,
     Heartbeat,
     Hello,
     Message,
+    Prune,
     Rehello,
+    Resize,
     Steal,
     StealRefused,
     WorkRequest,
@@ -65,7 +71,9 @@ class BrokerCore:
         self._journal = journal
         self._runs = Runs(self.state, journal)
         self._work = Work(self.state, journal, self._runs)
-        self._sessions = Sessions(self.state, journal, self._work, self._runs)
+        self._orders = Orders(self.state, journal)
+        self._retention = Retention(self.state, journal)
+        self._sessions = Sessions(self.state, journal, self._work, self._runs, self._orders)
         self._last = now
         self._beat = now
         self._load(now)
@@ -83,9 +91,11 @@ class BrokerCore:
                 run.run, run.state, run.reason, run.roots, run.options, run.min_agents, run.items,
                 run.counters, run.elapsed_ms,
                 since=now if run.state in {"RUNNING", "DRAINING"} else None,
+                over_since=now - run.ended_s if run.state in OVER else None,
                 started=run.started,
                 dropping=run.state == "ABORTED",
             )  # fmt: skip
+        self.state.forgotten.extend(stored.forgotten)
         for kept in stored.units:
             run_of = self.state.runs[kept.run]
             if run_of.over:
@@ -182,7 +192,7 @@ class BrokerCore:
             case Bye():
                 self._sessions.on_bye(session, message, now)
             case CommandDone():
-                pass
+                self._orders.on_done(session, message)
             case _:
                 raise InternalError(reason=f"no handler for {type(message).__name__}")
 
@@ -191,7 +201,18 @@ class BrokerCore:
             self.state.send(route, Rehello(self.state.term))
             return
         self.state.clients[route] = now
-        self._runs.on_request(route, message, now)
+        deadline = getattr(message, "deadline_ms", 0)
+        if deadline and now * 1000 > deadline:
+            detail = "the request's deadline was over; not executed"
+            self.state.refuse(route, message, "too-late", detail)
+            return
+        match message:
+            case Drain() | Resize():
+                self._orders.on_request(route, message, now)
+            case Prune():
+                self._retention.on_prune(route, message, now)
+            case _:
+                self._runs.on_request(route, message, now)
         for run in self.state.runs.values():
             if run.state == "ABORTED" and run.units:
                 self._work.drop_run(run)
@@ -210,10 +231,13 @@ class BrokerCore:
     def _tick(self, now: float) -> None:
         self._sessions.tick(now)
         self._work.tick(now)
+        self._orders.tick(now)
+        self._retention.tick()
         if now - self._beat >= self.state.settings.heartbeat:
             self._beat = now
             self._runs.remind()
             self._work.share(now)
+            self._retention.beat(now)
             for route, heard in list(self.state.clients.items()):
                 if now - heard > CLIENT_SILENCE:
                     del self.state.clients[route]

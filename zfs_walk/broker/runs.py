@@ -11,9 +11,9 @@ from zfs_walk.protocol.messages import (
     Command,
     Continue,
     Done,
-    Error,
     Message,
     Pause,
+    Retry,
     RunList,
     RunStatus,
     SegmentList,
@@ -42,13 +42,7 @@ class Runs:
     def on_request(  # noqa: C901 -- a case a request
         self, route: bytes, message: Message, now: float
     ) -> None:
-        """Answer a client's request, unless its deadline is over."""
-        deadline = getattr(message, "deadline_ms", 0)
-        if deadline and now * 1000 > deadline:
-            self._refuse(
-                route, message, "too-late", "the request's deadline was over; not executed"
-            )
-            return
+        """Answer a client's request."""
         match message:
             case Submit():
                 self._submit(route, message, now)
@@ -64,6 +58,8 @@ class Runs:
                 self._continue(route, message, now)
             case Abort():
                 self._abort(route, message, now)
+            case Retry():
+                self._retry(route, message, now)
             case Verify():
                 self._verify(route, message)
             case Segments():
@@ -71,15 +67,14 @@ class Runs:
             case _:
                 raise InternalError(reason=f"no handler for {type(message).__name__}")
 
-    def _refuse(self, route: bytes, message: Message, code: str, detail: str) -> None:
-        self._state.send(route, Error(code, detail, getattr(message, "request", "")))
-
     def _run_of(self, route: bytes, message: Message) -> Run | None:
         number = getattr(message, "run", 0)
         run = self._state.runs.get(number)
         if run is None:
             known = ", ".join(str(n) for n in sorted(self._state.runs)[-5:]) or "none"
-            self._refuse(route, message, "no-such-run", f"no run {number}; the latest: {known}")
+            self._state.refuse(
+                route, message, "no-such-run", f"no run {number}; the latest: {known}"
+            )
         return run
 
     # ------------------------------------------------------------------ states
@@ -108,6 +103,7 @@ class Runs:
         run.elapsed_ms = run.elapsed(now)
         run.since = now if state in {"RUNNING", "DRAINING"} else None
         run.state, run.reason = state, reason
+        run.over_since = now if run.over else None
         self._journal.set_run(run.number, state, reason, run.elapsed_ms)
         if state != "RUNNING":
             self._answer_waiters(run, now)
@@ -170,7 +166,7 @@ class Runs:
         number = self._journal.answer(message.request)
         if not number:
             if not message.roots:
-                self._refuse(route, message, "no-roots", "a run needs at least one root")
+                self._state.refuse(route, message, "no-roots", "a run needs at least one root")
                 return
             stored, unit = self._journal.add_run(
                 message.request, message.roots, message.options, message.min_agents
@@ -258,7 +254,7 @@ class Runs:
         if run is None:
             return
         if run.over:
-            self._refuse(route, message, "run-over", f"run {run.number} is {run.state}")
+            self._state.refuse(route, message, "run-over", f"run {run.number} is {run.state}")
             return
         if run.state == "RUNNING":
             self._drain(run, "paused by request", now)
@@ -269,7 +265,7 @@ class Runs:
         if run is None:
             return
         if run.over:
-            self._refuse(route, message, "run-over", f"run {run.number} is {run.state}")
+            self._state.refuse(route, message, "run-over", f"run {run.number} is {run.state}")
             return
         for session in self._state.sessions.values():
             session.cannot.pop(run.number, None)
@@ -282,10 +278,29 @@ class Runs:
         if run is None:
             return
         if run.state in {"DONE", "DONE_WITH_ERRORS"}:
-            self._refuse(route, message, "run-over", f"run {run.number} is {run.state}")
+            self._state.refuse(route, message, "run-over", f"run {run.number} is {run.state}")
             return
         if run.state != "ABORTED":
             self.abort(run, "aborted by request", now)
+        self._state.send(route, Done(message.request, run.state))
+
+    def _retry(self, route: bytes, message: Retry, now: float) -> None:
+        run = self._run_of(route, message)
+        if run is None:
+            return
+        # A repeated request whose first answer got lost.
+        if not self._journal.answer(message.request):
+            unit = None
+            if run.state == "DONE_WITH_ERRORS":
+                unit = self._journal.retry(message.request, run.number)
+            if unit is None:
+                detail = f"run {run.number} is {run.state} and has no quarantined items to retry"
+                self._state.refuse(route, message, "nothing-to-retry", detail)
+                return
+            run.items = unit.items
+            run.units[unit.uid] = Unit(unit.uid, run.number, 0, 0, unit.items)
+            self._state.units.update(run.units)
+            self.change(run, "RUNNING", "", now)
         self._state.send(route, Done(message.request, run.state))
 
     def _verify(self, route: bytes, message: Verify) -> None:
@@ -296,9 +311,9 @@ class Runs:
         expected = books.roots + books.found - books.done - books.quarantined
         if run.state != "ABORTED" and expected != books.left:
             detail = f"{expected} items should be left, {books.left} are"
-            self._refuse(route, message, "books", detail)
+            self._state.refuse(route, message, "books", detail)
         elif books.counters != books.ledger_counters:
-            self._refuse(route, message, "books", "the totals are not the sum of the ledger")
+            self._state.refuse(route, message, "books", "the totals are not the sum of the ledger")
         else:
             detail = (
                 f"{books.roots} roots + {books.found} found - {books.done} done -"

@@ -1,6 +1,7 @@
 """Who is there: HELLO, heartbeats, probes, and what becomes of those who are not."""
 
 from zfs_walk.broker.journal import Journal, StoredSession
+from zfs_walk.broker.orders import Orders
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.state import Challenge, Session, SessionState, State
 from zfs_walk.broker.work import Work
@@ -35,11 +36,14 @@ REMEMBER_ENDED = 1_000
 class Sessions:
     """Opens, watches and ends sessions."""
 
-    def __init__(self, state: State, journal: Journal, work: Work, runs: Runs) -> None:
+    def __init__(
+        self, state: State, journal: Journal, work: Work, runs: Runs, orders: Orders
+    ) -> None:
         self._state = state
         self._journal = journal
         self._work = work
         self._runs = runs
+        self._orders = orders
 
     # ------------------------------------------------------------------ HELLO
 
@@ -191,6 +195,7 @@ class Sessions:
                 self._work.renew(session, unit, now)
                 unit.stealable = holding.stealable
         self._work.want(session, beat.want, now)
+        self._orders.repeat(session)
         numbers = {self._state.units[uid].run for uid in session.units} | session.live.keys()
         notes = tuple(
             RunNote(number, self._state.runs[number].state)
@@ -214,6 +219,7 @@ class Sessions:
             self._runs.settle(self._state.runs[unit.run], now)
         self._state.routes.pop(session.route, None)
         self._state.set_want(session, 0)
+        self._orders.ended(session)
         del self._state.sessions[session.id]
         self._journal.end_session(session.id)
         self._state.ended[session.host, session.role, session.name, session.boot] = None

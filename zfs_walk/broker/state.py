@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass, field
 
-from zfs_walk.protocol.messages import WALKER, Hello, Message
+from zfs_walk.protocol.messages import WALKER, Command, Error, Hello, Message
 from zfs_walk.protocol.records import NO_ENDPOINTS, Endpoints, LiveCount, RootRecord, WalkOptions
 
 MAX_UNITS = 4
@@ -20,6 +20,7 @@ class Settings:
         grace: seconds that an unreachable agent has to say HELLO again.
         commit_interval: longest time in seconds between two commits of a unit.
         window: commits of a unit that may be on their way unacknowledged.
+        keep_runs: seconds that a run is kept after its end; 0: for ever.
         endpoints: where the broker's other sockets are, for WELCOME.
         grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
     """
@@ -29,6 +30,7 @@ class Settings:
     grace: float = 3.0
     commit_interval: float = 5.0
     window: int = 4
+    keep_runs: float = 30 * 86_400.0
     endpoints: Endpoints = NO_ENDPOINTS
     grant_items: int = 10_000
     grant_bytes: int = 8 * 2**20
@@ -94,6 +96,19 @@ class Challenge:
 
 
 @dataclass(slots=True)
+class Order:
+    """A COMMAND that a client gave to an agent; it is repeated until the agent says what it did.
+
+    ``asker``: the route that waits for the answer, with ``request``; empty if nobody does.
+    """
+
+    command: Command
+    asker: bytes
+    request: str
+    deadline: float
+
+
+@dataclass(slots=True)
 class Session:
     """One agent's process incarnation; survives reconnects."""
 
@@ -119,6 +134,7 @@ class Session:
     unconfirmed: dict[int, tuple[float, Message]] = field(default_factory=dict)
     cannot: dict[int, str] = field(default_factory=dict)
     live: dict[int, LiveCount] = field(default_factory=dict)
+    orders: dict[int, Order] = field(default_factory=dict)
 
     @property
     def hungry(self) -> bool:
@@ -174,6 +190,10 @@ class Waiter:
     deadline: float
 
 
+OVER = frozenset({"DONE", "DONE_WITH_ERRORS", "ABORTED"})
+"""States in which nothing more happens to a run, unless someone takes it up again."""
+
+
 @dataclass(slots=True)
 class Run:
     """One walk."""
@@ -188,6 +208,7 @@ class Run:
     counters: dict[str, int]
     elapsed_ms: int
     since: float | None = None
+    over_since: float | None = None
     started: bool = False
     strikes: int = 0
     dropping: bool = False
@@ -202,7 +223,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Nothing more will happen to it, unless someone takes it up again."""
-        return self.state in {"DONE", "DONE_WITH_ERRORS", "ABORTED"}
+        return self.state in OVER
 
     def elapsed(self, now: float) -> int:
         """Milliseconds that the run has been running."""
@@ -224,6 +245,7 @@ class State:
         runs: by number; ``units`` are those of runs that are not over.
         ended: (host, role, name, boot) of processes that may not come back.
         wanting: sessions that ask for work: few, when there is much to do.
+        forgotten: runs of which the journal still has something.
         out: what the event at hand sends.
     """
 
@@ -236,6 +258,7 @@ class State:
     units: dict[int, Unit] = field(default_factory=dict)
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
     wanting: dict[int, None] = field(default_factory=dict)
+    forgotten: list[int] = field(default_factory=list)
     out: list[Send] = field(default_factory=list)
 
     def set_want(self, session: Session, want: int) -> None:
@@ -255,3 +278,7 @@ class State:
         """Queue a message; it leaves after the transaction."""
         if route:
             self.out.append(Send(route, message))
+
+    def refuse(self, route: bytes, message: Message, code: str, detail: str) -> None:
+        """Answer a client's request with an error."""
+        self.send(route, Error(code, detail[:4096], getattr(message, "request", "")))

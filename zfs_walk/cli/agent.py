@@ -89,7 +89,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
         raise WrongUseError(reason=f"--name {name!r}: letters, digits, '.', '_' and '-' are wanted")
     folder = state_base(state)
     with ExitStack() as stack:
-        nursery = Nursery(workers, ipc_folder(), str(folder))
+        nursery = Nursery(ipc_folder(), str(folder))
         stack.callback(nursery.close)
         # Locks come after the fork: workers would hold them on after this process's death.
         identity = Identity(

@@ -32,6 +32,8 @@ journal can't be written."""
 @click.option("--heartbeat", type=SECONDS, default=1.0, show_default=True, help="Seconds.")
 @click.option("--lease-ttl", type=SECONDS, default=15.0, show_default=True, help="Seconds.")
 @click.option("--commit-interval", type=SECONDS, default=5.0, show_default=True, help="Seconds.")
+@click.option("--keep-runs", type=click.FloatRange(0.0, 10_000.0), default=30.0, show_default=True,
+              metavar="DAYS", help="Forget runs so long after their end; 0: never.")  # fmt: skip
 @click.option("--insecure", is_flag=True, help="Allow other hosts without keys. Not as root.")
 @shared
 def main(  # noqa: PLR0913, PLR0917 -- one argument an option
@@ -40,6 +42,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     heartbeat: float,
     lease_ttl: float,
     commit_interval: float,
+    keep_runs: float,
     verbose: int,
     *,
     insecure: bool,
@@ -64,7 +67,10 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     try:
         router = bus.router(bind)
         settings = Settings(
-            heartbeat=heartbeat, lease_ttl=lease_ttl, commit_interval=commit_interval
+            heartbeat=heartbeat,
+            lease_ttl=lease_ttl,
+            commit_interval=commit_interval,
+            keep_runs=keep_runs * 86_400.0,
         )
         loop = BrokerLoop(router, journal, settings)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -221,6 +221,15 @@ class Site:
         """Start the broker, at its old address if it had one; returns when it is ready."""
         bind = self.endpoint or "tcp://127.0.0.1:*"
         process = self.place.start("broker", "--bind", bind, "--state", self.state, *arguments)
+        return self._ready(process)
+
+    def start_broker_of_another_release(self, release: str) -> Process:
+        """Start a broker that ``release``, some lines of Python, has made another one's."""
+        code = f"{release}\nfrom zfs_walk.cli.broker import run\nrun()"
+        words = ("--bind", "tcp://127.0.0.1:*", "--state", str(self.state))
+        return self._ready(self.place.start_python(code, *words))
+
+    def _ready(self, process: Process) -> Process:
         assert process.stdout is not None
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         line = process.stdout.readline() if ready else ""

@@ -272,6 +272,29 @@ def test_a_broker_that_is_not_there(place: Place, words: tuple[str, ...]) -> Non
     assert ended.seconds < 8
 
 
+OTHER_MAJOR = """
+import zfs_walk.protocol.codec as codec
+codec.MAJOR = 9
+codec.BUS._magic = b"ZW\\x09"
+"""
+OTHER_MINORS = """
+import zfs_walk.broker.sessions as sessions
+sessions.PROTO_MIN, sessions.PROTO_MAX = 7, 8
+"""
+
+
+@pytest.mark.parametrize(
+    ("release", "theirs"), [(OTHER_MAJOR, "9.x"), (OTHER_MINORS, "this broker 7 to 8")]
+)
+def test_a_broker_of_another_release(
+    place: Place, site: Site, small: Path, release: str, theirs: str
+) -> None:
+    site.start_broker_of_another_release(release)
+    for words in (("walk", str(small)), ("ctl", "run", "list"), ("agent", "--role", "walker")):
+        ended = place.run(*words, "--broker", site.endpoint)
+        refused(ended, 5, site.endpoint, theirs, "Install the same release")
+
+
 @pytest.mark.parametrize("endpoint", ["nonsense", "tcp://127.0.0.1", "ipc://" + "x" * 200])
 def test_an_endpoint_that_is_none(place: Place, endpoint: str) -> None:
     ended = place.run("ctl", "run", "list", "--broker", endpoint, "--timeout", "0.5")

@@ -248,7 +248,7 @@ class AgentLoop:
             raise VersionRefusedError(
                 endpoint=self._endpoint, theirs=detail, ours=f"{MAJOR}.{PROTO_MAX}"
             )
-        if code in {"name-in-use", "superseded"}:
+        if code in {"name-in-use", "superseded", "not-allowed"}:
             raise RefusedError(code=code, detail=detail)
         raise ProcessDiedError(what="this agent", reason=failure)
 

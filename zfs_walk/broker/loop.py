@@ -11,6 +11,7 @@ from collections import deque
 
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
+from zfs_walk.broker.keys import Keyring
 from zfs_walk.broker.state import Event, Garbled, Received, Send, SendFailed, Settings, Tick
 from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.sockets import Router, Sent, Waiter
@@ -36,7 +37,13 @@ class BrokerLoop:
     """One broker; `run` until `stop`."""
 
     def __init__(
-        self, router: Router, journal: Journal, settings: Settings, *, agents_are_dead: bool = False
+        self,
+        router: Router,
+        journal: Journal,
+        settings: Settings,
+        *,
+        keys: Keyring | None = None,
+        agents_are_dead: bool = False,
     ) -> None:
         """Open a term.
 
@@ -44,11 +51,12 @@ class BrokerLoop:
             router: bound.
             journal: opened, locked by this process.
             settings: time limits.
+            keys: who may do what; None: whoever can connect may do everything.
             agents_are_dead: whoever starts this knows that every agent of the last term is.
         """
         self._router = router
         self._journal = journal
-        self._core = BrokerCore(journal, settings, int(time.time()), time.monotonic())
+        self._core = BrokerCore(journal, settings, int(time.time()), time.monotonic(), keys)
         self._waiter = Waiter()
         self._waiter.add(router)
         self._complaints = Complaints(LOG)
@@ -103,15 +111,15 @@ class BrokerLoop:
             arrived = self._router.receive()
             if arrived is None:
                 break
-            route, frames = arrived
+            route, user, frames = arrived
             size += sum(map(len, frames))
-            events.append(self._decode(route, frames))
+            events.append(self._decode(route, user, frames))
         self.messages += len(events)
         return events
 
-    def _decode(self, route: bytes, frames: list[bytes]) -> Event:
+    def _decode(self, route: bytes, user: str, frames: list[bytes]) -> Event:
         try:
-            return Received(route, BUS.decode(frames))
+            return Received(route, BUS.decode(frames), user)
         except WrongMajorError as error:
             return Garbled(route, "version", f"you speak {error.args[0]}, this broker {MAJOR}")
         except UnsupportedError as error:

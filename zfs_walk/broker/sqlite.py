@@ -4,6 +4,7 @@
 brokers over it.
 """
 
+import logging
 import secrets
 import sqlite3
 import time
@@ -39,6 +40,8 @@ from zfs_walk.protocol.records import (
     Segment,
     WalkOptions,
 )
+
+LOG = logging.getLogger("zfs_walk.broker")
 
 COUNTER_BITS = 28
 COUNTER_STARTS = 2**24
@@ -137,6 +140,7 @@ class SqliteJournal:
         copy.unlink(missing_ok=True)
         try:
             self._db.execute("VACUUM INTO ?", (str(copy),))
+            LOG.warning("the journal has schema %d; the old one is kept as %s", schema, copy)
             with self._writing():
                 for number in range(schema, SCHEMA):
                     self._execute_all(MIGRATIONS[number])
@@ -225,7 +229,7 @@ class SqliteJournal:
         )
         sessions = tuple(
             StoredSession(*row)
-            for row in db.execute("SELECT session, role, host, name, boot FROM session")
+            for row in db.execute("SELECT session, role, host, name, boot, key FROM session")
         )
         forgotten = tuple(
             run for (run,) in db.execute("SELECT run FROM run WHERE state = ?", (FORGOTTEN,))
@@ -235,7 +239,7 @@ class SqliteJournal:
     def add_session(self, session: StoredSession) -> None:
         """A new session."""
         with self._writing() as db:
-            db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)", astuple(session))
+            db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)", astuple(session))
 
     def end_session(self, session: int) -> None:
         """A session that will not come back."""

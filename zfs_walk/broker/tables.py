@@ -3,10 +3,12 @@
 from typing import Final
 
 SCHEMA: Final = 2
+"""2: sessions have the name of their key, and runs the time of their end."""
 
 MIGRATIONS: Final = {
     # When a run ended was not kept; it is as if all had ended at the migration.
     1: """
+ALTER TABLE session ADD COLUMN key TEXT NOT NULL DEFAULT '';
 ALTER TABLE run ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
 UPDATE run SET ended = unixepoch() WHERE state IN ('DONE', 'DONE_WITH_ERRORS', 'ABORTED');
 CREATE INDEX lease_run ON lease (run);
@@ -55,6 +57,6 @@ CREATE TABLE segment (
     size INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID;
 CREATE TABLE session (
     session INTEGER PRIMARY KEY, role TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL,
-    boot TEXT NOT NULL);
+    boot TEXT NOT NULL, key TEXT NOT NULL DEFAULT '');
 CREATE TABLE request (request TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
 """

@@ -2,12 +2,16 @@
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 from typing import Final
 
 import zmq
 
+from zfs_walk.bus.curve import Curve
+from zfs_walk.bus.handshakes import HANDSHAKE_MS
+from zfs_walk.bus.verdict import Judge
+from zfs_walk.bus.zap import Authenticator
 from zfs_walk.errors import WrongUseError
 from zfs_walk.protocol.codec import MAX_MESSAGE
 
@@ -22,6 +26,26 @@ RECONNECT_MS: Final = (200, 1_000)
 
 RECONNECT_IPC_MS: Final = 10
 
+TCP: Final = "tcp://"
+
+DOMAINS: Final[dict[object, str]] = {zmq.ROUTER: "bus", zmq.XSUB: "publish", zmq.XPUB: "subscribe"}
+"""What a key is shown for, by the kind of socket that the broker binds: the ZAP domain."""
+
+FAN_OUT_HIGH_WATER: Final = 20_000
+"""Published messages that wait for one subscriber: what the relay forwards in the quarter of a
+second that ZeroMQ's own thread may wait for a busy core. A stopped subscriber costs 20 MB at most;
+what is beyond is dropped for it alone."""
+
+SUBSCRIBER_HIGH_WATER: Final = 200_000
+"""Published messages that wait in a subscriber: two bursts of 100,000 while it prints; 200 MB of
+its own memory at most, nobody else's."""
+
+PUBLISH_WAIT_MS: Final = 100
+"""How long a publisher's own thread waits for room before it looks whether it is to end."""
+
+PARTING_MS: Final = 1_000
+"""How long what was published last may take to leave when a publisher closes."""
+
 
 class Sent(Enum):
     """What became of a send. An accepted send is not a delivery; only an answer is."""
@@ -34,12 +58,24 @@ class Sent(Enum):
 class Bus:
     """One ZeroMQ context of one process; never carried over a fork."""
 
-    def __init__(self) -> None:
-        """Open the context."""
+    def __init__(self, curve: Curve | None = None) -> None:
+        """Open the context.
+
+        Args:
+            curve: the process's keys, used on every TCP socket; inproc and ipc go without.
+        """
         self._context = zmq.Context()
+        self._curve = curve
+        self._authenticator: Authenticator | None = None
+
+    def guard(self, judge: Judge) -> None:
+        """Ask ``judge`` about every peer of the TCP sockets that are bound from now on."""
+        self._authenticator = Authenticator(self._context, judge)
 
     def close(self) -> None:
         """Close the context and whatever is still open; nothing lingers."""
+        if self._authenticator is not None:
+            self._authenticator.close()
         self._context.destroy(linger=0)
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":
@@ -48,6 +84,7 @@ class Bus:
         socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
         socket.setsockopt(zmq.RCVHWM, HIGH_WATER)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         return socket
 
     def router(self, endpoint: str) -> "Router":
@@ -63,8 +100,8 @@ class Bus:
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
         socket.setsockopt(zmq.BACKLOG, 1024)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
-        _bind(socket, endpoint)
-        return Router(socket)
+        self._bind(socket, endpoint)
+        return Router(socket, secure=self._curve is not None and endpoint.startswith(TCP))
 
     def dealer(self, endpoint: str, name: str) -> "Dealer":
         """An agent's or client's end: a fresh random identity, one endpoint, one broker's life."""
@@ -77,45 +114,117 @@ class Bus:
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
-        _connect(socket, endpoint)
+        self._connect(socket, endpoint)
         return Dealer(socket)
+
+    def pub(self, endpoint: str) -> "Pub":
+        """A publisher's end, connected to the relay; for a thread that may wait.
+
+        It is an XPUB, which hears that the relay has subscribed: a PUB silently drops what is
+        published before that. It waits for room where a PUB drops, so that drops are counted.
+        """
+        socket = self._socket(zmq.XPUB)
+        socket.setsockopt(zmq.XPUB_NODROP, 1)
+        socket.setsockopt(zmq.SNDTIMEO, PUBLISH_WAIT_MS)
+        _keep_up(socket, endpoint)
+        self._connect(socket, endpoint)
+        return Pub(socket)
+
+    def xsub(self, endpoint: str) -> "XSub":
+        """The relay's end for publishers: bound, and subscribed to everything.
+
+        The bound on what waits here is per publisher, and small: a publisher whose messages wait
+        keeps the rest itself.
+
+        Raises:
+            WrongUseError: the endpoint can't be bound.
+        """
+        socket = self._socket(zmq.XSUB)
+        _keep_up(socket, endpoint)
+        self._bind(socket, endpoint)
+        socket.send(b"\x01")
+        return XSub(socket, self._bind)
+
+    def xpub(self, endpoint: str) -> "XPub":
+        """The relay's end for subscribers: bound; drops for those whose queue is full.
+
+        Raises:
+            WrongUseError: the endpoint can't be bound.
+        """
+        socket = self._socket(zmq.XPUB)
+        socket.setsockopt(zmq.SNDHWM, FAN_OUT_HIGH_WATER)
+        _keep_up(socket, endpoint)
+        self._bind(socket, endpoint)
+        return XPub(socket)
+
+    def sub(self, endpoint: str, topics: Iterable[bytes]) -> "Sub":
+        """A subscriber's end: what begins with one of the topics."""
+        socket = self._socket(zmq.SUB)
+        socket.setsockopt(zmq.RCVHWM, SUBSCRIBER_HIGH_WATER)
+        _keep_up(socket, endpoint)
+        for topic in topics:
+            socket.setsockopt(zmq.SUBSCRIBE, topic)
+        monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        monitor.setsockopt(zmq.LINGER, 0)
+        self._connect(socket, endpoint)
+        return Sub(socket, monitor)
 
     def push(self, endpoint: str, *, bind: bool) -> "Push":
         """To one worker (bound by its agent), or a worker's results (connected)."""
         socket = self._socket(zmq.PUSH)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IPC_MS)
-        (_bind if bind else _connect)(socket, endpoint)
+        (self._bind if bind else self._connect)(socket, endpoint)
         return Push(socket)
 
     def pull(self, endpoint: str, *, bind: bool) -> "Pull":
         """An agent's results of all its workers (bound), or a worker's tasks (connected)."""
         socket = self._socket(zmq.PULL)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IPC_MS)
-        (_bind if bind else _connect)(socket, endpoint)
+        (self._bind if bind else self._connect)(socket, endpoint)
         return Pull(socket)
 
+    def _bind(self, socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+        curve = self._curve
+        if curve is not None and endpoint.startswith(TCP):
+            socket.setsockopt(zmq.CURVE_SERVER, 1)
+            socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret.encode())
+            socket.setsockopt(zmq.ZAP_DOMAIN, DOMAINS[socket.type].encode())
+            # Without it, whoever has any key is let in when nobody answers for ZAP.
+            socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+            if self._authenticator is not None:
+                self._authenticator.watch(socket)
+        try:
+            socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
+            if error.errno == zmq.EADDRINUSE:
+                raise WrongUseError(
+                    reason=f"{endpoint} is in use by another program; stop it or bind another one"
+                ) from error
+            raise WrongUseError(reason=f"{endpoint} can't be bound: {error.strerror}") from error
 
-def _bind(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        if error.errno == zmq.EADDRINUSE:
+    def _connect(self, socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+        curve = self._curve
+        if curve is not None and endpoint.startswith(TCP):
+            socket.setsockopt(zmq.CURVE_SERVERKEY, curve.server.encode())
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, curve.public.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret.encode())
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
             raise WrongUseError(
-                reason=f"{endpoint} is in use by another program; stop it or bind another one"
+                reason=f"{endpoint} is no endpoint ({error.strerror}); they look like"
+                " tcp://HOST:PORT or ipc:///PATH"
             ) from error
-        raise WrongUseError(reason=f"{endpoint} can't be bound: {error.strerror}") from error
 
 
-def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-    try:
-        socket.connect(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        raise WrongUseError(
-            reason=f"{endpoint} is no endpoint ({error.strerror}); they look like"
-            " tcp://HOST:PORT or ipc:///PATH"
-        ) from error
+def _keep_up(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+    """What both ends of the stream have: a broken connection is noticed and made again."""
+    socket.setsockopt(zmq.RECONNECT_IVL, random.randint(*RECONNECT_MS))  # noqa: S311 -- jitter
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
+    socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
 
 
 class End:
@@ -147,8 +256,8 @@ class End:
         return Sent.ACCEPTED
 
 
-class Router(End):
-    """The broker's end: frames with the route that they came along."""
+class Bound(End):
+    """One end of the broker's."""
 
     @property
     def endpoint(self) -> str:
@@ -156,10 +265,28 @@ class Router(End):
         endpoint = self.socket.getsockopt(zmq.LAST_ENDPOINT)
         return bytes(endpoint).rstrip(b"\0").decode() if isinstance(endpoint, bytes) else ""
 
-    def receive(self) -> tuple[bytes, list[bytes]] | None:
-        """The next message, or None."""
-        frames = self._receive()
-        return None if frames is None else (frames[0], frames[1:])
+
+class Router(Bound):
+    """The broker's end: frames with the route that they came along, and with whose key."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", *, secure: bool) -> None:
+        """Take over a socket; ``secure``: every peer has shown a key."""
+        super().__init__(socket)
+        self.secure = secure
+
+    def receive(self) -> tuple[bytes, str, list[bytes]] | None:
+        """The next message, or None: its route, the peer's public key, the frames.
+
+        The key is empty where none is demanded: on inproc, ipc, and with ``--insecure``.
+        """
+        try:
+            # Only the first frame is asked for its properties: as objects, the rest would cost
+            # twice the time.
+            route = self.socket.recv(zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return None
+        user = route.get("User-Id") if self.secure else ""
+        return route.bytes, str(user), self.socket.recv_multipart(zmq.DONTWAIT)
 
     def send(self, route: bytes, frames: Sequence[bytes]) -> Sent:
         """Send along a route."""
@@ -196,6 +323,84 @@ class Pull(End):
     def receive(self) -> list[bytes] | None:
         """The next message, or None."""
         return self._receive()
+
+
+class Pub(End):
+    """Publishes."""
+
+    def subscribed(self, seconds: float) -> bool:
+        """Wait for the relay's subscription; False if it has not come in time."""
+        return bool(self.socket.poll(round(seconds * 1000))) and self._receive() is not None
+
+    def send_waiting(self, frames: Sequence[bytes]) -> Sent:
+        """Publish; FULL when there was no room within `PUBLISH_WAIT_MS`."""
+        try:
+            self.socket.send_multipart(frames)
+        except zmq.Again:
+            return Sent.FULL
+        return Sent.ACCEPTED
+
+    def part(self) -> None:
+        """Close, when what was published has left or `PARTING_MS` are over."""
+        self.socket.close(linger=PARTING_MS)
+
+
+class XSub(Bound):
+    """Takes what is published."""
+
+    def __init__(
+        self, socket: "zmq.Socket[bytes]", bind: Callable[["zmq.Socket[bytes]", str], None]
+    ) -> None:
+        """Take over a socket and the way its bus binds."""
+        super().__init__(socket)
+        self._bind = bind
+
+    def receive(self) -> list[bytes] | None:
+        """The next message, or None."""
+        return self._receive()
+
+    def also_bind(self, endpoint: str) -> None:
+        """Take what is published at another endpoint as well."""
+        self._bind(self.socket, endpoint)
+
+
+class XPub(Bound):
+    """Fans out."""
+
+    def receive(self) -> list[bytes] | None:
+        """The next message of a subscriber: ``1`` or ``0`` and what it (un)subscribes."""
+        return self._receive()
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        """Send to those who have subscribed it and have room."""
+        self._send(frames)
+
+
+class Sub(End):
+    """A subscriber's end."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]") -> None:
+        """Take over a socket and its monitor."""
+        super().__init__(socket)
+        self._monitor = monitor
+
+    def receive(self) -> list[bytes] | None:
+        """The next message, or None."""
+        return self._receive()
+
+    def lost_connection(self) -> bool:
+        """The connection broke since the last call; ZeroMQ makes it again by itself."""
+        broken = False
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart()
+            broken = True
+        return broken
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.disable_monitor()
+        self._monitor.close()
+        super().close()
 
 
 class Waiter:

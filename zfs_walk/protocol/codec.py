@@ -2,18 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from operator import call
 from typing import Any, Final, NamedTuple
 
 import msgpack
 
+from zfs_walk.protocol.checks import Check, MalformedError, check_fields, check_for
 from zfs_walk.protocol.messages import TABLE, Message, wire_name
-from zfs_walk.protocol.schema import (
-    Check,
-    MalformedError,
-    annotations_of,
-    check_for,
-    is_payload,
-)
+from zfs_walk.protocol.schema import annotations_of, is_payload
 
 MAJOR: Final = 1
 MAGIC: Final = b"ZW" + bytes([MAJOR])
@@ -34,9 +30,35 @@ class TooLargeError(Exception):
 
 
 class _Shape(NamedTuple):
+    """How a message travels: the fields of its header, then those with a frame of their own."""
+
     message: type
-    header: tuple[tuple[str, Check, bool], ...]
-    payload: tuple[tuple[str, Check], ...]
+    names: tuple[str, ...]
+    checks: tuple[Check, ...]
+    defaults: dict[str, Any]
+    payload_names: tuple[str, ...]
+    payload_checks: tuple[Check, ...]
+
+
+def _shape_of(message: type) -> _Shape:
+    kinds = annotations_of(message)
+    header = {name: kind for name, kind in kinds.items() if not is_payload(kind)}
+    payload = {name: kind for name, kind in kinds.items() if is_payload(kind)}
+    if (*header, *payload) != tuple(kinds):
+        text = f"{message.__name__}: payload fields come last"
+        raise TypeError(text)
+    return _Shape(
+        message,
+        tuple(header),
+        tuple(check_for(kind) for kind in header.values()),
+        {
+            field.name: field.default
+            for field in dataclasses.fields(message)
+            if field.default is not dataclasses.MISSING
+        },
+        tuple(payload),
+        tuple(check_for(kind) for kind in payload.values()),
+    )
 
 
 class Codec:
@@ -60,11 +82,11 @@ class Codec:
         """
         name = self._names[type(message)]
         shape = self._shape(name)
-        header: dict[str, Any] = {"t": name}
-        for field, _, _ in shape.header:
+        header = {"t": name}
+        for field in shape.names:
             header[field] = getattr(message, field)
         frames = [self._magic, _pack(header)]
-        frames.extend(_pack(getattr(message, field)) for field, _ in shape.payload)
+        frames.extend(_pack(getattr(message, field)) for field in shape.payload_names)
         size = sum(map(len, frames))
         if size > MAX_MESSAGE:
             text = f"{name} has {size:,} bytes, more than {MAX_MESSAGE:,}"
@@ -81,26 +103,30 @@ class Codec:
         """
         self._check_magic(frames)
         header = _unpack(frames[1], "header")
-        if not isinstance(header, dict) or not isinstance(header.get("t"), str):
+        if type(header) is not dict or type(header.get("t")) is not str:
             message = "header: a map with the message's type wanted"
             raise MalformedError(message)
         name = header["t"]
         if name not in self._types:
             raise UnsupportedError(name[:64])
         shape = self._shape(name)
-        if len(frames) - 2 < len(shape.payload):
-            message = f"{name}: {len(shape.payload)} payload frames wanted, {len(frames) - 2} came"
+        if len(frames) - 2 < len(shape.payload_names):
+            message = (
+                f"{name}: {len(shape.payload_names)} payload frames wanted, {len(frames) - 2} came"
+            )
             raise MalformedError(message)
-        values: dict[str, Any] = {}
-        for field, check, optional in shape.header:
-            if field in header:
-                values[field] = check(header[field], f"{name}.{field}")
-            elif not optional:
-                message = f"{name}.{field}: missing"
-                raise MalformedError(message)
-        for (field, check), frame in zip(shape.payload, frames[2:], strict=False):
-            values[field] = check(_unpack(frame, f"{name}.{field}"), f"{name}.{field}")
-        return shape.message(**values)
+        try:
+            values = [header[field] for field in shape.names]
+        except KeyError:
+            values = [_field(shape, name, header, field) for field in shape.names]
+        try:
+            checked = map(call, shape.checks, values)
+            if not shape.payload_names:
+                return shape.message(*checked)
+            payload = [_unpack(frame, name) for frame in frames[2 : 2 + len(shape.payload_names)]]
+            return shape.message(*checked, *map(call, shape.payload_checks, payload))
+        except MalformedError as error:
+            raise _located(error, shape, name, values, frames[2:]) from None
 
     def _check_magic(self, frames: Sequence[Any]) -> None:
         if len(frames) < 2:  # noqa: PLR2004 -- magic and header
@@ -117,31 +143,40 @@ class Codec:
     def _shape(self, name: str) -> _Shape:
         shape = self._shapes.get(name)
         if shape is None:
-            message = self._types[name]
-            optional = {
-                field.name
-                for field in dataclasses.fields(message)
-                if field.default is not dataclasses.MISSING
-            }
-            kinds = annotations_of(message)
-            shape = self._shapes[name] = _Shape(
-                message,
-                tuple(
-                    (field, check_for(kind), field in optional)
-                    for field, kind in kinds.items()
-                    if not is_payload(kind)
-                ),
-                tuple(
-                    (field, check_for(kind)) for field, kind in kinds.items() if is_payload(kind)
-                ),
-            )
+            shape = self._shapes[name] = _shape_of(self._types[name])
         return shape
+
+
+def _field(shape: _Shape, name: str, header: dict[str, Any], field: str) -> Any:
+    """A field's value, or its default."""
+    if field in header:
+        return header[field]
+    if field in shape.defaults:
+        return shape.defaults[field]
+    message = f"{name}.{field}: missing"
+    raise MalformedError(message)
+
+
+def _located(
+    error: MalformedError, shape: _Shape, name: str, values: list[Any], frames: Sequence[Any]
+) -> MalformedError:
+    """The complaint with the place of its cause: looked for only now, as most messages are good."""
+    try:
+        check_fields(shape.names, shape.checks, values)
+        for field, check, frame in zip(
+            shape.payload_names, shape.payload_checks, frames, strict=False
+        ):
+            check_fields((field,), (check,), (_unpack(frame, field),))
+    except MalformedError as found:
+        return found.within(name)
+    return error
 
 
 def _plain(value: object) -> object:
     """What msgpack can't pack by itself: a record becomes the list of its fields."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [getattr(value, name) for name in value.__dataclass_fields__]
+    names = getattr(type(value), "__dataclass_fields__", None)
+    if names is not None:
+        return [getattr(value, name) for name in names]
     message = f"{type(value).__name__} does not travel"
     raise TypeError(message)
 

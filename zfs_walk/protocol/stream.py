@@ -64,6 +64,10 @@ class BrokerStatus(Message):
     statistics: BrokerStatistics
 
 
+LOG_TOPICS: Final = b"log."
+STATUS_TOPICS: Final = b"status."
+"""What the topics of logs and of statuses begin with."""
+
 PUBLISHED: Final = (LogRecord, LogMark, WalkerStatus, BrokerStatus)
 
 

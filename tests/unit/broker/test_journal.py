@@ -515,7 +515,7 @@ def test_a_run_counts_as_started_from_its_first_grant_on(journal: Journal, uid: 
 def test_a_restart_finds_everything_as_it_was(tmp_path: Path) -> None:
     first = SqliteJournal(tmp_path / "journal", first_run=41)
     first.take_term(5)
-    first.add_session(StoredSession(ME, "walker", "h0", "walker-0", "boot"))
+    first.add_session(StoredSession(ME, "walker", "h0", "walker-0", "boot", "key"))
     _, unit = first.add_run("r1", (root(b"/\xff"),), OPTIONS, 2)
     first.grant(unit.uid, EPOCH, ME, 10, 2**20)
     first.apply(ME, commit(unit.uid, EPOCH, 1, added=(directory(2),), found=1))

@@ -1,0 +1,191 @@
+"""Publishes log records and statuses: numbered per topic, never waiting, bounded.
+
+Publishing is best effort. Whoever subscribes sees from the numbers what it has missed.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from zfs_walk.bus.sockets import PUBLISH_WAIT_MS, Bus, Pub, Sent
+from zfs_walk.errors import WrongUseError
+from zfs_walk.protocol.codec import BUS, TooLargeError
+from zfs_walk.protocol.messages import LogMark, Message
+from zfs_walk.protocol.statistics import Origin
+from zfs_walk.protocol.stream import LOG_TOPICS
+
+LOG = logging.getLogger("zfs_walk.publisher")
+
+QUEUE: Final = 20_000
+"""Messages that wait for a broker that is slow, away, or not known yet: 10 MB, or a second of the
+fastest logging that Python can do. The next ones are not published, and counted."""
+
+MARK_EVERY: Final = 1.0
+"""Seconds between two looks for topics that have grown."""
+
+MARK_AGAIN: Final = 5.0
+"""Seconds after which a topic is marked though it has not grown: a subscriber whose full queue
+dropped the last records had no room for their mark either."""
+
+PARTING: Final = 1.0
+"""Seconds that the last messages may take when a publisher is closed."""
+
+
+class Publisher:
+    """Publishes for one process; every method may be called from any thread.
+
+    Attributes:
+        origin: who publishes; replaced when the session is known.
+        published: messages that were handed to ZeroMQ.
+        lost: messages that were given a number and could not be published.
+    """
+
+    def __init__(self, bus: Bus, endpoint: str, origin: Origin) -> None:
+        """Start the thread that owns the socket.
+
+        Args:
+            bus: the process's context.
+            endpoint: where the broker's relay takes what is published; empty: not known yet, what
+                is published waits for `connect`.
+            origin: who publishes.
+        """
+        self.origin = origin
+        self.published = 0
+        self.lost = 0
+        self._bus = bus
+        self._endpoint = endpoint
+        self._lock = threading.Lock()
+        self._numbers: dict[bytes, int] = {}
+        self._marked: dict[bytes, int] = {}
+        self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._moved = threading.Event()
+        self._ending: float | None = None
+        self._pub: Pub | None = None
+        self._listening = False
+        self._thread = threading.Thread(target=self._run, daemon=True, name="publisher")
+        self._thread.start()
+
+    def publish(self, topic: bytes, make: Callable[[int], Message]) -> None:
+        """Publish a message under the topic's next number, or count it as lost.
+
+        Args:
+            topic: of `log_topic` or `status_topic`.
+            make: makes the message from its number; called here, if there is room.
+        """
+        with self._lock:
+            number = self._numbers.get(topic, 0) + 1
+            self._numbers[topic] = number
+            if self._queue.qsize() >= QUEUE or self._ending is not None:
+                self.lost += 1
+                return
+            try:
+                self._queue.put([topic, *BUS.encode(make(number))])
+            except TooLargeError:
+                self.lost += 1
+
+    def skip(self, topic: bytes, number: int) -> None:
+        """So many messages of a topic were lost before they came here: pass their numbers over."""
+        with self._lock:
+            self._numbers[topic] = self._numbers.get(topic, 0) + number
+            self.lost += number
+
+    def connect(self, endpoint: str) -> None:
+        """Publish at this endpoint from now on; nothing changes if it is the same."""
+        if endpoint != self._endpoint:
+            self._endpoint = endpoint
+            self._moved.set()
+            self._queue.put(None)
+
+    def close(self) -> None:
+        """Publish what waits, for at most two seconds, and end."""
+        with self._lock:
+            if self._ending is None:
+                self._ending = time.monotonic() + PARTING
+        self._queue.put(None)
+        self._thread.join()
+
+    # ------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        again = mark_at = 0.0
+        while not self._over():
+            if not self._ready():
+                continue
+            wait = max(0.0, mark_at - time.monotonic())
+            try:
+                frames = self._queue.get(timeout=wait)
+            except queue.Empty:
+                frames = None
+            if frames is not None:
+                self._send(frames)
+            now = time.monotonic()
+            if now >= mark_at and self._mark(everything=now >= again):
+                mark_at = now + MARK_EVERY
+                again = now + MARK_AGAIN if now >= again else again
+        if self._pub is not None:
+            self._mark(everything=False)
+            self._pub.part()
+
+    def _over(self) -> bool:
+        """It is to end, and nothing waits any more, or for too long."""
+        if self._ending is None:
+            return False
+        return not self._endpoint or self._queue.empty() or time.monotonic() > self._ending
+
+    def _ready(self) -> bool:
+        """Connect where it should be; True once the relay listens there."""
+        if self._moved.is_set() or (self._pub is None and self._endpoint):
+            self._moved.clear()
+            if self._pub is not None:
+                self._pub.close()
+            self._pub = self._open()
+            self._listening = False
+        if self._pub is None:
+            self._moved.wait(PUBLISH_WAIT_MS / 1000)
+        elif not self._listening:
+            self._listening = self._pub.subscribed(PUBLISH_WAIT_MS / 1000)
+        return self._pub is not None and self._listening
+
+    def _open(self) -> Pub | None:
+        try:
+            return self._bus.pub(self._endpoint)
+        except WrongUseError as error:
+            self._endpoint = ""
+            LOG.warning("nothing is published: %s", error)
+            return None
+
+    def _send(self, frames: list[bytes]) -> None:
+        """Hand a message to ZeroMQ; while the relay takes none, the queue fills, then drops."""
+        pub = self._pub
+        while pub is not None and not self._moved.is_set():
+            if pub.send_waiting(frames) is Sent.ACCEPTED:
+                self.published += 1
+                return
+            if self._ending is not None and time.monotonic() > self._ending:
+                break
+        with self._lock:
+            self.lost += 1
+
+    def _mark(self, *, everything: bool) -> bool:
+        """Tell the last number of topics that have grown, or of all; False: not now.
+
+        Only while nothing waits: a number must not overtake its record.
+        """
+        with self._lock:
+            if not self._queue.empty():
+                return False
+            numbers = {
+                topic: number
+                for topic, number in self._numbers.items()
+                if topic.startswith(LOG_TOPICS)
+                and (everything or number != self._marked.get(topic))
+            }
+            origin = self.origin
+        for topic, number in numbers.items():
+            if self._pub is not None:
+                self._pub.send_waiting([topic, *BUS.encode(LogMark(origin, number))])
+        self._marked.update(numbers)
+        return True

@@ -62,7 +62,13 @@ class RunInfo:
 
 
 class Crew:
-    """All workers of an agent."""
+    """All workers of an agent.
+
+    Attributes:
+        capacity: how many there should be.
+        workers: those that there are, by number.
+        early_deaths: how many died in a row before they were ready.
+    """
 
     def __init__(self, capacity: int, out: list[Instruction]) -> None:
         """Nobody is there yet.
@@ -76,7 +82,7 @@ class Crew:
         self._out = out
         self._next_worker = self._next_task = 1
         self._spool_next = 0
-        self._early_deaths = self._unexplained = 0
+        self.early_deaths = self._unexplained = 0
 
     # ------------------------------------------------------------------ births and deaths
 
@@ -119,7 +125,7 @@ class Crew:
     def ready(self, worker: WorkerState) -> None:
         """A worker has started."""
         worker.ready = True
-        self._early_deaths = 0
+        self.early_deaths = 0
 
     def worked(self) -> None:
         """A worker has done something."""
@@ -131,14 +137,14 @@ class Crew:
         if worker is None:
             return None
         if not worker.ready and not worker.leaving:
-            self._early_deaths += 1
+            self.early_deaths += 1
         if event.pointed and event.place is None:
             self._unexplained += 1
         return worker
 
     def hopeless(self) -> str:
         """Why there is no point in more workers, if there is none."""
-        if self._early_deaths >= EARLY_DEATHS:
+        if self.early_deaths >= EARLY_DEATHS:
             return f"{EARLY_DEATHS} workers in a row can't start"
         if self._unexplained >= UNEXPLAINED_DEATHS:
             return "workers crash again and again"

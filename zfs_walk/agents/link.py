@@ -94,12 +94,12 @@ class Link:
         return self._open
 
     def reconnect(self, now: float) -> Instruction:
-        """Give the socket up; the next one opens after a jittered delay."""
+        """Give the socket up; the next one opens within a heartbeat, not everybody's at once."""
         self.live = self._open = False
         self._greeted = None
         if self._alone_since is None:
             self._alone_since = now
-        return Reconnect(self._jitter.uniform(0.2, 1.0) * min(1.0, self.heartbeat))
+        return Reconnect(self._jitter.uniform(0.2, 1.0) * self.heartbeat)
 
     def tick(self, now: float) -> Instruction | None:
         """Notice a broker that does not answer."""

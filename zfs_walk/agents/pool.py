@@ -121,6 +121,10 @@ class Pool:
         member.killed_for, member.blamed = why, blamed
         self.zygote.kill(worker)
 
+    def statistics(self) -> dict[int, int]:
+        """Process ids of the workers by their numbers; 0 until one has said that it is there."""
+        return {worker: member.pid for worker, member in self._members.items()}
+
     def pids(self) -> list[int]:
         """The workers' process ids, of those that have said Ready."""
         return [member.pid for member in self._members.values() if member.pid]

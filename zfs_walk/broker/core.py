@@ -8,6 +8,7 @@ from zfs_walk.broker.access import Access
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Key, Keyring
 from zfs_walk.broker.orders import Orders
+from zfs_walk.broker.overview import Overview, Remembered
 from zfs_walk.broker.retention import Retention
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
@@ -30,6 +31,7 @@ from zfs_walk.broker.work import Work
 from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import (
     TABLE,
+    Agents,
     Bye,
     Cannot,
     CommandDone,
@@ -46,10 +48,15 @@ from zfs_walk.protocol.messages import (
     Prune,
     Rehello,
     Resize,
+    Snapshot,
     Steal,
     StealRefused,
     WorkRequest,
 )
+from zfs_walk.protocol.messages import (
+    Runs as RunsRequest,
+)
+from zfs_walk.protocol.statistics import BrokerStatistics
 
 AGENTS = {row.message for row in TABLE if row.sender == "agent"}
 CLIENTS = {row.message for row in TABLE if row.sender == "client"}
@@ -61,13 +68,14 @@ CLIENT_SILENCE = 3_600.0
 class BrokerCore:
     """One term of a broker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- what a broker is made of
         self,
         journal: Journal,
         settings: Settings,
         unix_time: int,
         now: float,
         keys: Keyring | None = None,
+        history: Remembered | None = None,
     ) -> None:
         """Go on where the journal stands, in a new term.
 
@@ -79,7 +87,9 @@ class BrokerCore:
             unix_time: seconds since the epoch, the least that the new term may be.
             now: the monotonic clock, in seconds.
             keys: who may do what; None: whoever can connect may do everything.
+            history: what was published lately; None where nothing is.
         """
+        keys = keys or Keyring()
         self.state = State(settings, term=journal.take_term(unix_time))
         self._journal = journal
         self._runs = Runs(self.state, journal)
@@ -87,7 +97,8 @@ class BrokerCore:
         self._orders = Orders(self.state, journal)
         self._retention = Retention(self.state, journal)
         self._sessions = Sessions(self.state, journal, self._work, self._runs, self._orders)
-        self._access = Access(self.state, keys or Keyring(), self._sessions)
+        self._access = Access(self.state, keys, self._sessions)
+        self._overview = Overview(self.state, history, now, secure=keys.secure)
         self._last = now
         self._beat = now
         self._load(now)
@@ -139,7 +150,8 @@ class BrokerCore:
                 self.state.send(route, Error(code, detail))
             case SendFailed(route, message, gone):
                 self._failed(route, message, now, gone=gone)
-            case Tick():
+            case Tick(vitals):
+                self.state.vitals = vitals or self.state.vitals
                 self._tick(now)
         out, self.state.out = self.state.out, []
         return out
@@ -149,6 +161,10 @@ class BrokerCore:
         for session in list(self.state.sessions.values()):
             self._sessions.end(session, now)
         return self.handle(Tick(), now)
+
+    def statistics(self, now: float) -> BrokerStatistics:
+        """What the broker knows about itself."""
+        return self._overview.statistics(now)
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
@@ -239,6 +255,8 @@ class BrokerCore:
                 self._orders.on_request(route, message, now)
             case Prune():
                 self._retention.on_prune(route, message, now)
+            case RunsRequest() | Agents() | Snapshot():
+                self._overview.on_request(route, message, now)
             case _:
                 self._runs.on_request(route, message, now)
         for run in self.state.runs.values():

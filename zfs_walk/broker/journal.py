@@ -278,6 +278,10 @@ class Journal(Protocol):
         """Committed segments in the order of their names, from the first past ``after``."""
         ...
 
+    def size(self) -> int:
+        """Bytes of the journal."""
+        ...
+
     def books(self, run: int) -> Books:
         """The sums that must agree."""
         ...

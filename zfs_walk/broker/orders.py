@@ -23,7 +23,7 @@ class Orders:
         session = self._find(route, message)
         if session is None:
             return
-        patience = now + PATIENCE * self._state.settings.heartbeat
+        patience = now + PATIENCE * self._state.heartbeat
         for order in session.orders.values():
             if order.request == message.request:
                 # Its client was in doubt whether the request had come.

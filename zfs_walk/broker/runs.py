@@ -6,15 +6,12 @@ from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import (
     WALKER,
     Abort,
-    AgentList,
-    Agents,
     Command,
     Continue,
     Done,
     Message,
     Pause,
     Retry,
-    RunList,
     RunStatus,
     SegmentList,
     Segments,
@@ -23,10 +20,7 @@ from zfs_walk.protocol.messages import (
     Submitted,
     Verify,
 )
-from zfs_walk.protocol.messages import (
-    Runs as RunsRequest,
-)
-from zfs_walk.protocol.records import AgentLine, LiveCount, RunLine
+from zfs_walk.protocol.records import LiveCount
 
 DROP_SLICE = 2_000
 """Items of an aborted run that one tick deletes: about 10 ms, so that nobody waits for it."""
@@ -39,19 +33,13 @@ class Runs:
         self._state = state
         self._journal = journal
 
-    def on_request(  # noqa: C901 -- a case a request
-        self, route: bytes, message: Message, now: float
-    ) -> None:
+    def on_request(self, route: bytes, message: Message, now: float) -> None:
         """Answer a client's request."""
         match message:
             case Submit():
                 self._submit(route, message, now)
             case Status():
                 self._status(route, message, now)
-            case RunsRequest():
-                self._list(route, message, now)
-            case Agents():
-                self._agents(route, message, now)
             case Pause():
                 self._pause(route, message, now)
             case Continue():
@@ -228,26 +216,6 @@ class Runs:
         if not run.started:
             return f"{walkers} of {run.min_agents} agents are there"
         return ""
-
-    def _list(self, route: bytes, message: RunsRequest, now: float) -> None:
-        lines = tuple(
-            RunLine(
-                run.number, run.state, tuple(root.path for root in run.roots),
-                run.counters.get("entries", 0), run.items, run.elapsed(now),
-            )
-            for run in sorted(self._state.runs.values(), key=lambda run: -run.number)[:1000]
-        )  # fmt: skip
-        self._state.send(route, RunList(message.request, lines))
-
-    def _agents(self, route: bytes, message: Agents, now: float) -> None:
-        lines = tuple(
-            AgentLine(
-                s.id, s.role, s.host, s.name, s.pid, s.version, s.capacity, s.state.value,
-                max(0, round((now - s.heard) * 1000)), len(s.units), s.rss,
-            )
-            for s in list(self._state.sessions.values())[:10_000]
-        )  # fmt: skip
-        self._state.send(route, AgentList(message.request, lines))
 
     def _pause(self, route: bytes, message: Pause, now: float) -> None:
         run = self._run_of(route, message)

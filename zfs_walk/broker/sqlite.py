@@ -467,6 +467,12 @@ class SqliteJournal:
             )
         )
 
+    def size(self) -> int:
+        """Bytes of the database, without what is still to be written into it."""
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (each,) = self._db.execute("PRAGMA page_size").fetchone()
+        return int(pages * each)
+
     def books(self, run: int) -> Books:
         """The sums that must agree."""
         db = self._db

@@ -10,16 +10,24 @@ MAX_UNITS = 4
 """Units that one agent may hold at once (docs/protocol.md section 3)."""
 
 
+AGENTS_PER_SECOND = 200
+"""Heartbeats a second that a broker is to get at most: with more agents the interval grows."""
+
+TTL_HEARTBEATS = 10
+"""A lease lasts at least so many heartbeats."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Time limits, the protocol's defaults (docs/protocol.md section 6), and endpoints.
 
     Attributes:
-        heartbeat: seconds between two heartbeats of an agent.
-        lease_ttl: seconds that a lease lasts without being renewed.
+        heartbeat: least seconds between two heartbeats of an agent.
+        lease_ttl: least seconds that a lease lasts without being renewed.
         grace: seconds that an unreachable agent has to say HELLO again.
         commit_interval: longest time in seconds between two commits of a unit.
         window: commits of a unit that may be on their way unacknowledged.
+        host: the broker's own.
         keep_runs: seconds that a run is kept after its end; 0: for ever.
         endpoints: where the broker's other sockets are, for WELCOME.
         grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
@@ -30,6 +38,7 @@ class Settings:
     grace: float = 3.0
     commit_interval: float = 5.0
     window: int = 4
+    host: str = ""
     keep_runs: float = 30 * 86_400.0
     endpoints: Endpoints = NO_ENDPOINTS
     grant_items: int = 10_000
@@ -75,8 +84,29 @@ class SendFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Vitals:
+    """What the broker's process knows about itself; the fields of `BrokerStatistics`, and a clock.
+
+    Attributes:
+        wall_ns: what the wall clock is ahead of the monotonic one, in nanoseconds.
+    """
+
+    pid: int = 0
+    version: str = ""
+    wall_ns: int = 0
+    messages: int = 0
+    transactions: int = 0
+    journal_bytes: int = 0
+    rss: int = 0
+    cpu_ms: int = 0
+    loop_lag_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed."""
+    """Time has passed; ``vitals`` are new ones, if there are."""
+
+    vitals: Vitals | None = None
 
 
 Event = Received | Garbled | SendFailed | Tick
@@ -117,7 +147,8 @@ class Order:
 class Session:
     """One agent's process incarnation; survives reconnects.
 
-    ``key`` is the name of its key; empty: a journal from before there were keys does not tell.
+    ``heartbeat`` is the interval in seconds that it was last told. ``key`` is the name of its key;
+    empty: a journal from before there were keys does not tell.
     """
 
     id: int
@@ -134,6 +165,7 @@ class Session:
     version: str = ""
     capacity: int = 1
     rss: int = 0
+    heartbeat: float = 0.0
     want: int = 0
     probed: float = 0.0
     lost_at: float = 0.0
@@ -263,6 +295,9 @@ class State:
         ended: (host, role, name, boot) of processes that may not come back.
         wanting: sessions that ask for work: few, when there is much to do.
         forgotten: runs of which the journal still has something.
+        heartbeat: seconds between two heartbeats of an agent now; ``lease_ttl``: of a lease.
+        vitals: of the process, by its last word.
+        refused: messages that were answered with an error.
         out: what the event at hand sends.
     """
 
@@ -276,7 +311,22 @@ class State:
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
     wanting: dict[int, None] = field(default_factory=dict)
     forgotten: list[int] = field(default_factory=list)
+    vitals: Vitals = Vitals()
+    refused: int = 0
+    heartbeat: float = field(init=False)
+    lease_ttl: float = field(init=False)
     out: list[Send] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pace()
+
+    def pace(self) -> None:
+        """Set the interval for as many agents as there are."""
+        present = sum(s.state is not SessionState.LOST for s in self.sessions.values())
+        self.heartbeat = max(self.settings.heartbeat, present / AGENTS_PER_SECOND)
+        self.lease_ttl = self.settings.lease_ttl
+        if self.heartbeat > self.settings.heartbeat:
+            self.lease_ttl = max(self.settings.lease_ttl, TTL_HEARTBEATS * self.heartbeat)
 
     def set_want(self, session: Session, want: int) -> None:
         """How many idle workers a session has by its last word."""
@@ -293,6 +343,8 @@ class State:
 
     def send(self, route: bytes, message: Message) -> None:
         """Queue a message; it leaves after the transaction."""
+        if isinstance(message, Error):
+            self.refused += 1
         if route:
             self.out.append(Send(route, message))
 

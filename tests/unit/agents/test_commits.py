@@ -122,7 +122,7 @@ def test_with_a_full_window_nothing_is_begun_nor_cut() -> None:
     task = 3
     while len(agent.unit.unacked) < 4:
         agent.after(1.0)
-        agent.hear(HeartbeatAck(1, 5, ()))
+        agent.hear(HeartbeatAck(1, 5, 1000, ()))
         agent.worker_says(walked(task, 1, listed=len(agent.unit.frontier.tasks[task]), result=task))
         task += 1
     assert not told(agent.after(0.5), Walk)
@@ -276,7 +276,7 @@ def test_a_fenced_unit_deletes_only_segments_that_were_not_applied() -> None:
 
 def test_an_aborted_run_keeps_every_segment_that_may_have_been_applied() -> None:
     agent = sealed_with_rows()
-    out = agent.hear(HeartbeatAck(1, 5, (RunNote(1, "ABORTED"),)))
+    out = agent.hear(HeartbeatAck(1, 5, 1000, (RunNote(1, "ABORTED"),)))
     assert not [i for i in out if isinstance(i, Delete)]
     assert not agent.core.units
 

@@ -67,12 +67,17 @@ class Place:
         self.sockets.mkdir(mode=0o700)
         self.state = self.folder / "state"
         self.state.mkdir(mode=0o700)
+        # Connection files are looked for, and written, there: nothing of the user's is touched.
+        self.home = self.folder / "home"
+        self.home.mkdir(mode=0o700)
         self.mark = uuid.uuid4().hex
         self.env = {
             name: value for name, value in os.environ.items() if not name.startswith("ZFS_WALK")
         } | {
             "XDG_RUNTIME_DIR": str(self.sockets),
             "XDG_STATE_HOME": str(self.state),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "HOME": str(self.home),
             "PYTHONWARNINGS": "error",
             MARK: self.mark,
         }

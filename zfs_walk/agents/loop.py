@@ -36,6 +36,7 @@ from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
 from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import (
+    HandshakeError,
     NoBrokerError,
     ProcessDiedError,
     RefusedError,
@@ -85,6 +86,7 @@ class AgentLoop:
         self._connect_at: float | None = 0.0
         self._outbox: deque[list[bytes]] = deque()
         self._writing = False
+        self._failure = ""
         self._drain = ""
         self._draining = self._stopped = False
         self._exit: Exit | None = None
@@ -127,6 +129,7 @@ class AgentLoop:
 
         Raises:
             NoBrokerError: no broker answers.
+            HandshakeError: the broker does not want this key, or is another one.
             VersionRefusedError: the broker speaks another version.
             RefusedError: the broker does not want this agent.
             ProcessDiedError: workers can't live.
@@ -218,8 +221,16 @@ class AgentLoop:
             self._hello_at = time.monotonic()
         self._carry_out(self._core.handle(Connected(), time.monotonic()))
 
+    def _look_at_handshake(self, dealer: Dealer) -> None:
+        dealer.handshake.look()
+        self._failure = dealer.handshake.reason
+        if self._failure:
+            text = f"{self._endpoint} can't be spoken to: {self._failure}"
+            self._complaints.say(text, time.monotonic())
+
     def _disconnect(self) -> None:
         if self._dealer is not None:
+            self._look_at_handshake(self._dealer)
             self._waiter.remove(self._dealer)
             self._dealer.close()
             self._dealer = None
@@ -268,6 +279,10 @@ class AgentLoop:
         if not failure:
             return
         if failure == "no-broker":
+            if self._dealer is not None:
+                self._look_at_handshake(self._dealer)
+            if self._failure:
+                raise HandshakeError(endpoint=self._endpoint, reason=self._failure)
             raise NoBrokerError(endpoint=self._endpoint, waited=self._patience)
         code, _, detail = failure.partition(": ")
         if code == "version":

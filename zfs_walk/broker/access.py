@@ -19,6 +19,10 @@ from zfs_walk.protocol.records import KeyLine
 KEY_LENGTH = 40
 """Characters of a public key in Z85."""
 
+CLIENT_HERE = 3.0
+"""Seconds since its last word for which a client is taken to be connected: commands do not say BYE,
+and the longest that one of them waits for nothing is 0.2 s."""
+
 REVOKED = "the key {name} was revoked; ask for another one"
 
 
@@ -56,7 +60,7 @@ class Access:
             case KeyAdd():
                 self._state.send(route, self._add(message))
             case KeyList():
-                lines = tuple(map(self._line, self._keys.all()))
+                lines = tuple(self._line(key, now) for key in self._keys.all())
                 self._state.send(route, KeyLines(message.request, lines))
             case KeyRevoke():
                 self._revoke(route, message, now)
@@ -83,10 +87,13 @@ class Access:
             return Error("bad-key", str(error), message.request)
         return Done(message.request, f"{message.name} is added")
 
-    def _line(self, key: Key) -> KeyLine:
+    def _line(self, key: Key, now: float) -> KeyLine:
         connected = 0
         if not key.revoked_ns:
-            clients = sum(client.key == key.name for client in self._state.clients.values())
+            clients = sum(
+                client.key == key.name and now - client.heard < CLIENT_HERE
+                for client in self._state.clients.values()
+            )
             sessions = self._state.sessions.values()
             connected = clients + sum(
                 bool(each.route) and each.key == key.name for each in sessions

@@ -4,6 +4,8 @@ import errno
 import logging
 import os
 import socket
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,11 +31,19 @@ EVENTS: Final = (
     | FAILURES
 )
 
+_EVENT: Final = struct.Struct("=HI")
+
 JUNK: Final = "it does not speak ZeroMQ, or speaks without a key"
 REASONS: Final[dict[int, str]] = {
     zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC: "it takes another key for this broker's",
     zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: "it speaks without a key",
 }
+
+
+def read_event(frames: Sequence[bytes]) -> tuple[zmq.Event, int]:
+    """What a monitor tells: the event and its value; pyzmq's own reader would import asyncio."""
+    number, value = _EVENT.unpack(frames[0])
+    return zmq.Event(number), value
 
 
 def reason_of(event: zmq.Event, value: int) -> str:
@@ -45,6 +55,34 @@ def reason_of(event: zmq.Event, value: int) -> str:
     if value == errno.EAGAIN:
         return f"it showed no key within {HANDSHAKE_MS // 1000} s"
     return "it left without showing a key"
+
+
+REFUSED: Final = "the broker does not let this key in; it was revoked, or never added"
+MISMATCH: Final = "one side has no key, or has another key of the broker's than the broker"
+
+
+@dataclass(slots=True)
+class OwnHandshake:
+    """Why the own handshake with a broker failed, as far as the broker lets one know.
+
+    Attributes:
+        monitor: of the connecting socket.
+        refused: the broker knows the key, or not, and does not want it.
+        reason: what is to be told if nothing better comes; empty: nothing failed.
+    """
+
+    monitor: "zmq.Socket[bytes]"
+    refused: bool = False
+    reason: str = ""
+
+    def look(self) -> None:
+        """Take what has happened since."""
+        while self.monitor.poll(0):
+            kind, _ = read_event(self.monitor.recv_multipart())
+            if kind is zmq.Event.HANDSHAKE_FAILED_AUTH:
+                self.refused, self.reason = True, REFUSED
+            elif kind in FAILURES:
+                self.reason = self.reason or MISMATCH
 
 
 @dataclass(slots=True)

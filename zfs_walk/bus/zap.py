@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import zmq
 from zmq.utils import z85
-from zmq.utils.monitor import parse_monitor_message
 
 from zfs_walk.bus.complaints import Complaints
-from zfs_walk.bus.handshakes import EVENTS, Handshakes, peer_of
+from zfs_walk.bus.handshakes import EVENTS, Handshakes, peer_of, read_event
 from zfs_walk.bus.verdict import Judge, Verdict
 from zfs_walk.bus.wake import Wake
 
@@ -99,12 +98,11 @@ class Authenticator:
         return [VERSION, request, b"400", b"refused", b"", b""]
 
     def _look(self, poller: zmq.Poller, monitor: Any) -> None:
-        event = parse_monitor_message(monitor.recv_multipart())
-        kind = zmq.Event(event["event"])
+        kind, value = read_event(monitor.recv_multipart())
         if kind is zmq.Event.MONITOR_STOPPED:
             poller.unregister(monitor)
             del self._monitors[monitor]
             monitor.close()
             return
-        address = peer_of(event["value"]) if kind is zmq.Event.ACCEPTED else ""
-        self._monitors[monitor].note(kind, event["value"], address, time.monotonic())
+        address = peer_of(value) if kind is zmq.Event.ACCEPTED else ""
+        self._monitors[monitor].note(kind, value, address, time.monotonic())

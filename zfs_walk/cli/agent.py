@@ -45,13 +45,17 @@ The first SIGTERM or Ctrl-C gives all work back and ends; a second one ends at o
 grants the work anew).
 
 Exit codes: 0 drained, 2 wrong use or refused, 4 no broker, 5 another protocol version, 13 workers
-can't live."""
+can't live, 14 no usable key."""
 )
 @click.option("--role", type=click.Choice([WALKER]), required=True, help="What this agent does.")
 @broker_option
 @click.option(
     "--workers", type=click.IntRange(1, 1024), default=os.cpu_count() or 1,
     help="Worker processes; default: one per core.",
+)  # fmt: skip
+@click.option(
+    "--allow", multiple=True, metavar="DIR", default=("/",), show_default=True,
+    help="Walk, and write catalogs, only below this folder; may be given several times.",
 )  # fmt: skip
 @click.option("--name", help="Unique on this host; default: the role and the lowest free number.")
 @click.option("--host", help="This host's name, if not the system's.")
@@ -66,6 +70,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     role: str,
     broker: str,
     workers: int,
+    allow: tuple[str, ...],
     name: str | None,
     host: str | None,
     state: str | None,
@@ -82,14 +87,16 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.agents.loop import AgentLoop  # noqa: PLC0415
     from zfs_walk.agents.pool import Nursery  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.cli.connection import find_target  # noqa: PLC0415
     from zfs_walk.cli.state import ipc_folder, state_base  # noqa: PLC0415
 
     set_up_logging(verbose)
     if name is not None and not NAMES.fullmatch(name):
         raise WrongUseError(reason=f"--name {name!r}: letters, digits, '.', '_' and '-' are wanted")
+    target = find_target(broker)
     folder = state_base(state)
     with ExitStack() as stack:
-        nursery = Nursery(ipc_folder(), str(folder))
+        nursery = Nursery(ipc_folder(), str(folder), _real_folders(allow))
         stack.callback(nursery.close)
         # Locks come after the fork: workers would hold them on after this process's death.
         identity = Identity(
@@ -97,11 +104,20 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
             os.getpid(), __version__, workers,
         )  # fmt: skip
         settings = AgentSettings(identity, patience=FOREVER if wait else timeout)
-        bus = Bus()
+        bus = Bus(target.curve)
         stack.callback(bus.close)
-        loop = AgentLoop(nursery, bus, broker, settings, dir_timeout)
+        loop = AgentLoop(nursery, bus, target.endpoint, settings, dir_timeout)
         _handle_signals(loop)
         loop.run()
+
+
+def _real_folders(allow: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Where the allowed folders really are; nothing if everything is allowed."""
+    missing = [folder for folder in allow if not Path(folder).is_dir()]
+    if missing:
+        raise WrongUseError(reason=f"--allow {missing[0]}: there is no such folder")
+    real = tuple(os.fsencode(Path(folder).resolve()) for folder in allow)
+    return () if b"/" in real else real
 
 
 def _locked_name(folder: Path, role: str, name: str | None) -> str:

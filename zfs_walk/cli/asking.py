@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES: Final = """
 
-Exit codes: 0 all well, 2 wrong use or refused, 4 no broker, 5 another protocol version."""
+Exit codes: 0 all well, 2 wrong use or refused, 4 no broker, 5 another protocol version,
+14 no usable key."""
 
 
 @contextmanager
@@ -26,9 +27,11 @@ def client_at(
     # Whoever asks for --help does not wait for ZeroMQ.
     from zfs_walk.bus.client import Client  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.cli.connection import find_target  # noqa: PLC0415
 
-    bus = Bus()
-    client = Client(bus, broker, host_name(None), __version__, timeout, check)
+    target = find_target(broker)
+    bus = Bus(target.curve)
+    client = Client(bus, target.endpoint, host_name(None), __version__, timeout, check)
     try:
         yield client
     finally:

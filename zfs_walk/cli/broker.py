@@ -1,16 +1,26 @@
 """``zfs-broker``: the one process of a site that knows who is alive and holds the ledger."""
 
+import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
 
 import click
 
-from zfs_walk.cli.command import DEFAULT_BROKER, SECONDS, run_command, set_up_logging, shared
+from zfs_walk.cli.command import (
+    DEFAULT_BROKER,
+    SECONDS,
+    refuse_root,
+    run_command,
+    set_up_logging,
+    shared,
+)
 from zfs_walk.errors import WrongUseError
 
-LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
+LOG = logging.getLogger("zfs_walk.broker")
+
 IPC = "ipc://"
 
 
@@ -19,10 +29,10 @@ IPC = "ipc://"
 
 \b
   zfs-broker
-  zfs-broker --bind tcp://127.0.0.1:5570 --state /var/lib/zfs_walk
+  zfs-broker --bind tcp://0.0.0.0:5570 --state /var/lib/zfs_walk
 
 Exit codes: 0 ended by a signal, 2 wrong use, 6 the state folder is in use or unusable, 7 the
-journal can't be written."""
+journal can't be written, 14 a file of keys can't be used."""
 )
 @click.option(
     "--bind", metavar="ENDPOINT", default=DEFAULT_BROKER, show_default=True,
@@ -34,7 +44,11 @@ journal can't be written."""
 @click.option("--commit-interval", type=SECONDS, default=5.0, show_default=True, help="Seconds.")
 @click.option("--keep-runs", type=click.FloatRange(0.0, 10_000.0), default=30.0, show_default=True,
               metavar="DAYS", help="Forget runs so long after their end; 0: never.")  # fmt: skip
-@click.option("--insecure", is_flag=True, help="Allow other hosts without keys. Not as root.")
+@click.option(
+    "--insecure",
+    is_flag=True,
+    help="Demand no keys: whoever can connect may do everything. Not as root.",
+)
 @shared
 def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     bind: str,
@@ -56,23 +70,31 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.broker.sqlite import SqliteJournal  # noqa: PLC0415
     from zfs_walk.broker.state import Settings  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.cli.first_keys import give_operator, open_keyring  # noqa: PLC0415
     from zfs_walk.cli.state import lock, state_base  # noqa: PLC0415
 
     set_up_logging(verbose)
     _check_exposure(bind, insecure=insecure)
     folder = state_base(state)
     lock(folder)
+    raise_descriptor_limit()
+    curve, keys = (None, None) if insecure or bind.startswith(IPC) else open_keyring(folder)
     journal = SqliteJournal(folder / "journal.db")
-    bus = Bus()
+    bus = Bus(curve)
     try:
+        if keys is not None:
+            bus.guard(keys)
         router = bus.router(bind)
+        if curve is not None and keys is not None:
+            connection = give_operator(keys, curve.public, router.endpoint, folder)
+            LOG.info("connection file of this user: %s", connection)
         settings = Settings(
             heartbeat=heartbeat,
             lease_ttl=lease_ttl,
             commit_interval=commit_interval,
             keep_runs=keep_runs * 86_400.0,
         )
-        loop = BrokerLoop(router, journal, settings)
+        loop = BrokerLoop(router, journal, settings, keys=keys)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda _number, _frame: loop.stop())
         click.echo(f"zfs-broker: ready at {router.endpoint}, state in {folder}")
@@ -83,18 +105,16 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
 
 
 def _check_exposure(bind: str, *, insecure: bool) -> None:
-    if bind.startswith(LOOPBACK):
-        return
     if bind.startswith(IPC):
         _check_folder(Path(bind.removeprefix(IPC)).absolute().parent)
-        return
-    if not insecure:
-        raise WrongUseError(
-            reason=f"{bind} can be reached from other hosts, and this release has no keys yet; bind"
-            " a loopback address or ipc://, or say --insecure"
-        )
-    if os.geteuid() == 0:
-        raise WrongUseError(reason="--insecure is refused as root")
+    if insecure:
+        refuse_root()
+
+
+def raise_descriptor_limit() -> None:
+    """Take as many descriptors as the system allows: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _check_folder(folder: Path) -> None:

@@ -20,6 +20,9 @@ PREFIX: Final = "ZFS_WALK"
 ENVIRONMENT: Final = {"auto_envvar_prefix": PREFIX}
 """Context settings of a verb: without them its variables would have the verb in their names."""
 
+INSECURE: Final = "zfs_walk.insecure"
+"""Key of a click context's meta: no key is wanted."""
+
 SECONDS: Final = click.FloatRange(0.0, 1e9, min_open=True)
 """The type of options that are times."""
 
@@ -92,11 +95,41 @@ def shared(function: Decorated) -> Decorated:
 
 
 def broker_option(function: Decorated) -> Decorated:
-    """``--broker``, with the default that `zfs-broker` binds."""
+    """``--broker`` and ``--insecure``, for `zfs_walk.cli.connection.find_target`."""
+    option = click.option(
+        "--broker", metavar="ENDPOINT|FILE", callback=_text,
+        help="Where the broker listens, or a connection file; default: the stored connection"
+        f" (docs/security.md), such as that to {DEFAULT_BROKER}.",
+    )  # fmt: skip
+    return option(insecure_option(function))
+
+
+def insecure_option(function: Decorated) -> Decorated:
+    """``--insecure`` of whoever connects; `find_target` asks for it."""
     return click.option(
-        "--broker", metavar="ENDPOINT", default=DEFAULT_BROKER, show_default=True,
-        help="Where the broker listens.",
+        "--insecure", is_flag=True, expose_value=False, callback=_note_insecure,
+        help="Talk to a broker without keys. Not as root.",
     )(function)  # fmt: skip
+
+
+def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    return value or ""
+
+
+def _note_insecure(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+    if value:
+        refuse_root()
+        context.meta[INSECURE] = True
+
+
+def refuse_root() -> None:
+    """Whoever runs without keys obeys every user of the network.
+
+    Raises:
+        WrongUseError: this is root.
+    """
+    if os.geteuid() == 0:
+        raise WrongUseError(reason="--insecure is refused as root")
 
 
 def host_name(given: str | None) -> str:

@@ -96,6 +96,13 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismiss:
+    """End a worker that has nothing in hand and is not needed any more."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Delete segments that no commit lists, from a run's catalog folder."""
 
@@ -130,4 +137,4 @@ class Exit:
     failure: str
 
 
-Instruction = Send | Tell | Hurry | Spawn | Delete | FreeSpool | Reconnect | Note | Exit
+Instruction = Send | Tell | Hurry | Spawn | Dismiss | Delete | FreeSpool | Reconnect | Note | Exit

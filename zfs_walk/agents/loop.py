@@ -7,11 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zfs_walk.agents.core import AgentCore, AgentSettings
 from zfs_walk.agents.events import (
     Connected,
     Delete,
+    Dismiss,
     Drain,
     Event,
     Exit,
@@ -33,6 +35,7 @@ from zfs_walk.agents.vitals import Vitals
 from zfs_walk.agents.worker import SEGMENTS
 from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
+from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import (
     HandshakeError,
@@ -42,7 +45,11 @@ from zfs_walk.errors import (
     VersionRefusedError,
 )
 from zfs_walk.protocol.codec import BUS, MAJOR, MalformedError, UnsupportedError, WrongMajorError
-from zfs_walk.protocol.messages import PROTO_MAX
+from zfs_walk.protocol.messages import MOST_WORKERS, PROTO_MAX
+from zfs_walk.protocol.statistics import WalkerStatistics, WorkerStatistics
+
+if TYPE_CHECKING:
+    from zfs_walk.bus.publisher import Publisher
 
 LOG = logging.getLogger("zfs_walk.walker")
 
@@ -89,6 +96,8 @@ class AgentLoop:
         self._tick = Tick()
         self._vitals_at = 0.0
         self._lag_ms = 0
+        self._entries = self._rate = 0
+        self._publisher: Publisher | None = None
         self._patience = settings.patience
         self._greeted = False
         self._hello_at: float | None = None
@@ -107,6 +116,20 @@ class AgentLoop:
     def live(self) -> bool:
         """The broker has welcomed this agent, and answers."""
         return self._core.link.live
+
+    def statistics(self) -> WalkerStatistics:
+        """What the agent knows about itself and its workers."""
+        core, publisher = self._core.statistics(), self._publisher
+        workers = tuple(
+            WorkerStatistics(number, pid, number in core.busy, self._vitals.workers.get(pid, 0))
+            for number, pid in self._pool.statistics().items()
+        )
+        return WalkerStatistics(
+            core.health, core.units, core.waiting, core.entries, core.errors,
+            self._rate, core.unacked, self._vitals.own, self._tick.cpu_ms, self._lag_ms,
+            publisher.published if publisher else 0, publisher.lost if publisher else 0,
+            workers[:MOST_WORKERS],
+        )  # fmt: skip
 
     def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Work until the drain is over.
@@ -174,10 +197,14 @@ class AgentLoop:
             self._draining = True
             events.append(Drain(self._drain))
         if now - self._vitals_at >= VITALS_EVERY:
-            self._vitals_at = now
+            entries = self._core.statistics().entries
+            self._rate = round((entries - self._entries) / (now - self._vitals_at))
+            self._entries, self._vitals_at = entries, now
             rss, cpu_ms = self._vitals.look(self._pool.pids())
             self._tick = Tick(rss, cpu_ms, self._lag_ms)
             self._pool.kill_the_hung(now)
+            if self._publisher is not None:
+                publish_status(self._publisher, self.statistics())
         events.append(self._tick)
         return events
 
@@ -244,6 +271,8 @@ class AgentLoop:
                     self._pool.hurry(worker, level)
                 case Spawn(worker):
                     self._pool.spawn(worker)
+                case Dismiss(worker):
+                    self._pool.dismiss(worker)
                 case Delete(catalog, names):
                     delete_segments(catalog, names)
                 case FreeSpool():

@@ -7,6 +7,8 @@ from zfs_walk.cli.command import run_command, version_option
 from zfs_walk.cli.ctl_agents import agent_group
 from zfs_walk.cli.ctl_keys import key_group
 from zfs_walk.cli.ctl_runs import run_group
+from zfs_walk.cli.ctl_status import status
+from zfs_walk.cli.top import top
 
 
 @click.group(epilog="Examples:\n\n\b\n  zfs-ctl run list\n  zfs-ctl agent list --json" + EXIT_CODES)
@@ -18,6 +20,8 @@ def main() -> None:
 main.add_command(run_group)
 main.add_command(agent_group)
 main.add_command(key_group)
+main.add_command(status)
+main.add_command(top)
 
 
 def run() -> None:

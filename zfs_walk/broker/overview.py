@@ -1,0 +1,102 @@
+"""What there is at a moment: runs, agents, and the broker itself. No I/O, no clock."""
+
+from typing import Protocol
+
+from zfs_walk.broker.state import SessionState, State
+from zfs_walk.protocol.messages import (
+    AgentList,
+    Agents,
+    RunList,
+    Runs,
+    Snapshot,
+    SnapshotReply,
+    WalkerStatus,
+)
+from zfs_walk.protocol.records import AgentLine, RunLine
+from zfs_walk.protocol.statistics import BrokerStatistics
+
+MOST_RUNS = 1_000
+MOST_AGENTS = 10_000
+"""Lines of one reply, by its schema."""
+
+
+class Remembered(Protocol):
+    """The part of `History` that statistics are made from."""
+
+    def statuses(self, now_ns: int) -> tuple[WalkerStatus, ...]:
+        """As `History.statuses`."""
+
+    def counts(self) -> tuple[int, int, int]:
+        """As `History.counts`."""
+
+
+class Overview:
+    """Answers RUNS, AGENTS and SNAPSHOT."""
+
+    def __init__(
+        self, state: State, history: Remembered | None, began: float, *, secure: bool
+    ) -> None:
+        """Look at a state from now on.
+
+        Args:
+            state: the core's.
+            history: what was published lately; None where nothing is.
+            began: when this term did.
+            secure: keys are demanded.
+        """
+        self._state = state
+        self._history = history
+        self._began = began
+        self._secure = secure
+
+    def on_request(self, route: bytes, message: Runs | Agents | Snapshot, now: float) -> None:
+        """Answer a client's request."""
+        match message:
+            case Runs(request):
+                self._state.send(route, RunList(request, self._runs(now)))
+            case Agents(request):
+                self._state.send(route, AgentList(request, self._agents(now)))
+            case Snapshot(request):
+                self._state.send(route, self._snapshot(request, now))
+
+    def statistics(self, now: float) -> BrokerStatistics:
+        """What the broker knows about itself."""
+        state, vitals = self._state, self._state.vitals
+        states = [session.state for session in state.sessions.values()]
+        records, ring_records, ring_bytes = self._history.counts() if self._history else (0, 0, 0)
+        return BrokerStatistics(
+            state.settings.host, vitals.pid, vitals.version, state.term,
+            round((now - self._began) * 1000), self._secure,
+            states.count(SessionState.LIVE), states.count(SessionState.SUSPECT),
+            states.count(SessionState.LOST), len(state.clients),
+            sum(not run.over for run in state.runs.values()),
+            vitals.messages, state.refused, vitals.transactions, vitals.journal_bytes, vitals.rss,
+            vitals.cpu_ms, vitals.loop_lag_ms, records, ring_records, ring_bytes,
+        )  # fmt: skip
+
+    def _snapshot(self, request: str, now: float) -> SnapshotReply:
+        time_ns = max(0, round(now * 1e9) + self._state.vitals.wall_ns)
+        walkers = self._history.statuses(time_ns) if self._history else ()
+        return SnapshotReply(
+            request, time_ns, self.statistics(now), self._agents(now), walkers[:MOST_AGENTS],
+            self._runs(now),
+        )  # fmt: skip
+
+    def _runs(self, now: float) -> tuple[RunLine, ...]:
+        newest = sorted(self._state.runs.values(), key=lambda run: -run.number)[:MOST_RUNS]
+        return tuple(
+            RunLine(
+                run.number, run.state, tuple(root.path for root in run.roots),
+                run.counters.get("entries", 0), run.items, run.elapsed(now),
+            )
+            for run in newest
+        )  # fmt: skip
+
+    def _agents(self, now: float) -> tuple[AgentLine, ...]:
+        return tuple(
+            AgentLine(
+                s.id, s.role, s.host, s.name, s.pid, s.version, s.capacity, s.state.value,
+                max(0, round((now - s.heard) * 1000)), len(s.units), s.rss,
+            )
+            for s in list(self._state.sessions.values())[:MOST_AGENTS]
+        )  # fmt: skip

@@ -315,3 +315,14 @@ def test_help_of_the_broker_imports_nothing_of_the_web() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"aiohttp", "prometheus_client", "asyncio", "zmq", "msgpack", "ssl"}
     assert heavy & {line.partition(".")[0] for line in done.stdout.splitlines()} == set()
+
+
+def test_the_key_of_the_gateway_is_lent(served: Process, site: Site) -> None:
+    del served
+    listed = site.place.run("ctl", "key", "list", "--broker", site.endpoint)
+    assert listed.code == 0
+    assert "gateway" not in listed.out
+    revoked = site.place.run("ctl", "key", "revoke", "gateway", "--broker", site.endpoint)
+    assert revoked.code == 2
+    assert "there is no valid key gateway" in revoked.err
+    assert status(site.http, "/readyz") == 200

@@ -100,6 +100,7 @@ class Keyring:
         self._store = store
         self._keys: tuple[Key, ...] = ()
         self._valid: dict[str, Key] = {}
+        self._lent: dict[str, Key] = {}
         self._after_revocation = _nothing
         self._load()
 
@@ -108,7 +109,7 @@ class Keyring:
             self._valid = {LOCAL.public: LOCAL}
             return
         self._keys = tuple(sorted(self._store.load(), key=lambda key: (key.name, key.created_ns)))
-        self._valid = {key.public: key for key in self._keys if not key.revoked_ns}
+        self._valid = {key.public: key for key in self._keys if not key.revoked_ns} | self._lent
 
     def after_revocation(self, call: Callable[[], None]) -> None:
         """Call this after each revocation: the relay binds anew, which drops its subscribers."""
@@ -167,13 +168,19 @@ class Keyring:
         self._store.add(name, public, roles)
         self._load()
 
+    def lend(self, name: str, public: str, roles: tuple[str, ...]) -> None:
+        """Let a process of the broker's own in, as long as this broker runs; it is not listed."""
+        self._lent[public] = Key(name, public, roles)
+        self._load()
+
     def revoke(self, name: str) -> None:
         """Let a key in no more.
 
         Raises:
             ValueError: no valid key has this name.
         """
-        if self._store is None or self.named(name) is None:
+        key = self.named(name)
+        if self._store is None or key is None or key.public in self._lent:
             known = ", ".join(sorted(key.name for key in self._valid.values())[:20])
             text = f"there is no valid key {name}; there are: {known}"
             raise ValueError(text)

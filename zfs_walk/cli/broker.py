@@ -108,7 +108,9 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
         if curve is not None and keys is not None:
             connection = give_operator(keys, curve.public, router.endpoint, folder)
             LOG.info("connection file of this user: %s", connection)
-        url = stack.enter_context(kept_gateway(gateway, router.endpoint, verbose))
+        url = stack.enter_context(
+            kept_gateway(gateway, router.endpoint, curve.public if curve else "", keys, verbose)
+        )
         settings = Settings(
             heartbeat=heartbeat,
             lease_ttl=lease_ttl,

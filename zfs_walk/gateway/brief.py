@@ -1,7 +1,7 @@
 """What the broker tells its gateway, through a pipe: a command line shows in every process list."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +11,8 @@ class Brief:
     Attributes:
         parent: the broker's process id.
         endpoint: where the broker listens.
+        server: the broker's public key; empty: it demands no keys.
+        public: the gateway's own key, with its ``secret``.
         host: this host's name.
         version: of zfs_walk.
         listener: descriptor of the listening socket, inherited.
@@ -20,10 +22,13 @@ class Brief:
 
     parent: int
     endpoint: str
+    server: str
+    public: str
+    secret: str = field(repr=False)
     host: str
     version: str
     listener: int
-    token: str
+    token: str = field(repr=False)
     verbose: int
 
     def encode(self) -> bytes:

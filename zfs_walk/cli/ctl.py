@@ -5,6 +5,7 @@ import click
 from zfs_walk.cli.asking import EXIT_CODES
 from zfs_walk.cli.command import run_command, version_option
 from zfs_walk.cli.ctl_agents import agent_group
+from zfs_walk.cli.ctl_doctor import doctor
 from zfs_walk.cli.ctl_keys import key_group
 from zfs_walk.cli.ctl_runs import run_group
 from zfs_walk.cli.ctl_status import status
@@ -22,6 +23,7 @@ main.add_command(agent_group)
 main.add_command(key_group)
 main.add_command(status)
 main.add_command(top)
+main.add_command(doctor)
 
 
 def run() -> None:

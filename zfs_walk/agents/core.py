@@ -232,6 +232,7 @@ class AgentCore:
                 self._command(message, now)
             case HeartbeatAck():
                 self.link.heartbeat = max(0.001, message.heartbeat_ms / 1000)
+                self._next_beat = min(self._next_beat, now + self.link.heartbeat)
                 for note in message.runs:
                     self.held.run_is(note.run, note.state)
                 self.held.still_refused({note.run for note in message.runs}, message.n)

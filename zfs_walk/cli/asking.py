@@ -1,0 +1,43 @@
+"""What the verbs of ``zfs-ctl`` share: their options, and asking the broker."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from zfs_walk import __version__
+from zfs_walk.cli.command import SECONDS, broker_option, host_name, shared
+
+if TYPE_CHECKING:
+    from zfs_walk.protocol.messages import Message
+
+EXIT_CODES: Final = """
+
+Exit codes: 0 all well, 2 wrong use or refused, 4 no broker, 5 another protocol version."""
+
+
+def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -> Any:
+    """Ask the broker once."""
+    # Whoever asks for --help does not wait for ZeroMQ.
+    from zfs_walk.bus.client import Client  # noqa: PLC0415
+    from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+
+    bus = Bus()
+    client = Client(bus, broker, host_name(None), __version__, timeout)
+    try:
+        return client.ask(request)
+    finally:
+        client.close()
+        bus.close()
+
+
+def at_a_bus(function: Any) -> Any:
+    """Add the options of every verb."""
+    for option in (
+        click.option("--json", "json_", is_flag=True, help="JSON instead of text."),
+        click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="Seconds."),
+        broker_option,
+        shared,
+    ):
+        function = option(function)
+    return function

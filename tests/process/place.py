@@ -220,7 +220,11 @@ class Site:
     def start_broker(self, *arguments: Word) -> Process:
         """Start the broker, at its old address if it had one; returns when it is ready."""
         bind = self.endpoint or "tcp://127.0.0.1:*"
-        process = self.place.start("broker", "--bind", bind, "--state", self.state, *arguments)
+        # The ports after an old one may be somebody else's by now.
+        free = ("--publish", "tcp://127.0.0.1:*", "--subscribe", "tcp://127.0.0.1:*")
+        process = self.place.start(
+            "broker", "--bind", bind, "--state", self.state, *free, *arguments
+        )
         assert process.stdout is not None
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         line = process.stdout.readline() if ready else ""

@@ -1,18 +1,19 @@
-"""The broker's state machine: ``handle(event, now) -> [Send]``.
+"""The broker's state machine: ``handle(event, now) -> [Instruction]``.
 
 It imports no socket, file, process or clock. Replies leave only after the journal's transaction
 (the shell sees to that), so that nobody is told what is not durable.
 """
 
 from zfs_walk.broker.journal import Journal
+from zfs_walk.broker.logs import Logs, Remembered
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
 from zfs_walk.broker.state import (
     Event,
     Garbled,
+    Instruction,
     Received,
     Run,
-    Send,
     SendFailed,
     Session,
     SessionState,
@@ -33,6 +34,8 @@ from zfs_walk.protocol.messages import (
     Grant,
     Heartbeat,
     Hello,
+    LogLevel,
+    LogSince,
     Message,
     Rehello,
     Steal,
@@ -50,7 +53,14 @@ CLIENT_SILENCE = 3_600.0
 class BrokerCore:
     """One term of a broker."""
 
-    def __init__(self, journal: Journal, settings: Settings, unix_time: int, now: float) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        settings: Settings,
+        unix_time: int,
+        now: float,
+        history: Remembered | None = None,
+    ) -> None:
         """Go on where the journal stands, in a new term.
 
         Every lease gets one ``lease_ttl`` of grace, every session as long to say HELLO.
@@ -60,12 +70,14 @@ class BrokerCore:
             settings: time limits.
             unix_time: seconds since the epoch, the least that the new term may be.
             now: the monotonic clock, in seconds.
+            history: what was published lately; None where nothing is.
         """
         self.state = State(settings, term=journal.take_term(unix_time))
         self._journal = journal
         self._runs = Runs(self.state, journal)
         self._work = Work(self.state, journal, self._runs)
         self._sessions = Sessions(self.state, journal, self._work, self._runs)
+        self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now
         self._load(now)
@@ -103,7 +115,7 @@ class BrokerCore:
 
     # ------------------------------------------------------------------ events
 
-    def handle(self, event: Event, now: float) -> list[Send]:
+    def handle(self, event: Event, now: float) -> list[Instruction]:
         """Take an event, change the state and the journal, return what is to be sent."""
         self._mind_the_gap(now)
         match event:
@@ -118,7 +130,7 @@ class BrokerCore:
         out, self.state.out = self.state.out, []
         return out
 
-    def end_all_sessions(self, now: float) -> list[Send]:
+    def end_all_sessions(self, now: float) -> list[Instruction]:
         """Whoever started this broker knows that every agent of its last term is dead."""
         for session in list(self.state.sessions.values()):
             self._sessions.end(session, now)
@@ -191,7 +203,11 @@ class BrokerCore:
             self.state.send(route, Rehello(self.state.term))
             return
         self.state.clients[route] = now
-        self._runs.on_request(route, message, now)
+        match message:
+            case LogLevel() | LogSince():
+                self._logs.on_request(route, message)
+            case _:
+                self._runs.on_request(route, message, now)
         for run in self.state.runs.values():
             if run.state == "ABORTED" and run.units:
                 self._work.drop_run(run)

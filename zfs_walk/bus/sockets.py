@@ -108,8 +108,12 @@ class Bus:
         _connect(socket, endpoint)
         return Pub(socket)
 
-    def xsub(self, endpoint: str) -> "XSub":
+    def xsub(self, endpoint: str, inside: str = "") -> "XSub":
         """The relay's end for publishers: bound, and subscribed to everything.
+
+        Args:
+            endpoint: of the publishers of other processes.
+            inside: of this process's own publisher, if it has one.
 
         The bound on what waits here is per publisher, and small: a publisher whose messages wait
         keeps the rest itself.
@@ -120,8 +124,11 @@ class Bus:
         socket = self._socket(zmq.XSUB)
         _keep_up(socket, endpoint)
         _bind(socket, endpoint)
+        bound = XSub(socket)
+        if inside:
+            _bind(socket, inside)
         socket.send(b"\x01")
-        return XSub(socket)
+        return bound
 
     def xpub(self, endpoint: str) -> "XPub":
         """The relay's end for subscribers: bound; drops for those whose queue is full.
@@ -223,13 +230,31 @@ class End:
 
 
 class Bound(End):
-    """One end of the broker's."""
+    """One end of the broker's.
 
-    @property
-    def endpoint(self) -> str:
-        """Where it is bound, with the port that the system chose."""
-        endpoint = self.socket.getsockopt(zmq.LAST_ENDPOINT)
-        return bytes(endpoint).rstrip(b"\0").decode() if isinstance(endpoint, bytes) else ""
+    Attributes:
+        endpoint: where it is bound, with the port that the system chose.
+    """
+
+    def __init__(self, socket: "zmq.Socket[bytes]") -> None:
+        """Take over a socket that has just been bound."""
+        super().__init__(socket)
+        endpoint = socket.getsockopt(zmq.LAST_ENDPOINT)
+        self.endpoint = (
+            bytes(endpoint).rstrip(b"\0").decode() if isinstance(endpoint, bytes) else ""
+        )
+
+    def unbind(self) -> None:
+        """End every connection that came over the endpoint, and take no new ones."""
+        self.socket.unbind(self.endpoint)
+
+    def bind_again(self) -> bool:
+        """Take connections again; False: the system has not let go of the endpoint yet."""
+        try:
+            self.socket.bind(self.endpoint)
+        except zmq.ZMQError:
+            return False
+        return True
 
 
 class Router(Bound):
@@ -303,10 +328,6 @@ class XSub(Bound):
     def receive(self) -> list[bytes] | None:
         """The next message, or None."""
         return self._receive()
-
-    def also_bind(self, endpoint: str) -> None:
-        """Take what is published at another endpoint as well."""
-        _bind(self.socket, endpoint)
 
 
 class XPub(Bound):

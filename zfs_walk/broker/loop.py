@@ -12,8 +12,20 @@ from collections import deque
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Keyring
-from zfs_walk.broker.state import Event, Garbled, Received, Send, SendFailed, Settings, Tick
+from zfs_walk.broker.logs import Remembered
+from zfs_walk.broker.state import (
+    Event,
+    Garbled,
+    Instruction,
+    Received,
+    Send,
+    SendFailed,
+    SetLogLevel,
+    Settings,
+    Tick,
+)
 from zfs_walk.bus.complaints import Complaints
+from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Router, Sent, Waiter
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import (
@@ -36,13 +48,14 @@ GROUP_BYTES = 4 * 2**20
 class BrokerLoop:
     """One broker; `run` until `stop`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a broker is made of
         self,
         router: Router,
         journal: Journal,
         settings: Settings,
         *,
         keys: Keyring | None = None,
+        history: Remembered | None = None,
         agents_are_dead: bool = False,
     ) -> None:
         """Open a term.
@@ -52,11 +65,14 @@ class BrokerLoop:
             journal: opened, locked by this process.
             settings: time limits.
             keys: who may do what; None: whoever can connect may do everything.
+            history: what was published lately; None where nothing is.
             agents_are_dead: whoever starts this knows that every agent of the last term is.
         """
         self._router = router
         self._journal = journal
-        self._core = BrokerCore(journal, settings, int(time.time()), time.monotonic(), keys)
+        self._core = BrokerCore(
+            journal, settings, int(time.time()), time.monotonic(), keys=keys, history=history
+        )
         self._waiter = Waiter()
         self._waiter.add(router)
         self._complaints = Complaints(LOG)
@@ -130,18 +146,21 @@ class BrokerLoop:
 
     def _handle(self, events: list[Event]) -> None:
         """Handle events in one transaction, then send."""
-        out: list[Send] = []
+        out: list[Instruction] = []
         for event in events:
             out.extend(self._core.handle(event, time.monotonic()))
         self._journal.commit()
         self.transactions += 1
         self._deliver(out)
 
-    def _deliver(self, out: list[Send]) -> None:
+    def _deliver(self, out: list[Instruction]) -> None:
         self._journal.commit()
         waiting = deque(out)
         while waiting:
             send = waiting.popleft()
+            if isinstance(send, SetLogLevel):
+                set_level(send.level, send.logger)
+                continue
             sent = self._send(send)
             if sent is not Sent.ACCEPTED:
                 failed = SendFailed(send.route, send.message, gone=sent is Sent.GONE)

@@ -18,9 +18,9 @@ from zfs_walk.cli.command import (
     broker_option,
     host_name,
     run_command,
-    set_up_logging,
     shared,
 )
+from zfs_walk.cli.logs import begin_logging, close_log, log_options, open_log
 from zfs_walk.errors import StateInUseError, WrongUseError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ can't live, 14 no usable key."""
               help="Seconds to wait for a broker.")  # fmt: skip
 @click.option("--dir-timeout", type=SECONDS, default=300.0, show_default=True,
               help="Seconds that one directory may take.")  # fmt: skip
+@log_options
 @shared
 def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     role: str,
@@ -76,6 +77,8 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     state: str | None,
     timeout: float,
     dir_timeout: float,
+    log_size: int,
+    log_count: int,
     verbose: int,
     *,
     wait: bool,
@@ -89,8 +92,9 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
     from zfs_walk.cli.connection import find_target  # noqa: PLC0415
     from zfs_walk.cli.state import ipc_folder, state_base  # noqa: PLC0415
+    from zfs_walk.protocol.statistics import Origin  # noqa: PLC0415
 
-    set_up_logging(verbose)
+    begin_logging(verbose)
     if name is not None and not NAMES.fullmatch(name):
         raise WrongUseError(reason=f"--name {name!r}: letters, digits, '.', '_' and '-' are wanted")
     target = find_target(broker)
@@ -106,7 +110,12 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
         settings = AgentSettings(identity, patience=FOREVER if wait else timeout)
         bus = Bus(target.curve)
         stack.callback(bus.close)
-        loop = AgentLoop(nursery, bus, target.endpoint, settings, dir_timeout)
+        origin = Origin(
+            identity.boot, role, identity.host, identity.name, identity.pid, 0, __version__
+        )
+        log = open_log(bus, "", origin, folder, log_size, log_count)
+        stack.callback(close_log, log)
+        loop = AgentLoop(nursery, bus, target.endpoint, settings, dir_timeout, log)
         _handle_signals(loop)
         loop.run()
 

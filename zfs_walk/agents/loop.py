@@ -2,9 +2,11 @@
 
 import dataclasses
 import logging
+import math
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from zfs_walk.agents.core import AgentCore, AgentSettings
@@ -114,8 +116,16 @@ class AgentLoop:
         self._stopped = True
         self._wake.ring()
 
-    def run(self) -> None:
+    @property
+    def live(self) -> bool:
+        """The broker has welcomed this agent, and answers."""
+        return self._core.link.live
+
+    def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Work until the drain is over.
+
+        Args:
+            pulse: called at each turn with the monotonic time; says when it must be called again.
 
         Raises:
             NoBrokerError: no broker answers.
@@ -130,7 +140,7 @@ class AgentLoop:
         try:
             self._carry_out(self._core.start())
             while self._exit is None and not self._stopped:
-                self._turn()
+                self._turn(pulse)
             self._raise_failure(self._exit.failure if self._exit is not None else "")
         finally:
             if self._dealer is not None:
@@ -138,7 +148,7 @@ class AgentLoop:
             self._pool.close()
             self._wake.close()
 
-    def _turn(self) -> None:
+    def _turn(self, pulse: Callable[[float], float]) -> None:
         now = time.monotonic()
         if self._connect_at is not None and now >= self._connect_at:
             self._connect()
@@ -150,7 +160,7 @@ class AgentLoop:
         self._flush_outbox()
         if len(events) > 1:
             return
-        due = self._core.next_deadline(now)
+        due = min(self._core.next_deadline(now), pulse(now))
         if self._connect_at is not None:
             due = min(due, self._connect_at)
         before = time.monotonic()

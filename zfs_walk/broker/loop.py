@@ -6,8 +6,10 @@ restart cheap, and memory that may be wrong is worse.
 """
 
 import logging
+import math
 import time
 from collections import deque
+from collections.abc import Callable
 
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
@@ -89,8 +91,11 @@ class BrokerLoop:
         self._stopping = True
         self._wake.ring()
 
-    def run(self) -> None:
+    def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Serve until `stop`.
+
+        Args:
+            pulse: called at each turn with the monotonic time; says when it must be called again.
 
         Raises:
             JournalError: the journal can't be written; no reply of that transaction has left.
@@ -100,6 +105,7 @@ class BrokerLoop:
         try:
             while not self._stopping:
                 now = time.monotonic()
+                again = pulse(now)
                 events: list[Event] = self._collect()
                 if now >= due:
                     events.append(Tick())
@@ -107,7 +113,7 @@ class BrokerLoop:
                     self._handle(events)
                     due = self._core.next_deadline(time.monotonic())
                     continue
-                self._waiter.wait(max(0.0, due - time.monotonic()))
+                self._waiter.wait(max(0.0, min(due, again) - time.monotonic()))
         finally:
             LOG.info(
                 "handled %d messages in %d transactions with %.3f s of CPU",

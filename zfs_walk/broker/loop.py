@@ -6,26 +6,31 @@ restart cheap, and memory that may be wrong is worse.
 """
 
 import logging
+import math
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 
 from zfs_walk import __version__
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Keyring
-from zfs_walk.broker.overview import Remembered
+from zfs_walk.broker.overview import Published
 from zfs_walk.broker.state import (
     Event,
     Garbled,
+    Instruction,
     Received,
     Send,
     SendFailed,
+    SetLogLevel,
     Settings,
     Tick,
     Vitals,
 )
 from zfs_walk.bus.complaints import Complaints
+from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.publisher import Publisher
 from zfs_walk.bus.sockets import Router, Sent, Waiter
 from zfs_walk.bus.status import publish_status
@@ -62,7 +67,7 @@ class BrokerLoop:
         settings: Settings,
         *,
         keys: Keyring | None = None,
-        history: Remembered | None = None,
+        history: Published | None = None,
         publisher: Publisher | None = None,
         agents_are_dead: bool = False,
     ) -> None:
@@ -80,7 +85,7 @@ class BrokerLoop:
         self._router = router
         self._journal = journal
         self._core = BrokerCore(
-            journal, settings, int(time.time()), time.monotonic(), keys, history
+            journal, settings, int(time.time()), time.monotonic(), keys=keys, history=history
         )
         self._waiter = Waiter()
         self._waiter.add(router)
@@ -101,8 +106,11 @@ class BrokerLoop:
         self._stopping = True
         self._wake.ring()
 
-    def run(self) -> None:
+    def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Serve until `stop`.
+
+        Args:
+            pulse: called at each turn with the monotonic time; says when it must be called again.
 
         Raises:
             JournalError: the journal can't be written; no reply of that transaction has left.
@@ -112,6 +120,7 @@ class BrokerLoop:
         try:
             while not self._stopping:
                 now = time.monotonic()
+                again = pulse(now)
                 events: list[Event] = self._collect()
                 if now >= due:
                     self._lag_ms = round(1000 * (now - due)) if due else 0
@@ -120,7 +129,7 @@ class BrokerLoop:
                     self._handle(events)
                     due = self._core.next_deadline(time.monotonic())
                     continue
-                self._waiter.wait(max(0.0, due - time.monotonic()))
+                self._waiter.wait(max(0.0, min(due, again) - time.monotonic()))
         finally:
             LOG.info(
                 "handled %d messages in %d transactions with %.3f s of CPU",
@@ -177,18 +186,21 @@ class BrokerLoop:
 
     def _handle(self, events: list[Event]) -> None:
         """Handle events in one transaction, then send."""
-        out: list[Send] = []
+        out: list[Instruction] = []
         for event in events:
             out.extend(self._core.handle(event, time.monotonic()))
         self._journal.commit()
         self.transactions += 1
         self._deliver(out)
 
-    def _deliver(self, out: list[Send]) -> None:
+    def _deliver(self, out: list[Instruction]) -> None:
         self._journal.commit()
         waiting = deque(out)
         while waiting:
             send = waiting.popleft()
+            if isinstance(send, SetLogLevel):
+                set_level(send.level, send.logger)
+                continue
             sent = self._send(send)
             if sent is not Sent.ACCEPTED:
                 failed = SendFailed(send.route, send.message, gone=sent is Sent.GONE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from zfs_walk import __version__
-from zfs_walk.cli.command import SECONDS, broker_option, host_name, shared
+from zfs_walk.cli.command import PREFIX, SECONDS, broker_option, host_name, shared
 
 if TYPE_CHECKING:
     from zfs_walk.bus.client import Client
@@ -48,10 +48,11 @@ def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -
 def of_a_bus(function: Any) -> Any:
     """Add the options of every verb."""
     for option in (
-        click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="Seconds."),
+        click.option("--timeout", type=SECONDS, default=10.0, show_default=True,
+                     help="Seconds to wait for the broker's answer."),
         broker_option,
         shared,
-    ):
+    ):  # fmt: skip
         function = option(function)
     return function
 
@@ -59,5 +60,7 @@ def of_a_bus(function: Any) -> Any:
 def at_a_bus(function: Any) -> Any:
     """Add the options of every verb that prints a result."""
     return of_a_bus(
-        click.option("--json", "json_", is_flag=True, help="JSON instead of text.")(function)
+        click.option(
+            "--json", "json_", is_flag=True, envvar=f"{PREFIX}_JSON", help="JSON instead of text."
+        )(function)
     )

@@ -41,7 +41,7 @@ NO_SPACE: Final = 100 * 2**20
 
 FAN_REPORT_FID: Final = 0x200
 INOTIFY: Final = Path("/proc/sys/fs/inotify")
-EXTRAS: Final = {"catalog": ("pyarrow", "duckdb")}
+EXTRAS: Final = {"catalog": ("pyarrow", "duckdb"), "web": ("aiohttp", "prometheus_client")}
 
 
 def look_at_host(state: str | None, sessions: int) -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def _programs() -> Iterator[Finding]:
     for extra, packages in EXTRAS.items():
         missing = [name for name in packages if importlib.util.find_spec(name) is None]
         if missing:
-            cure = f"for catalogs: pip install 'zfs_walk[{extra}]'"
+            cure = f"if it is wanted: pip install 'zfs_walk[{extra}]'"
             yield warn(f"extra {extra}", f"{', '.join(missing)} not installed", cure)
         else:
             there = ", ".join(f"{name} {version(name)}" for name in packages)

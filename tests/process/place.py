@@ -225,7 +225,9 @@ class Site:
     def start_broker(self, *arguments: Word) -> Process:
         """Start the broker, at its old address if it had one; returns when it is ready."""
         bind = self.endpoint or "tcp://127.0.0.1:*"
-        words = ("--bind", bind, "--state", self.state, "--http", "none", *arguments)
+        # The ports after an old one may be somebody else's by now.
+        free = ("--publish", "tcp://127.0.0.1:*", "--subscribe", "tcp://127.0.0.1:*")
+        words = ("--bind", bind, "--state", self.state, "--http", "none", *free, *arguments)
         return self._ready(self.place.start("broker", *words))
 
     def start_broker_of_another_release(self, release: str) -> Process:

@@ -19,7 +19,9 @@ from zfs_walk.agents.events import (
     Instruction,
     Note,
     Reconnect,
+    SetLogLevel,
     Tick,
+    Welcomed,
     WorkerDied,
 )
 from zfs_walk.agents.holdings import Holdings
@@ -28,6 +30,7 @@ from zfs_walk.agents.statistics import CoreStatistics
 from zfs_walk.agents.tasks import Flushed, Listed, Ready, Walked
 from zfs_walk.agents.unit import Unit
 from zfs_walk.protocol.messages import (
+    LEVELS,
     MOST_WORKERS,
     Ack,
     Bye,
@@ -232,6 +235,7 @@ class AgentCore:
                 self._command(message, now)
             case HeartbeatAck():
                 self.link.heartbeat = max(0.001, message.heartbeat_ms / 1000)
+                self._next_beat = min(self._next_beat, now + self.link.heartbeat)
                 for note in message.runs:
                     self.held.run_is(note.run, note.state)
                 self.held.still_refused({note.run for note in message.runs}, message.n)
@@ -244,6 +248,7 @@ class AgentCore:
 
     def _welcome(self, message: Welcome, now: float) -> None:
         self.link.welcome(message, now)
+        self._out.append(Welcomed(message.session, message.endpoints))
         self._told_want = 0
         self._next_beat = now
         self._bye_sent = False
@@ -279,6 +284,13 @@ class AgentCore:
                 return
             case "resize":
                 self._resize(command)
+                return
+            case "set-log-level" if command.level in LEVELS:
+                self.crew.set_level(command.level, command.logger)
+                self._out.append(SetLogLevel(command.level, command.logger))
+            case "set-log-level":
+                detail = f"{command.level!r} is no level; there are {', '.join(LEVELS)}"
+                self._done(command, detail, ok=False)
                 return
         self._done(command, "")
 

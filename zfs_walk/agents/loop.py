@@ -1,5 +1,6 @@
 """The walker agent's shell: moves frames between the broker, the core and the pool."""
 
+import dataclasses
 import logging
 import math
 import os
@@ -7,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from zfs_walk.agents.core import AgentCore, AgentSettings
 from zfs_walk.agents.events import (
@@ -25,15 +25,21 @@ from zfs_walk.agents.events import (
     Note,
     Reconnect,
     Send,
+    SetLogLevel,
     Spawn,
     Tell,
     Tick,
+    Welcomed,
 )
 from zfs_walk.agents.pool import Nursery, Pool
-from zfs_walk.agents.tasks import Listed, Walked
+from zfs_walk.agents.tasks import Listed, Logged, Walked
 from zfs_walk.agents.vitals import Vitals
 from zfs_walk.agents.worker import SEGMENTS
+from zfs_walk.agents.worker_log import log_for_worker
 from zfs_walk.bus.complaints import Complaints
+from zfs_walk.bus.endpoints import reachable
+from zfs_walk.bus.loghandler import LogHandler
+from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
 from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.wake import Wake
@@ -48,10 +54,10 @@ from zfs_walk.protocol.codec import BUS, MAJOR, MalformedError, UnsupportedError
 from zfs_walk.protocol.messages import MOST_WORKERS, PROTO_MAX
 from zfs_walk.protocol.statistics import WalkerStatistics, WorkerStatistics
 
-if TYPE_CHECKING:
-    from zfs_walk.bus.publisher import Publisher
-
 LOG = logging.getLogger("zfs_walk.walker")
+
+MESSAGES = 1_000
+"""Messages of workers that are taken in a row: heartbeats do not wait for workers that say much."""
 
 VITALS_EVERY = 1.0
 """Seconds between two looks at memory, CPU and hung workers."""
@@ -60,13 +66,14 @@ VITALS_EVERY = 1.0
 class AgentLoop:
     """One walker agent; `run` until it has drained."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- what an agent is made of
         self,
         nursery: Nursery,
         bus: Bus,
         endpoint: str,
         settings: AgentSettings,
         dir_timeout: float = 300.0,
+        log: LogHandler | None = None,
     ) -> None:
         """Bind to the workers' folder; nothing is started yet.
 
@@ -76,9 +83,11 @@ class AgentLoop:
             endpoint: of the broker.
             settings: who the agent is and how patient.
             dir_timeout: seconds that one directory may take.
+            log: what numbers and publishes this process's log records; None in a private run.
         """
         self._bus = bus
         self._endpoint = endpoint
+        self._log = log
         self._pool = Pool(nursery, bus, dir_timeout)
         self._core = AgentCore(settings, time.monotonic())
         self._waiter = Waiter()
@@ -97,7 +106,6 @@ class AgentLoop:
         self._vitals_at = 0.0
         self._lag_ms = 0
         self._entries = self._rate = 0
-        self._publisher: Publisher | None = None
         self._patience = settings.patience
         self._greeted = False
         self._hello_at: float | None = None
@@ -112,14 +120,10 @@ class AgentLoop:
         self._stopped = True
         self._wake.ring()
 
-    @property
-    def live(self) -> bool:
-        """The broker has welcomed this agent, and answers."""
-        return self._core.link.live
-
     def statistics(self) -> WalkerStatistics:
         """What the agent knows about itself and its workers."""
-        core, publisher = self._core.statistics(), self._publisher
+        core = self._core.statistics()
+        publisher = self._log.publisher if self._log is not None else None
         workers = tuple(
             WorkerStatistics(number, pid, number in core.busy, self._vitals.workers.get(pid, 0))
             for number, pid in self._pool.statistics().items()
@@ -130,6 +134,11 @@ class AgentLoop:
             publisher.published if publisher else 0, publisher.lost if publisher else 0,
             workers[:MOST_WORKERS],
         )  # fmt: skip
+
+    @property
+    def live(self) -> bool:
+        """The broker has welcomed this agent, and answers."""
+        return self._core.link.live
 
     def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Work until the drain is over.
@@ -183,7 +192,13 @@ class AgentLoop:
     def _collect(self, now: float) -> list[Event]:
         """Everything that has arrived: results before deaths, and a tick at the end."""
         events: list[Event] = []
-        while (result := self._pool.receive()) is not None:
+        for _ in range(MESSAGES):
+            result = self._pool.receive()
+            if result is None:
+                break
+            if isinstance(result, Logged):
+                self._logged(result)
+                continue
             events.append(FromPool(result))
             if self._hello_at is not None and isinstance(result, Walked | Listed):
                 LOG.info("first directory %.3f s after HELLO", now - self._hello_at)
@@ -195,6 +210,7 @@ class AgentLoop:
                 events.append(event)
         if self._drain and not self._draining:
             self._draining = True
+            LOG.info("handing back what is held: %s", self._drain)
             events.append(Drain(self._drain))
         if now - self._vitals_at >= VITALS_EVERY:
             entries = self._core.statistics().entries
@@ -203,10 +219,25 @@ class AgentLoop:
             rss, cpu_ms = self._vitals.look(self._pool.pids())
             self._tick = Tick(rss, cpu_ms, self._lag_ms)
             self._pool.kill_the_hung(now)
-            if self._publisher is not None:
-                publish_status(self._publisher, self.statistics())
+            if self._log is not None:
+                publish_status(self._log.publisher, self.statistics())
         events.append(self._tick)
         return events
+
+    def _logged(self, message: Logged) -> None:
+        """A worker says something; what found no room before it is missing from the numbers."""
+        for level, lost in message.skipped:
+            if self._log is not None:
+                self._log.skip(level, lost)
+        log_for_worker(message)
+
+    def _welcomed(self, message: Welcomed) -> None:
+        """Publish what was logged so far, and what will be."""
+        if self._log is not None:
+            publisher = self._log.publisher
+            publisher.origin = dataclasses.replace(publisher.origin, session=message.session)
+            publisher.connect(reachable(message.endpoints.publish, self._endpoint))
+        LOG.info("session %x with the broker at %s", message.session, self._endpoint)
 
     def _decode(self, frames: list[bytes]) -> FromBroker | None:
         try:
@@ -259,7 +290,7 @@ class AgentLoop:
             self._writing = bool(self._outbox)
             self._waiter.until_writable(dealer, wanted=self._writing)
 
-    def _carry_out(self, instructions: list[Instruction]) -> None:  # noqa: C901 -- one case each
+    def _carry_out(self, instructions: list[Instruction]) -> None:  # noqa: C901, PLR0912 -- one case each
         for instruction in instructions:
             match instruction:
                 case Send(message):
@@ -282,6 +313,10 @@ class AgentLoop:
                     self._connect_at = time.monotonic() + delay
                 case Note(level, text):
                     LOG.log(level, "%s", text)
+                case Welcomed():
+                    self._welcomed(instruction)
+                case SetLogLevel(level, logger):
+                    set_level(level, logger)
                 case Exit():
                     self._exit = instruction
 

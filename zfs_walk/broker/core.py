@@ -1,4 +1,4 @@
-"""The broker's state machine: ``handle(event, now) -> [Send]``.
+"""The broker's state machine: ``handle(event, now) -> [Instruction]``.
 
 It imports no socket, file, process or clock. Replies leave only after the journal's transaction
 (the shell sees to that), so that nobody is told what is not durable.
@@ -7,8 +7,9 @@ It imports no socket, file, process or clock. Replies leave only after the journ
 from zfs_walk.broker.access import Access
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Key, Keyring
+from zfs_walk.broker.logs import Logs
 from zfs_walk.broker.orders import Orders
-from zfs_walk.broker.overview import Overview, Remembered
+from zfs_walk.broker.overview import Overview, Published
 from zfs_walk.broker.retention import Retention
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
@@ -16,9 +17,9 @@ from zfs_walk.broker.state import (
     OVER,
     Event,
     Garbled,
+    Instruction,
     Received,
     Run,
-    Send,
     SendFailed,
     Session,
     SessionState,
@@ -44,6 +45,8 @@ from zfs_walk.protocol.messages import (
     KeyAdd,
     KeyList,
     KeyRevoke,
+    LogLevel,
+    LogSince,
     Message,
     Prune,
     Rehello,
@@ -68,14 +71,15 @@ CLIENT_SILENCE = 3_600.0
 class BrokerCore:
     """One term of a broker."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- what a broker is made of
+    def __init__(  # noqa: PLR0913 -- what a broker is made of
         self,
         journal: Journal,
         settings: Settings,
         unix_time: int,
         now: float,
+        *,
         keys: Keyring | None = None,
-        history: Remembered | None = None,
+        history: Published | None = None,
     ) -> None:
         """Go on where the journal stands, in a new term.
 
@@ -99,6 +103,7 @@ class BrokerCore:
         self._sessions = Sessions(self.state, journal, self._work, self._runs, self._orders)
         self._access = Access(self.state, keys, self._sessions)
         self._overview = Overview(self.state, history, now, secure=keys.secure)
+        self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now
         self._load(now)
@@ -138,7 +143,7 @@ class BrokerCore:
 
     # ------------------------------------------------------------------ events
 
-    def handle(self, event: Event, now: float) -> list[Send]:
+    def handle(self, event: Event, now: float) -> list[Instruction]:
         """Take an event, change the state and the journal, return what is to be sent."""
         self._mind_the_gap(now)
         match event:
@@ -156,7 +161,7 @@ class BrokerCore:
         out, self.state.out = self.state.out, []
         return out
 
-    def end_all_sessions(self, now: float) -> list[Send]:
+    def end_all_sessions(self, now: float) -> list[Instruction]:
         """Whoever started this broker knows that every agent of its last term is dead."""
         for session in list(self.state.sessions.values()):
             self._sessions.end(session, now)
@@ -233,7 +238,9 @@ class BrokerCore:
             case _:
                 raise InternalError(reason=f"no handler for {type(message).__name__}")
 
-    def _from_client(self, route: bytes, message: Message, key: Key, now: float) -> None:
+    def _from_client(  # noqa: C901 -- a case for each kind of request
+        self, route: bytes, message: Message, key: Key, now: float
+    ) -> None:
         client = self.state.clients.get(route)
         if client is None or client.key != key.name:
             self.state.send(route, Rehello(self.state.term))
@@ -251,6 +258,8 @@ class BrokerCore:
         match message:
             case KeyAdd() | KeyList() | KeyRevoke():
                 self._access.on_request(route, message, now)
+            case LogLevel() | LogSince():
+                self._logs.on_request(route, message)
             case Drain() | Resize():
                 self._orders.on_request(route, message, now)
             case Prune():

@@ -99,8 +99,8 @@ class Keyring:
         """
         self._store = store
         self._keys: tuple[Key, ...] = ()
+        self._lent: tuple[Key, ...] = ()
         self._valid: dict[str, Key] = {}
-        self._lent: dict[str, Key] = {}
         self._after_revocation = _nothing
         self._load()
 
@@ -109,7 +109,12 @@ class Keyring:
             self._valid = {LOCAL.public: LOCAL}
             return
         self._keys = tuple(sorted(self._store.load(), key=lambda key: (key.name, key.created_ns)))
-        self._valid = {key.public: key for key in self._keys if not key.revoked_ns} | self._lent
+        self._valid = {key.public: key for key in (*self._keys, *self._lent) if not key.revoked_ns}
+
+    def lend(self, key: Key) -> None:
+        """Let a key in as long as this broker lives: for a process of its own."""
+        self._lent = (*self._lent, key)
+        self._load()
 
     def after_revocation(self, call: Callable[[], None]) -> None:
         """Call this after each revocation: the relay binds anew, which drops its subscribers."""
@@ -168,11 +173,6 @@ class Keyring:
         self._store.add(name, public, roles)
         self._load()
 
-    def lend(self, name: str, public: str, roles: tuple[str, ...]) -> None:
-        """Let a process of the broker's own in, as long as this broker runs; it is not listed."""
-        self._lent[public] = Key(name, public, roles)
-        self._load()
-
     def revoke(self, name: str) -> None:
         """Let a key in no more.
 
@@ -180,7 +180,7 @@ class Keyring:
             ValueError: no valid key has this name.
         """
         key = self.named(name)
-        if self._store is None or key is None or key.public in self._lent:
+        if self._store is None or key is None or key in self._lent:
             known = ", ".join(sorted(key.name for key in self._valid.values())[:20])
             text = f"there is no valid key {name}; there are: {known}"
             raise ValueError(text)

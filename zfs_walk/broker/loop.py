@@ -16,18 +16,21 @@ from zfs_walk import __version__
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Keyring
-from zfs_walk.broker.overview import Remembered
+from zfs_walk.broker.overview import Published
 from zfs_walk.broker.state import (
     Event,
     Garbled,
+    Instruction,
     Received,
     Send,
     SendFailed,
+    SetLogLevel,
     Settings,
     Tick,
     Vitals,
 )
 from zfs_walk.bus.complaints import Complaints
+from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.publisher import Publisher
 from zfs_walk.bus.sockets import Router, Sent, Waiter
 from zfs_walk.bus.status import publish_status
@@ -64,7 +67,7 @@ class BrokerLoop:
         settings: Settings,
         *,
         keys: Keyring | None = None,
-        history: Remembered | None = None,
+        history: Published | None = None,
         publisher: Publisher | None = None,
         agents_are_dead: bool = False,
     ) -> None:
@@ -82,7 +85,7 @@ class BrokerLoop:
         self._router = router
         self._journal = journal
         self._core = BrokerCore(
-            journal, settings, int(time.time()), time.monotonic(), keys, history
+            journal, settings, int(time.time()), time.monotonic(), keys=keys, history=history
         )
         self._waiter = Waiter()
         self._waiter.add(router)
@@ -183,18 +186,21 @@ class BrokerLoop:
 
     def _handle(self, events: list[Event]) -> None:
         """Handle events in one transaction, then send."""
-        out: list[Send] = []
+        out: list[Instruction] = []
         for event in events:
             out.extend(self._core.handle(event, time.monotonic()))
         self._journal.commit()
         self.transactions += 1
         self._deliver(out)
 
-    def _deliver(self, out: list[Send]) -> None:
+    def _deliver(self, out: list[Instruction]) -> None:
         self._journal.commit()
         waiting = deque(out)
         while waiting:
             send = waiting.popleft()
+            if isinstance(send, SetLogLevel):
+                set_level(send.level, send.logger)
+                continue
             sent = self._send(send)
             if sent is not Sent.ACCEPTED:
                 failed = SendFailed(send.route, send.message, gone=sent is Sent.GONE)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from zfs_walk.broker.logs import Remembered
 from zfs_walk.broker.state import SessionState, State
 from zfs_walk.protocol.messages import (
     AgentList,
@@ -20,8 +21,8 @@ MOST_AGENTS = 10_000
 """Lines of one reply, by its schema."""
 
 
-class Remembered(Protocol):
-    """The part of `History` that statistics are made from."""
+class Published(Remembered, Protocol):
+    """`History`, as the core reads it."""
 
     def statuses(self, now_ns: int) -> tuple[WalkerStatus, ...]:
         """As `History.statuses`."""
@@ -34,7 +35,7 @@ class Overview:
     """Answers RUNS, AGENTS and SNAPSHOT."""
 
     def __init__(
-        self, state: State, history: Remembered | None, began: float, *, secure: bool
+        self, state: State, history: Published | None, began: float, *, secure: bool
     ) -> None:
         """Look at a state from now on.
 

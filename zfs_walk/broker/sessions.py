@@ -230,8 +230,11 @@ class Sessions:
         self._work.match(now)
 
     def _ack(self, session: Session, n: int, notes: tuple[RunNote, ...]) -> HeartbeatAck:
-        session.heartbeat = self._state.heartbeat
-        return HeartbeatAck(n, self._state.term, round(session.heartbeat * 1000), notes)
+        interval = self._state.heartbeat
+        # A probe may not arrive; whoever has just been heard is there.
+        if n:
+            session.heartbeat = interval
+        return HeartbeatAck(n, self._state.term, round(interval * 1000), notes)
 
     def on_bye(self, session: Session, bye: Bye, now: float) -> None:  # noqa: ARG002
         """A session ends itself: its leases are free at once."""

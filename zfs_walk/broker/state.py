@@ -47,10 +47,21 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The one instruction of the broker's core: send a message along a route."""
+    """Send a message along a route."""
 
     route: bytes
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    """Log what is at this level or above, of a logger and all below it; empty: of all of ours."""
+
+    level: str
+    logger: str
+
+
+Instruction = Send | SetLogLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +326,7 @@ class State:
     refused: int = 0
     heartbeat: float = field(init=False)
     lease_ttl: float = field(init=False)
-    out: list[Send] = field(default_factory=list)
+    out: list[Instruction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.pace()

@@ -19,9 +19,9 @@ from zfs_walk.cli.command import (
     broker_option,
     host_name,
     run_command,
-    set_up_logging,
     shared,
 )
+from zfs_walk.cli.logs import begin_logging, close_log, log_options, open_log
 from zfs_walk.cli.notify import ServiceManager
 from zfs_walk.config.values import Described
 from zfs_walk.errors import StateInUseError, WrongUseError
@@ -68,7 +68,7 @@ can't live, 14 no usable key."""
     help="Worker processes; default: one per core.",
 )  # fmt: skip
 @click.option(
-    "--allow", multiple=True, metavar="DIR", default=("/",), show_default=True, type=click.Path(),
+    "--allow", multiple=True, metavar="DIR", default=("/",), show_default=True,
     help="Walk, and write catalogs, only below this folder; may be given several times.",
 )  # fmt: skip
 @click.option("--name", type=AgentName(), metavar="NAME",
@@ -81,6 +81,7 @@ can't live, 14 no usable key."""
               help="Seconds to wait for a broker.")  # fmt: skip
 @click.option("--dir-timeout", type=SECONDS, default=300.0, show_default=True,
               help="Seconds that one directory may take.")  # fmt: skip
+@log_options
 @shared
 def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     role: str,
@@ -92,6 +93,8 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     state: str | None,
     timeout: float,
     dir_timeout: float,
+    log_size: int,
+    log_count: int,
     verbose: int,
     *,
     wait: bool,
@@ -105,8 +108,9 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
     from zfs_walk.cli.connection import find_target  # noqa: PLC0415
     from zfs_walk.cli.state import ipc_folder, state_base  # noqa: PLC0415
+    from zfs_walk.protocol.statistics import Origin  # noqa: PLC0415
 
-    set_up_logging(verbose)
+    begin_logging(verbose)
     target = find_target(broker)
     folder = state_base(state)
     manager = ServiceManager.of_this_process()
@@ -122,7 +126,12 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
         settings = AgentSettings(identity, patience=FOREVER if wait else timeout)
         bus = Bus(target.curve)
         stack.callback(bus.close)
-        loop = AgentLoop(nursery, bus, target.endpoint, settings, dir_timeout)
+        origin = Origin(
+            identity.boot, role, identity.host, identity.name, identity.pid, 0, __version__
+        )
+        log = open_log(bus, "", origin, folder, log_size, log_count)
+        stack.callback(close_log, log)
+        loop = AgentLoop(nursery, bus, target.endpoint, settings, dir_timeout, log)
         _handle_signals(loop, manager)
         loop.run(partial(_pulse, loop, manager, target.endpoint))
 

@@ -59,7 +59,8 @@ def of_a_bus(function: Any) -> Any:
 
 def at_a_bus(function: Any) -> Any:
     """Add the options of every verb that prints a result."""
-    option = click.option(
-        "--json", "json_", is_flag=True, envvar=f"{PREFIX}_JSON", help="JSON instead of text."
+    return of_a_bus(
+        click.option(
+            "--json", "json_", is_flag=True, envvar=f"{PREFIX}_JSON", help="JSON instead of text."
+        )(function)
     )
-    return of_a_bus(option(function))

@@ -5,9 +5,12 @@ import click
 from zfs_walk.cli.asking import EXIT_CODES
 from zfs_walk.cli.command import run_command, version_option
 from zfs_walk.cli.ctl_agents import agent_group
+from zfs_walk.cli.ctl_doctor import doctor
 from zfs_walk.cli.ctl_keys import key_group
+from zfs_walk.cli.ctl_logs import log_group
 from zfs_walk.cli.ctl_runs import run_group
 from zfs_walk.cli.ctl_status import status
+from zfs_walk.cli.tail import tail
 from zfs_walk.cli.top import top
 
 
@@ -22,6 +25,9 @@ main.add_command(agent_group)
 main.add_command(key_group)
 main.add_command(status)
 main.add_command(top)
+main.add_command(doctor)
+main.add_command(log_group)
+main.add_command(tail)
 
 
 def run() -> None:

@@ -21,7 +21,7 @@ from zfs_walk.errors import MissingExtraError, WrongUseError
 from zfs_walk.gateway.address import NONE, WANTED, Address
 
 if TYPE_CHECKING:
-    from zfs_walk.broker.keys import Keyring
+    from zfs_walk.bus.curve import Curve
 
 LOG = logging.getLogger("zfs_walk.broker")
 
@@ -105,34 +105,27 @@ def _read_token(path: Path) -> str:
 
 @contextmanager
 def kept_gateway(
-    plan: GatewayPlan | None, endpoint: str, server: str, keys: "Keyring | None", verbose: int
+    plan: GatewayPlan | None, endpoint: str, curve: "Curve | None", verbose: int
 ) -> Iterator[str]:
     """Keep a gateway alive meanwhile; gives its URL, or an empty text without one.
 
     Args:
         plan: what to serve where.
         endpoint: of the broker.
-        server: the broker's public key; empty: it demands no keys.
-        keys: that the broker lets in; the gateway's will be one of them.
+        curve: the gateway's keys, if any are demanded.
         verbose: of the broker's own log.
     """
     if plan is None:
         yield ""
         return
-    from zfs_walk.bus.curve import new_pair  # noqa: PLC0415 -- --help needs none of it
-    from zfs_walk.cli.first_keys import reachable_at  # noqa: PLC0415
-    from zfs_walk.gateway.brief import Brief  # noqa: PLC0415
+    from zfs_walk.cli.first_keys import reachable_at  # noqa: PLC0415 -- ZeroMQ, too
+    from zfs_walk.gateway.brief import Brief  # noqa: PLC0415 -- --help needs none of it
     from zfs_walk.gateway.keeper import Keeper  # noqa: PLC0415
-    from zfs_walk.protocol.messages import READER  # noqa: PLC0415
-
-    public, secret = new_pair()
-    if keys is not None:
-        keys.lend("gateway", public, (READER,))
 
     def brief(listener: int) -> Brief:
         return Brief(
-            os.getpid(), reachable_at(endpoint), server, public, secret, host_name(None),
-            __version__, listener, plan.token, verbose,
+            os.getpid(), reachable_at(endpoint), host_name(None), __version__, listener, plan.token,
+            verbose, curve,
         )  # fmt: skip
 
     keeper = Keeper(plan.address, PROGRAM, brief)

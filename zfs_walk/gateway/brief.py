@@ -1,7 +1,9 @@
 """What the broker tells its gateway, through a pipe: a command line shows in every process list."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+
+from zfs_walk.bus.curve import Curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,25 +13,22 @@ class Brief:
     Attributes:
         parent: the broker's process id.
         endpoint: where the broker listens.
-        server: the broker's public key; empty: it demands no keys.
-        public: the gateway's own key, with its ``secret``.
         host: this host's name.
         version: of zfs_walk.
         listener: descriptor of the listening socket, inherited.
         token: that every request must bring; empty: none.
         verbose: of the broker's own log.
+        curve: keys, if the broker demands any.
     """
 
     parent: int
     endpoint: str
-    server: str
-    public: str
-    secret: str = field(repr=False)
     host: str
     version: str
     listener: int
-    token: str = field(repr=False)
+    token: str
     verbose: int
+    curve: Curve | None
 
     def encode(self) -> bytes:
         """One line."""
@@ -38,4 +37,6 @@ class Brief:
     @classmethod
     def decode(cls, line: bytes) -> "Brief":
         """Read the line."""
-        return cls(**json.loads(line))
+        told = json.loads(line)
+        keys = told.pop("curve")
+        return cls(**told, curve=None if keys is None else Curve(**keys))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from zfs_walk.bus.client import Client
-from zfs_walk.bus.curve import Curve
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError
 from zfs_walk.gateway.brief import Brief
@@ -58,8 +57,7 @@ class Watch:
 
     def _ask_for_ever(self) -> None:
         brief = self._brief
-        curve = Curve(brief.public, brief.secret, brief.server) if brief.server else None
-        client = Client(Bus(curve), brief.endpoint, brief.host, brief.version, PATIENCE)
+        client = Client(Bus(brief.curve), brief.endpoint, brief.host, brief.version, PATIENCE)
         silent = False
         while True:
             began = time.monotonic()

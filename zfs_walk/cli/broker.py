@@ -1,10 +1,26 @@
 """``zfs-broker``: the one process of a site that knows who is alive and holds the ledger."""
 
+import re
+
 import click
 
 from zfs_walk.cli.command import DEFAULT_BROKER, SECONDS, run_command, shared
 from zfs_walk.cli.http import DEFAULT_HTTP, HttpAddress, plan_gateway
 from zfs_walk.cli.logs import begin_logging, log_options
+from zfs_walk.config.values import Described
+
+
+class BoundEndpoint(Described):
+    """The type of options that name a socket of the broker's."""
+
+    name = "endpoint"
+    wanted = "tcp://HOST:PORT or ipc:///PATH"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check an endpoint's form."""
+        if not re.fullmatch(r"tcp://[^/]+:([0-9]{1,5}|\*)|ipc:///.+", value):
+            self.fail(f"{value!r} is not {self.wanted}", param, ctx)
+        return value
 
 
 @click.command(
@@ -18,13 +34,13 @@ Exit codes: 0 ended by a signal, 2 wrong use, 6 the state folder is in use or un
 journal can't be written, 10 a package is missing, 14 a file of keys can't be used."""
 )
 @click.option(
-    "--bind", metavar="ENDPOINT", default=DEFAULT_BROKER, show_default=True,
+    "--bind", type=BoundEndpoint(), metavar="ENDPOINT", default=DEFAULT_BROKER, show_default=True,
     help="Where to listen; tcp://127.0.0.1:* takes a free port.",
 )  # fmt: skip
-@click.option("--publish", metavar="ENDPOINT",
+@click.option("--publish", type=BoundEndpoint(), metavar="ENDPOINT",
               help="Takes logs and status of the agents; default: the port after that of --bind.",
 )  # fmt: skip
-@click.option("--subscribe", metavar="ENDPOINT",
+@click.option("--subscribe", type=BoundEndpoint(), metavar="ENDPOINT",
               help="Gives them to subscribers; default: the second port after that of --bind.",
 )  # fmt: skip
 @click.option("--host", metavar="NAME", help="This host's name, if not the system's.")

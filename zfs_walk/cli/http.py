@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("zfs_walk.broker")
 
 DEFAULT_HTTP: Final = "127.0.0.1:5580"
-PROGRAM: Final = (sys.executable, "-m", "zfs_walk.cli.gateway")
+PROGRAM: Final = (sys.executable, "-P", "-m", "zfs_walk.cli.gateway")
+"""-P: nothing is imported from the folder that the broker happens to be started in."""
+
 NEEDED: Final = ("aiohttp", "prometheus_client")
 
 

@@ -1,6 +1,7 @@
 """Asks the broker for a SNAPSHOT once a second: its answer is the sign of life that counts."""
 
 import logging
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Final
 
 from zfs_walk.bus.client import Client
 from zfs_walk.bus.sockets import Bus
-from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError
+from zfs_walk.errors import InternalError, ZfsWalkError
 from zfs_walk.gateway.brief import Brief
 from zfs_walk.protocol.messages import Snapshot, SnapshotReply
 
@@ -47,13 +48,21 @@ class Watch:
         """Begin; that the broker has started this process is its first sign of life."""
         self._brief = brief
         self._last: tuple[SnapshotReply | None, float] = (None, time.monotonic())
-        self._thread = threading.Thread(target=self._ask_for_ever, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._ask_or_end, name="watch", daemon=True)
         self._thread.start()
 
     def seen(self) -> Seen:
         """The last answer and its age."""
         reply, heard = self._last
         return Seen(reply, time.monotonic() - heard)
+
+    def _ask_or_end(self) -> None:
+        """Without this thread the gateway would call a broker dead that is not: it ends instead."""
+        try:
+            self._ask_for_ever()
+        except BaseException:
+            LOG.exception("the gateway can't watch its broker")
+            os._exit(InternalError.exit_code)
 
     def _ask_for_ever(self) -> None:
         brief = self._brief
@@ -63,7 +72,7 @@ class Watch:
             began = time.monotonic()
             try:
                 reply: SnapshotReply = client.ask(Snapshot)
-            except (NoBrokerError, RefusedError, VersionRefusedError) as error:
+            except ZfsWalkError as error:
                 if not silent:
                     LOG.warning("%s", error)
                 silent = True

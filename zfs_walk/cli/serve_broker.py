@@ -130,10 +130,10 @@ def serve(  # noqa: PLR0913, PLR0917 -- what a broker is made of
             lent = lend_reader(keys, curve.public, "gateway")
         url = stack.enter_context(kept_gateway(gateway, router.endpoint, lent, verbose))
         endpoints = Endpoints(relay.publish, relay.subscribe, url)
+        settings = replace(settings, endpoints=endpoints, insecure=sockets.insecure)
         loop = BrokerLoop(
-            router, journal, replace(settings, endpoints=endpoints), keys=keys, history=history,
-            publisher=log.publisher,
-        )  # fmt: skip
+            router, journal, settings, keys=keys, history=history, publisher=log.publisher
+        )
         _handle_signals(loop)
         served = f"HTTP at {url}, " if url else ""
         click.echo(f"zfs-broker: ready at {router.endpoint}, {served}state in {folder}")

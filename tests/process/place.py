@@ -268,6 +268,16 @@ class Site:
         rows = self.ledger.rows("SELECT name FROM session ORDER BY session")
         return [str(row[0]) for row in rows]
 
+    def connection(self) -> Any:
+        """The connection file that the broker made for whoever started it."""
+        files = (self.place.home / ".config/zfs_walk/connections").glob("*.json")
+        [found] = [
+            content
+            for content in (json.loads(file.read_text()) for file in files)
+            if content["endpoint"] == self.endpoint
+        ]
+        return found
+
     def walk(self, *arguments: Word) -> Process:
         """Start a walk on this bus."""
         return self.place.start("walk", "--broker", self.endpoint, "--json", "-q", *arguments)

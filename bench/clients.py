@@ -8,6 +8,7 @@ client that asks one question at a time; it prints the 50th and the 99th percent
 import statistics
 import sys
 import time
+import uuid
 
 import zmq
 
@@ -33,6 +34,7 @@ def connect(context: "zmq.Context[zmq.Socket[bytes]]", keys: list[str]) -> "zmq.
     endpoint, server, public, secret = keys
     dealer = context.socket(zmq.DEALER)
     dealer.setsockopt(zmq.LINGER, 0)
+    dealer.setsockopt(zmq.RCVTIMEO, 30_000)
     dealer.curve_serverkey = server.encode()
     dealer.curve_publickey = public.encode()
     dealer.curve_secretkey = secret.encode()
@@ -42,8 +44,8 @@ def connect(context: "zmq.Context[zmq.Socket[bytes]]", keys: list[str]) -> "zmq.
 
 def greet(dealer: "zmq.Socket[bytes]", role: str, number: int) -> None:
     """Say HELLO as an agent or client of its own and wait for WELCOME."""
-    name = f"bench-{number}"
-    hello = Hello(PROTO_MIN, PROTO_MAX, role, "bench", name, name, 1, 1, "0", 1, (), 0)
+    name, boot = f"bench-{number}", uuid.uuid4().hex
+    hello = Hello(PROTO_MIN, PROTO_MAX, role, "bench", name, boot, 1, 1, "0", 1, (), 0)
     dealer.send_multipart(BUS.encode(hello))
     answer = BUS.decode(dealer.recv_multipart())
     if not isinstance(answer, Welcome):

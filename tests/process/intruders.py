@@ -60,6 +60,7 @@ class Recorder:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
         self.said: list[bytearray] = []
+        self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
@@ -73,6 +74,7 @@ class Recorder:
             while True:
                 near, _ = self._listener.accept()
                 far = socket.create_connection(self._to)
+                self._ends += [near, far]
                 self.said.append(bytearray())
                 self._start(self._carry, near, far, self.said[-1])
                 self._start(self._carry, far, near, None)
@@ -93,3 +95,5 @@ class Recorder:
         self._listener.close()
         for thread in self._threads:
             thread.join(20)
+        for end in self._ends:
+            end.close()

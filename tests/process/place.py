@@ -95,6 +95,10 @@ class Place:
         """Start one of our commands."""
         return self._start([*prefix, *self.command(*arguments)], env or {})
 
+    def start_program(self, *words: str) -> Process:
+        """Start a program of the system's."""
+        return self._start(list(words), {})
+
     def start_python(self, code: str, *arguments: str, talk: bool = False) -> Process:
         """Start a program of the test's own; ``talk``: it will be told more on its stdin."""
         return self._start([sys.executable, "-c", code, *arguments], {}, talk=talk)
@@ -222,11 +226,13 @@ class Site:
         self.endpoint = ""
         self.agents: list[Process] = []
 
-    def start_broker(self, *arguments: Word) -> Process:
+    def start_broker(
+        self, *arguments: Word, prefix: Sequence[str] = (), env: Env | None = None
+    ) -> Process:
         """Start the broker, at its old address if it had one; returns when it is ready."""
         bind = self.endpoint or "tcp://127.0.0.1:*"
-        process = self.place.start("broker", "--bind", bind, "--state", self.state, *arguments)
-        return self._ready(process)
+        words = ("broker", "--bind", bind, "--state", self.state, *arguments)
+        return self._ready(self.place.start(*words, prefix=prefix, env=env))
 
     def start_broker_of_another_release(self, release: str) -> Process:
         """Start a broker that ``release``, some lines of Python, has made another one's."""

@@ -201,7 +201,7 @@ def test_an_added_key_is_let_in(broker: Broker) -> None:
         ("new", "N", ("walker",), "malformed", "KEY_ADD.public: 40 characters are wanted"),
     ],
 )  # fmt: skip
-def test_a_bad_key_is_not_added(  # noqa: PLR0913, PLR0917 -- a column each
+def test_a_bad_key_is_not_added(  # noqa: PLR0917 -- a column each
     broker: Broker, name: str, public: str, roles: tuple[str, ...], code: str, why: str
 ) -> None:
     route = operate(broker)

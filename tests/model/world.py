@@ -250,7 +250,7 @@ class World:
         del self._inbox[:256]
         out: list[Send] = []
         for event in events:
-            out.extend(broker.handle(event, self.now))
+            out.extend(order for order in broker.handle(event, self.now) if isinstance(order, Send))
         if self.faults and self.rng.random() < 0.002:
             self.bounce_broker()
             return

@@ -223,7 +223,7 @@ class Site:
         self.place = place
         self.state = place.folder / "broker"
         self.ledger = Ledger(self.state / "journal.db")
-        self.endpoint = ""
+        self.endpoint = self.http = ""
         self.agents: list[Process] = []
 
     def start_broker(
@@ -231,13 +231,15 @@ class Site:
     ) -> Process:
         """Start the broker, at its old address if it had one; returns when it is ready."""
         bind = self.endpoint or "tcp://127.0.0.1:*"
-        words = ("broker", "--bind", bind, "--state", self.state, *arguments)
-        return self._ready(self.place.start(*words, prefix=prefix, env=env))
+        # The ports after an old one may be somebody else's by now.
+        free = ("--publish", "tcp://127.0.0.1:*", "--subscribe", "tcp://127.0.0.1:*")
+        words = ("--bind", bind, "--state", self.state, "--http", "none", *free, *arguments)
+        return self._ready(self.place.start("broker", *words, prefix=prefix, env=env))
 
     def start_broker_of_another_release(self, release: str) -> Process:
         """Start a broker that ``release``, some lines of Python, has made another one's."""
         code = f"{release}\nfrom zfs_walk.cli.broker import run\nrun()"
-        words = ("--bind", "tcp://127.0.0.1:*", "--state", str(self.state))
+        words = ("--bind", "tcp://127.0.0.1:*", "--state", str(self.state), "--http", "none")
         return self._ready(self.place.start_python(code, *words))
 
     def _ready(self, process: Process) -> Process:
@@ -249,6 +251,8 @@ class Site:
             ended = self.place.end(process, 10.0)
             raise AssertionError(line + ended.err)
         self.endpoint = found[1]
+        served = re.search(r"HTTP at (\S+),", line)
+        self.http = served[1] if served else ""
         return process
 
     def start_agent(

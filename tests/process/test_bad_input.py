@@ -249,7 +249,7 @@ def test_a_state_of_another_user(place: Place, small: Path) -> None:
 def test_a_state_that_can_not_be_written(place: Place, small: Path) -> None:
     with mounts.tmpfs(place.folder / "disk", "ro") as disk:
         refused(place.run("walk", small, "--state", disk), 6, "Read-only file system")
-        words = ("broker", "--bind", "tcp://127.0.0.1:*", "--state", disk)
+        words = ("broker", "--bind", "tcp://127.0.0.1:*", "--http", "none", "--state", disk)
         refused(place.run(*words), 6, "Read-only")
 
 
@@ -349,32 +349,6 @@ def test_an_unknown_run(site: Site) -> None:
 # ------------------------------------------------------------------ settings
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("wokers: 3\n", ["line 1", "unknown key wokers", "the nearest is workers"]),
-        ("quiet: true\nworkers: many\n", ["line 2", "workers", "'many'"]),
-        ("workers: [1, 2]\n", ["line 1", "workers", "one value"]),
-        ("exclude: a\n", ["line 1", "exclude", "a list"]),
-        ("a: [\n", ["is not YAML"]),
-        ("just words\n", ["a map of options is wanted"]),
-    ],
-)
-def test_a_file_of_settings_that_is_wrong(
-    place: Place, small: Path, text: str, words: list[str]
-) -> None:
-    config = place.folder / "walk.yaml"
-    config.write_text(text)
-    ended = place.run("walk", small, "--config", config)
-    assert (ended.code, ended.out) == (2, "")
-    for word in [str(config), *words]:
-        assert word in ended.err
-
-
-def test_a_missing_file_of_settings(place: Place, small: Path) -> None:
-    refused(place.run("walk", small, "--config", "/no/such"), 2, "/no/such can't be read")
-
-
 def test_the_command_line_goes_before_the_environment_before_a_file(
     place: Place, small: Path
 ) -> None:
@@ -392,11 +366,6 @@ def test_the_command_line_goes_before_the_environment_before_a_file(
     assert by_variable.json == from_file.json | {
         key: by_variable.json[key] for key in ("run", "seconds")
     }
-
-
-def test_an_unknown_variable_is_refused_with_the_nearest_known(place: Place, small: Path) -> None:
-    ended = place.run("walk", small, env={"ZFS_WALK_WORKRES": "3"})
-    refused(ended, 2, "ZFS_WALK_WORKRES", "the nearest is ZFS_WALK_WORKERS")
 
 
 def test_a_variable_of_another_command_is_none_of_ours(place: Place, small: Path) -> None:

@@ -18,7 +18,9 @@ from zfs_walk.agents.events import (
     FromPool,
     Instruction,
     Note,
+    SetLogLevel,
     Tick,
+    Welcomed,
     WorkerDied,
 )
 from zfs_walk.agents.holdings import Holdings
@@ -26,6 +28,7 @@ from zfs_walk.agents.link import Identity, Link
 from zfs_walk.agents.tasks import Flushed, Listed, Ready, Walked
 from zfs_walk.agents.unit import Unit
 from zfs_walk.protocol.messages import (
+    LEVELS,
     Ack,
     Bye,
     ByeAck,
@@ -211,6 +214,7 @@ class AgentCore:
 
     def _welcome(self, message: Welcome, now: float) -> None:
         self.link.welcome(message, now)
+        self._out.append(Welcomed(message.session, message.endpoints))
         self._told_want = 0
         self._next_beat = now
         self._bye_sent = False
@@ -242,6 +246,13 @@ class AgentCore:
                 self.held.run_is(command.run, "ABORTED")
             case "drain":
                 self._drain("drained by request", now)
+            case "set-log-level" if command.level in LEVELS:
+                self.crew.set_level(command.level, command.logger)
+                self._out.append(SetLogLevel(command.level, command.logger))
+            case "set-log-level":
+                detail = f"{command.level!r} is no level; there are {', '.join(LEVELS)}"
+                self._send(CommandDone(command.id, ok=False, detail=detail))
+                return
         self._send(CommandDone(command.id, ok=True, detail=""))
 
     def _refused(self, code: str, detail: str) -> None:

@@ -15,7 +15,16 @@ from zfs_walk.agents.events import (
     WorkerDied,
 )
 from zfs_walk.agents.tasking import Asking, next_task
-from zfs_walk.agents.tasks import CloseRun, Flush, Forget, ListParts, OpenRun, ScanPart, ToWorker
+from zfs_walk.agents.tasks import (
+    CloseRun,
+    Flush,
+    Forget,
+    ListParts,
+    OpenRun,
+    ScanPart,
+    SetLevel,
+    ToWorker,
+)
 from zfs_walk.agents.unit import Unit
 from zfs_walk.protocol.records import RootRecord, WalkOptions
 
@@ -66,6 +75,7 @@ class Crew:
         self._out = out
         self._next_worker = self._next_task = 1
         self._spool_next = 0
+        self._levels: dict[str, str] = {}
         self._early_deaths = self._unexplained = 0
 
     # ------------------------------------------------------------------ births and deaths
@@ -76,6 +86,15 @@ class Crew:
         self._next_worker += 1
         self.workers[worker] = WorkerState(worker)
         self._out.append(Spawn(worker))
+        for logger, level in self._levels.items():
+            self._out.append(Tell(worker, SetLevel(level, logger)))
+
+    def set_level(self, level: str, logger: str) -> None:
+        """Have all workers log at a level, those to come too."""
+        self._levels.pop(logger, None)
+        self._levels[logger] = level
+        for worker in self.workers:
+            self._out.append(Tell(worker, SetLevel(level, logger)))
 
     def ready(self, worker: WorkerState) -> None:
         """A worker has started."""

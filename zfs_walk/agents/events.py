@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from zfs_walk.agents.tasks import FromWorker, ToWorker
 from zfs_walk.protocol.messages import Message
+from zfs_walk.protocol.records import Endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +125,38 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Welcomed:
+    """The session is open: log records and statuses can be published, and as whose."""
+
+    session: int
+    endpoints: Endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    """Log what is at this level or above, of a logger and all below it; empty: of all of ours."""
+
+    level: str
+    logger: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """End the process; ``failure`` is empty when all is well."""
 
     failure: str
 
 
-Instruction = Send | Tell | Hurry | Spawn | Delete | FreeSpool | Reconnect | Note | Exit
+Instruction = (
+    Send
+    | Tell
+    | Hurry
+    | Spawn
+    | Delete
+    | FreeSpool
+    | Reconnect
+    | Note
+    | Welcomed
+    | SetLogLevel
+    | Exit
+)

@@ -1,9 +1,12 @@
 """The walker agent's shell: moves frames between the broker, the core and the pool."""
 
+import dataclasses
 import logging
+import math
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from zfs_walk.agents.core import AgentCore, AgentSettings
@@ -21,15 +24,21 @@ from zfs_walk.agents.events import (
     Note,
     Reconnect,
     Send,
+    SetLogLevel,
     Spawn,
     Tell,
     Tick,
+    Welcomed,
 )
 from zfs_walk.agents.pool import Nursery, Pool
-from zfs_walk.agents.tasks import Listed, Walked
+from zfs_walk.agents.tasks import Listed, Logged, Walked
 from zfs_walk.agents.vitals import Vitals
 from zfs_walk.agents.worker import SEGMENTS
+from zfs_walk.agents.worker_log import log_for_worker
 from zfs_walk.bus.complaints import Complaints
+from zfs_walk.bus.endpoints import reachable
+from zfs_walk.bus.loghandler import LogHandler
+from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import (
@@ -44,6 +53,9 @@ from zfs_walk.protocol.messages import PROTO_MAX
 
 LOG = logging.getLogger("zfs_walk.walker")
 
+MESSAGES = 1_000
+"""Messages of workers that are taken in a row: heartbeats do not wait for workers that say much."""
+
 VITALS_EVERY = 1.0
 """Seconds between two looks at memory, CPU and hung workers."""
 
@@ -51,13 +63,14 @@ VITALS_EVERY = 1.0
 class AgentLoop:
     """One walker agent; `run` until it has drained."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- what an agent is made of
         self,
         nursery: Nursery,
         bus: Bus,
         endpoint: str,
         settings: AgentSettings,
         dir_timeout: float = 300.0,
+        log: LogHandler | None = None,
     ) -> None:
         """Bind to the workers' folder; nothing is started yet.
 
@@ -67,9 +80,11 @@ class AgentLoop:
             endpoint: of the broker.
             settings: who the agent is and how patient.
             dir_timeout: seconds that one directory may take.
+            log: what numbers and publishes this process's log records; None in a private run.
         """
         self._bus = bus
         self._endpoint = endpoint
+        self._log = log
         self._pool = Pool(nursery, bus, dir_timeout)
         self._core = AgentCore(settings, time.monotonic())
         self._waiter = Waiter()
@@ -101,8 +116,16 @@ class AgentLoop:
         self._stopped = True
         self._wake.ring()
 
-    def run(self) -> None:
+    @property
+    def live(self) -> bool:
+        """The broker has welcomed this agent, and answers."""
+        return self._core.link.live
+
+    def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Work until the drain is over.
+
+        Args:
+            pulse: called at each turn with the monotonic time; says when it must be called again.
 
         Raises:
             NoBrokerError: no broker answers.
@@ -117,7 +140,7 @@ class AgentLoop:
         try:
             self._carry_out(self._core.start())
             while self._exit is None and not self._stopped:
-                self._turn()
+                self._turn(pulse)
             self._raise_failure(self._exit.failure if self._exit is not None else "")
         finally:
             if self._dealer is not None:
@@ -125,7 +148,7 @@ class AgentLoop:
             self._pool.close()
             self._wake.close()
 
-    def _turn(self) -> None:
+    def _turn(self, pulse: Callable[[float], float]) -> None:
         now = time.monotonic()
         if self._connect_at is not None and now >= self._connect_at:
             self._connect()
@@ -137,7 +160,7 @@ class AgentLoop:
         self._flush_outbox()
         if len(events) > 1:
             return
-        due = self._core.next_deadline(now)
+        due = min(self._core.next_deadline(now), pulse(now))
         if self._connect_at is not None:
             due = min(due, self._connect_at)
         before = time.monotonic()
@@ -150,7 +173,13 @@ class AgentLoop:
     def _collect(self, now: float) -> list[Event]:
         """Everything that has arrived: results before deaths, and a tick at the end."""
         events: list[Event] = []
-        while (result := self._pool.receive()) is not None:
+        for _ in range(MESSAGES):
+            result = self._pool.receive()
+            if result is None:
+                break
+            if isinstance(result, Logged):
+                self._logged(result)
+                continue
             events.append(FromPool(result))
             if self._hello_at is not None and isinstance(result, Walked | Listed):
                 LOG.info("first directory %.3f s after HELLO", now - self._hello_at)
@@ -162,6 +191,7 @@ class AgentLoop:
                 events.append(event)
         if self._drain and not self._draining:
             self._draining = True
+            LOG.info("handing back what is held: %s", self._drain)
             events.append(Drain(self._drain))
         if now - self._vitals_at >= VITALS_EVERY:
             self._vitals_at = now
@@ -170,6 +200,21 @@ class AgentLoop:
             self._pool.kill_the_hung(now)
         events.append(self._tick)
         return events
+
+    def _logged(self, message: Logged) -> None:
+        """A worker says something; what found no room before it is missing from the numbers."""
+        for level, lost in message.skipped:
+            if self._log is not None:
+                self._log.skip(level, lost)
+        log_for_worker(message)
+
+    def _welcomed(self, message: Welcomed) -> None:
+        """Publish what was logged so far, and what will be."""
+        if self._log is not None:
+            publisher = self._log.publisher
+            publisher.origin = dataclasses.replace(publisher.origin, session=message.session)
+            publisher.connect(reachable(message.endpoints.publish, self._endpoint))
+        LOG.info("session %x with the broker at %s", message.session, self._endpoint)
 
     def _decode(self, frames: list[bytes]) -> FromBroker | None:
         try:
@@ -243,6 +288,10 @@ class AgentLoop:
                     self._connect_at = time.monotonic() + delay
                 case Note(level, text):
                     LOG.log(level, "%s", text)
+                case Welcomed():
+                    self._welcomed(instruction)
+                case SetLogLevel(level, logger):
+                    set_level(level, logger)
                 case Exit():
                     self._exit = instruction
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zfs_walk.agents.blackbox import BlackBox
 from zfs_walk.agents.events import WorkerDied
 from zfs_walk.agents.spool import Spool
-from zfs_walk.agents.tasks import LINK, FromWorker, Ready, ToWorker
+from zfs_walk.agents.tasks import LINK, FromWorker, Logged, Ready, ToWorker
 from zfs_walk.agents.worker import run_worker
 from zfs_walk.agents.zygote import Death, Zygote
 from zfs_walk.bus.sockets import Bus, Pull, Push, Sent
@@ -130,12 +130,12 @@ class Pool:
         if member is not None:
             self._nursery.box.hurry(member.slot, level)
 
-    def receive(self) -> FromWorker | None:
+    def receive(self) -> FromWorker | Logged | None:
         """The next message of any worker."""
         frames = self.results.receive()
         if frames is None:
             return None
-        message: FromWorker = LINK.decode(frames)
+        message: FromWorker | Logged = LINK.decode(frames)
         if isinstance(message, Ready) and message.worker in self._members:
             self._members[message.worker].pid = message.pid
         return message

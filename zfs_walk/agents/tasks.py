@@ -1,8 +1,9 @@
 """What an agent and its workers say to each other, with the same rules as the bus.
 
-One PUSH per worker carries `OpenRun`, `Walk`, `ListParts`, `ScanPart`, `Flush`, `Forget` and
-`CloseRun`; one PULL takes `Ready`, `Walked`, `Listed` and `Flushed` from all of them. A task's
-number is never given twice by an agent; a result counts only if the assignment table has it.
+One PUSH per worker carries `OpenRun`, `Walk`, `ListParts`, `ScanPart`, `Flush`, `Forget`,
+`CloseRun` and `SetLevel`; one PULL takes `Ready`, `Walked`, `Listed`, `Flushed` and `Logged` from
+all of them. A task's number is never given twice by an agent; a result counts only if the
+assignment table has it.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from zfs_walk.protocol.codec import Codec
 from zfs_walk.protocol.messages import Message
 from zfs_walk.protocol.records import Problem, RootRecord, Segment, WalkOptions
 from zfs_walk.protocol.schema import I64, U32, U64, Counters, Length, Name, Path, Payload, Text
+from zfs_walk.protocol.stream import Level
 
 Place = tuple[U32, Path]
 """A directory: the index of its root, and its path below it."""
@@ -109,6 +111,14 @@ class Forget(Message):
     roll: U64
 
 
+@dataclass(frozen=True, slots=True)
+class SetLevel(Message):
+    """Log what is at this level or above, of a logger and all below it; empty: of all of ours."""
+
+    level: Level
+    logger: Name
+
+
 # ---------------------------------------------------------------------------- worker -> agent
 
 
@@ -180,12 +190,34 @@ class Flushed(Message):
     segments: Annotated[tuple[Segment, ...], Length(64)]
 
 
+@dataclass(frozen=True, slots=True)
+class Logged(Message):
+    """A log record of the worker's, as in LOG_RECORD; it never waits for room.
+
+    ``skipped`` are those that found none since the last one that did: (level, number).
+    """
+
+    worker: U64
+    time_ns: U64
+    run: U64
+    level: Level
+    logger: Name
+    text: Annotated[str, Length(65_536)]
+    fields: Annotated[tuple[tuple[Name, Text], ...], Length(64)]
+    exception: Annotated[str, Length(65_536)]
+    skipped: Annotated[tuple[tuple[Level, U64], ...], Length(8)]
+
+
 Task = Walk | ListParts | ScanPart
-ToWorker = OpenRun | CloseRun | Walk | ListParts | ScanPart | Flush | Forget
+ToWorker = OpenRun | CloseRun | Walk | ListParts | ScanPart | Flush | Forget | SetLevel
 FromWorker = Ready | Walked | Listed | Flushed
+"""What the core takes; `Logged` goes to the log."""
 
 LINK: Final = Codec(
-    (OpenRun, CloseRun, Walk, ListParts, ScanPart, Flush, Forget, Ready, Walked, Listed, Flushed),
+    (
+        OpenRun, CloseRun, Walk, ListParts, ScanPart, Flush, Forget, SetLevel,
+        Ready, Walked, Listed, Flushed, Logged,
+    ),
     magic=b"ZT\x01",
-)
+)  # fmt: skip
 """The codec between an agent and its workers."""

@@ -7,6 +7,7 @@ answers a flush while the scanning thread is stuck in the kernel.
 
 import errno
 import gc
+import logging
 import os
 import queue
 import threading
@@ -30,10 +31,13 @@ from zfs_walk.agents.tasks import (
     OpenRun,
     Ready,
     ScanPart,
+    SetLevel,
     Task,
     Walk,
     Walked,
 )
+from zfs_walk.agents.worker_log import log_to_agent
+from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus, Pull, Push, Waiter
 from zfs_walk.catalog.folder import check_token
 from zfs_walk.catalog.totals import Totals
@@ -54,6 +58,8 @@ from zfs_walk.scan.interface import (
     UnreachableError,
 )
 from zfs_walk.scan.pure import PureScanner
+
+LOG = logging.getLogger("zfs_walk.worker")
 
 SEGMENTS = "segments"
 """The folder of a catalog that holds its rows."""
@@ -136,10 +142,12 @@ class Worker:
         self._inbox = bus.pull(f"ipc://{folder}/w{number}", bind=False)
         self._flush_out = bus.push(f"ipc://{folder}/results", bind=False)
         self._result_out = bus.push(f"ipc://{folder}/results", bind=False)
+        log_to_agent(number, bus.push(f"ipc://{folder}/results", bind=False))
 
     def run(self) -> None:
         """Work until the agent is gone."""
         threading.Thread(target=self._serve, daemon=True, name="rows").start()
+        LOG.debug("process %d is there", os.getpid())
         self._send(self._result_out, Ready(self._number, os.getpid()))
         while True:
             self._do(self._tasks.get())
@@ -173,6 +181,8 @@ class Worker:
                     self._flush(message)
                 case Forget(uid, epoch, roll):
                     self._staging.forget((uid, epoch), roll)
+                case SetLevel(level, logger):
+                    set_level(level, logger)
                 case _:
                     self._note(message)
                     self._tasks.put(message)
@@ -196,6 +206,11 @@ class Worker:
         except (OSError, ZfsWalkError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             failed = f"the catalog {goal.catalog} can't be written: {reason}"
+            LOG.info("%s", failed, extra={"run": flush.run})
+        LOG.debug(
+            "wrote %d segments of unit %x as %s", len(segments), flush.uid, flush.name,
+            extra={"run": flush.run},
+        )  # fmt: skip
         self._send(
             self._flush_out,
             Flushed(self._number, flush.cut, flush.uid, flush.epoch, failed[:4000], segments),
@@ -231,7 +246,23 @@ class Worker:
         self._slot.done()
         micros = (time.monotonic_ns() - begun) // 1000
         self._send(self._result_out, self._result(task, scan, refused, micros))
+        self._say(task, scan, refused, micros)
         gc.collect(0)
+
+    def _say(self, task: Walk | ScanPart, scan: Scan | None, refused: str, micros: int) -> None:
+        if scan is None:
+            LOG.info("task %d was not done: %s", task.task, refused, extra={"run": task.run})
+            return
+        if scan.failed:
+            LOG.info(
+                "task %d: %d directories could not be read and are tried again",
+                task.task, len(scan.failed), extra={"run": task.run},
+            )  # fmt: skip
+        LOG.debug(
+            "task %d: %d directories, %d entries, %d errors in %.1f ms",
+            task.task, scan.listed, len(scan.columns), len(scan.errors), micros / 1000,
+            extra={"run": task.run},
+        )  # fmt: skip
 
     def _walk(self, task: Walk, scanner: Scanner) -> Scan:
         budget = Budget(
@@ -299,6 +330,10 @@ class Worker:
         self._slot.done()
         micros = (time.monotonic_ns() - begun) // 1000
         dealt = tuple(tuple(extents.get(part, ())) for part in task.wanted)
+        LOG.debug(
+            "task %d: dealt %d names to %d parts in %.1f ms",
+            task.task, names, len(task.wanted), micros / 1000, extra={"run": task.run},
+        )  # fmt: skip
         self._send(
             self._result_out,
             Listed(self._number, task.task, refused[:4000], code, kind, gone, names, micros, dealt),

@@ -1,4 +1,4 @@
-"""The broker's state machine: ``handle(event, now) -> [Send]``.
+"""The broker's state machine: ``handle(event, now) -> [Instruction]``.
 
 It imports no socket, file, process or clock. Replies leave only after the journal's transaction
 (the shell sees to that), so that nobody is told what is not durable.
@@ -7,14 +7,15 @@ It imports no socket, file, process or clock. Replies leave only after the journ
 from zfs_walk.broker.access import Access
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Key, Keyring
+from zfs_walk.broker.logs import Logs, Remembered
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
 from zfs_walk.broker.state import (
     Event,
     Garbled,
+    Instruction,
     Received,
     Run,
-    Send,
     SendFailed,
     Session,
     SessionState,
@@ -38,6 +39,8 @@ from zfs_walk.protocol.messages import (
     KeyAdd,
     KeyList,
     KeyRevoke,
+    LogLevel,
+    LogSince,
     Message,
     Rehello,
     Steal,
@@ -55,13 +58,15 @@ CLIENT_SILENCE = 3_600.0
 class BrokerCore:
     """One term of a broker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a broker is made of
         self,
         journal: Journal,
         settings: Settings,
         unix_time: int,
         now: float,
+        *,
         keys: Keyring | None = None,
+        history: Remembered | None = None,
     ) -> None:
         """Go on where the journal stands, in a new term.
 
@@ -73,6 +78,7 @@ class BrokerCore:
             unix_time: seconds since the epoch, the least that the new term may be.
             now: the monotonic clock, in seconds.
             keys: who may do what; None: whoever can connect may do everything.
+            history: what was published lately; None where nothing is.
         """
         self.state = State(settings, term=journal.take_term(unix_time))
         self._journal = journal
@@ -80,6 +86,7 @@ class BrokerCore:
         self._work = Work(self.state, journal, self._runs)
         self._sessions = Sessions(self.state, journal, self._work, self._runs)
         self._access = Access(self.state, keys or Keyring(), self._sessions)
+        self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now
         self._load(now)
@@ -117,7 +124,7 @@ class BrokerCore:
 
     # ------------------------------------------------------------------ events
 
-    def handle(self, event: Event, now: float) -> list[Send]:
+    def handle(self, event: Event, now: float) -> list[Instruction]:
         """Take an event, change the state and the journal, return what is to be sent."""
         self._mind_the_gap(now)
         match event:
@@ -134,7 +141,7 @@ class BrokerCore:
         out, self.state.out = self.state.out, []
         return out
 
-    def end_all_sessions(self, now: float) -> list[Send]:
+    def end_all_sessions(self, now: float) -> list[Instruction]:
         """Whoever started this broker knows that every agent of its last term is dead."""
         for session in list(self.state.sessions.values()):
             self._sessions.end(session, now)
@@ -218,6 +225,8 @@ class BrokerCore:
             self.state.send(route, refusal)
         elif isinstance(message, KeyAdd | KeyList | KeyRevoke):
             self._access.on_request(route, message, now)
+        elif isinstance(message, LogLevel | LogSince):
+            self._logs.on_request(route, message)
         else:
             self._runs.on_request(route, message, now)
         for run in self.state.runs.values():

@@ -1,24 +1,39 @@
 """What was published lately: a ring of log records, and the last status of every agent.
 
-The relay's thread adds, the broker's core reads; one lock.
+The relay's thread adds, the broker's core reads; one lock. Records are kept as they came and are
+decoded only when somebody reads them back: the relay forwards more of them than Python decodes.
 """
 
 import threading
+from bisect import bisect_left
 from collections import deque
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
+from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
 from zfs_walk.protocol.messages import LogRecord, WalkerStatus
 
 RING_BYTES: Final = 32 * 2**20
-"""Bytes of encoded log records that are kept: about 80,000 records of 400 bytes, so that a burst of
-100,000 short ones can be read back almost whole, and a broker stays below 100 MB."""
+"""Bytes of encoded log records that are kept: about 100,000 records of 300 bytes, so that a burst
+can be read back, and a broker stays below 100 MB."""
 
 FORGET_STATUS: Final = 60 * 10**9
 """Nanoseconds after which the status of a publisher that says nothing more is dropped."""
 
 
+class Kept(NamedTuple):
+    """A record as it came: when, and the frames of its message."""
+
+    came_ns: int
+    frames: tuple[bytes, bytes]
+
+
 class History:
-    """Bounded memory of the stream; every method may be called from any thread."""
+    """Bounded memory of the stream; every method may be called from any thread.
+
+    Attributes:
+        malformed: records that were kept and turned out to be none when they were read.
+    """
 
     def __init__(self, ring_bytes: int = RING_BYTES) -> None:
         """Remember nothing yet.
@@ -28,25 +43,31 @@ class History:
         """
         self._lock = threading.Lock()
         self._most = ring_bytes
-        self._ring: deque[tuple[LogRecord, int]] = deque()
+        self._ring: deque[Kept] = deque()
         self._bytes = 0
         self._added = 0
         self._statuses: dict[str, WalkerStatus] = {}
+        self.malformed = 0
 
-    def add_log(self, record: LogRecord, size: int) -> None:
-        """Remember a record of ``size`` encoded bytes, and forget the oldest beyond the bound."""
+    def add_log(self, magic: bytes, header: bytes, now_ns: int) -> None:
+        """Remember a record, and forget the oldest beyond the bound.
+
+        Args:
+            magic: first frame of its message.
+            header: second frame.
+            now_ns: nanoseconds since the epoch.
+        """
         with self._lock:
-            self._ring.append((record, size))
-            self._bytes += size
+            self._ring.append(Kept(now_ns, (magic, header)))
+            self._bytes += len(header)
             self._added += 1
             while self._bytes > self._most:
-                _, gone = self._ring.popleft()
-                self._bytes -= gone
+                self._bytes -= len(self._ring.popleft().frames[1])
 
     def logs(
         self, since_ns: int, after: int, limit: int
     ) -> tuple[tuple[LogRecord, ...], int, int, bool]:
-        """Records of ``since_ns`` or later, after number ``after``, at most ``limit``.
+        """Records that came at ``since_ns`` or later, after number ``after``, at most ``limit``.
 
         Returns:
             The records, the number to go on after, how many after ``after`` the ring has lost, and
@@ -55,16 +76,23 @@ class History:
         with self._lock:
             first = self._added - len(self._ring) + 1
             lost = max(0, first - after - 1) if after else 0
-            found: list[LogRecord] = []
-            number = max(after, first - 1)
-            for index in range(number - first + 1, len(self._ring)):
-                if len(found) == limit:
-                    return tuple(found), number, lost, True
-                number += 1
-                record = self._ring[index][0]
-                if record.time_ns >= since_ns:
-                    found.append(record)
-            return tuple(found), number, lost, False
+            begin = max(after - first + 1, 0)
+            # They came in this order; the broker's own clock may have been set back between two.
+            begin = max(begin, bisect_left(self._ring, since_ns, key=lambda kept: kept.came_ns))
+            kept = list(islice(self._ring, begin, begin + limit))
+            more = begin + len(kept) < len(self._ring)
+        found = [record for record in map(self._read, kept) if record is not None]
+        return tuple(found), first + begin + len(kept) - 1, lost, more
+
+    def _read(self, kept: Kept) -> LogRecord | None:
+        try:
+            message = BUS.decode(kept.frames)
+        except (MalformedError, UnsupportedError, WrongMajorError):
+            message = None
+        if isinstance(message, LogRecord):
+            return message
+        self.malformed += 1
+        return None
 
     def add_status(self, status: WalkerStatus) -> None:
         """Remember an agent's last status."""

@@ -99,6 +99,7 @@ class Keyring:
         """
         self._store = store
         self._keys: tuple[Key, ...] = ()
+        self._lent: tuple[Key, ...] = ()
         self._valid: dict[str, Key] = {}
         self._after_revocation = _nothing
         self._load()
@@ -108,7 +109,12 @@ class Keyring:
             self._valid = {LOCAL.public: LOCAL}
             return
         self._keys = tuple(sorted(self._store.load(), key=lambda key: (key.name, key.created_ns)))
-        self._valid = {key.public: key for key in self._keys if not key.revoked_ns}
+        self._valid = {key.public: key for key in (*self._keys, *self._lent) if not key.revoked_ns}
+
+    def lend(self, key: Key) -> None:
+        """Let a key in as long as this broker lives: for a process of its own."""
+        self._lent = (*self._lent, key)
+        self._load()
 
     def after_revocation(self, call: Callable[[], None]) -> None:
         """Call this after each revocation: the relay binds anew, which drops its subscribers."""

@@ -6,14 +6,28 @@ restart cheap, and memory that may be wrong is worse.
 """
 
 import logging
+import math
 import time
 from collections import deque
+from collections.abc import Callable
 
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Keyring
-from zfs_walk.broker.state import Event, Garbled, Received, Send, SendFailed, Settings, Tick
+from zfs_walk.broker.logs import Remembered
+from zfs_walk.broker.state import (
+    Event,
+    Garbled,
+    Instruction,
+    Received,
+    Send,
+    SendFailed,
+    SetLogLevel,
+    Settings,
+    Tick,
+)
 from zfs_walk.bus.complaints import Complaints
+from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Router, Sent, Waiter
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import (
@@ -36,13 +50,14 @@ GROUP_BYTES = 4 * 2**20
 class BrokerLoop:
     """One broker; `run` until `stop`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a broker is made of
         self,
         router: Router,
         journal: Journal,
         settings: Settings,
         *,
         keys: Keyring | None = None,
+        history: Remembered | None = None,
         agents_are_dead: bool = False,
     ) -> None:
         """Open a term.
@@ -52,11 +67,14 @@ class BrokerLoop:
             journal: opened, locked by this process.
             settings: time limits.
             keys: who may do what; None: whoever can connect may do everything.
+            history: what was published lately; None where nothing is.
             agents_are_dead: whoever starts this knows that every agent of the last term is.
         """
         self._router = router
         self._journal = journal
-        self._core = BrokerCore(journal, settings, int(time.time()), time.monotonic(), keys)
+        self._core = BrokerCore(
+            journal, settings, int(time.time()), time.monotonic(), keys=keys, history=history
+        )
         self._waiter = Waiter()
         self._waiter.add(router)
         self._complaints = Complaints(LOG)
@@ -73,8 +91,11 @@ class BrokerLoop:
         self._stopping = True
         self._wake.ring()
 
-    def run(self) -> None:
+    def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Serve until `stop`.
+
+        Args:
+            pulse: called at each turn with the monotonic time; says when it must be called again.
 
         Raises:
             JournalError: the journal can't be written; no reply of that transaction has left.
@@ -84,6 +105,7 @@ class BrokerLoop:
         try:
             while not self._stopping:
                 now = time.monotonic()
+                again = pulse(now)
                 events: list[Event] = self._collect()
                 if now >= due:
                     events.append(Tick())
@@ -91,7 +113,7 @@ class BrokerLoop:
                     self._handle(events)
                     due = self._core.next_deadline(time.monotonic())
                     continue
-                self._waiter.wait(max(0.0, due - time.monotonic()))
+                self._waiter.wait(max(0.0, min(due, again) - time.monotonic()))
         finally:
             LOG.info(
                 "handled %d messages in %d transactions with %.3f s of CPU",
@@ -130,18 +152,21 @@ class BrokerLoop:
 
     def _handle(self, events: list[Event]) -> None:
         """Handle events in one transaction, then send."""
-        out: list[Send] = []
+        out: list[Instruction] = []
         for event in events:
             out.extend(self._core.handle(event, time.monotonic()))
         self._journal.commit()
         self.transactions += 1
         self._deliver(out)
 
-    def _deliver(self, out: list[Send]) -> None:
+    def _deliver(self, out: list[Instruction]) -> None:
         self._journal.commit()
         waiting = deque(out)
         while waiting:
             send = waiting.popleft()
+            if isinstance(send, SetLogLevel):
+                set_level(send.level, send.logger)
+                continue
             sent = self._send(send)
             if sent is not Sent.ACCEPTED:
                 failed = SendFailed(send.route, send.message, gone=sent is Sent.GONE)

@@ -20,6 +20,7 @@ class Settings:
         grace: seconds that an unreachable agent has to say HELLO again.
         commit_interval: longest time in seconds between two commits of a unit.
         window: commits of a unit that may be on their way unacknowledged.
+        host: the broker's own.
         endpoints: where the broker's other sockets are, for WELCOME.
         grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
     """
@@ -29,6 +30,7 @@ class Settings:
     grace: float = 3.0
     commit_interval: float = 5.0
     window: int = 4
+    host: str = ""
     endpoints: Endpoints = NO_ENDPOINTS
     grant_items: int = 10_000
     grant_bytes: int = 8 * 2**20
@@ -36,10 +38,21 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The one instruction of the broker's core: send a message along a route."""
+    """Send a message along a route."""
 
     route: bytes
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    """Log what is at this level or above, of a logger and all below it; empty: of all of ours."""
+
+    level: str
+    logger: str
+
+
+Instruction = Send | SetLogLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +266,7 @@ class State:
     units: dict[int, Unit] = field(default_factory=dict)
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
     wanting: dict[int, None] = field(default_factory=dict)
-    out: list[Send] = field(default_factory=list)
+    out: list[Instruction] = field(default_factory=list)
 
     def set_want(self, session: Session, want: int) -> None:
         """How many idle workers a session has by its last word."""

@@ -18,6 +18,7 @@ from zfs_walk.protocol.messages import (
     Rehello,
     Welcome,
 )
+from zfs_walk.protocol.records import NO_ENDPOINTS
 
 RETRY: Final = 2.0
 """Seconds without an answer after which a fresh socket is tried; each further try has twice as many
@@ -28,7 +29,14 @@ LOOK_UP: Final = 0.2
 
 
 class Client:
-    """Says HELLO as a client, asks, and waits for the answers; one thread's own."""
+    """Says HELLO as a client, asks, and waits for the answers; one thread's own.
+
+    Attributes:
+        endpoint: of the broker.
+        timeout: seconds that a request may wait for a broker.
+        endpoints: where the broker's other sockets are, by its last WELCOME.
+        term: the broker's, by its last WELCOME.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 -- who asks whom, and how patiently
         self,
@@ -60,6 +68,8 @@ class Client:
         self._waiter = Waiter()
         self._offset_ms = 0
         self._failure = ""
+        self.endpoints = NO_ENDPOINTS
+        self.term = 0
 
     def close(self) -> None:
         """Close the socket."""
@@ -67,6 +77,20 @@ class Client:
             self._waiter.remove(self._dealer)
             self._dealer.close()
             self._dealer = None
+
+    def greet(self) -> None:
+        """Say HELLO, and learn the broker's term and its other endpoints.
+
+        Raises:
+            NoBrokerError: nobody answered in time.
+            RefusedError: the broker said ERROR.
+            VersionRefusedError: the broker speaks another version.
+        """
+        begun = time.monotonic()
+        limit = begun + self.timeout
+        while self._dealer is None and not self._greet(min(limit, time.monotonic() + RETRY)):
+            if time.monotonic() >= limit:
+                raise NoBrokerError(endpoint=self.endpoint, waited=time.monotonic() - begun)
 
     def ask(self, request: Callable[[str, int], Message]) -> Any:
         """Send a request until it is answered; the reply's type is the request's business.
@@ -119,6 +143,7 @@ class Client:
                 if isinstance(message, Welcome):
                     self._failure = ""
                     self._offset_ms = message.now_ms - round(time.monotonic() * 1000)
+                    self.endpoints, self.term = message.endpoints, message.term
                     return True
         self.close()
         return False

@@ -19,9 +19,9 @@ from zfs_walk.protocol.stream import LOG_TOPICS
 
 LOG = logging.getLogger("zfs_walk.publisher")
 
-QUEUE: Final = 20_000
-"""Messages that wait for a broker that is slow, away, or not known yet: 10 MB, or a second of the
-fastest logging that Python can do. The next ones are not published, and counted."""
+QUEUE_BYTES: Final = 32 * 2**20
+"""Bytes of messages that wait for a broker that is slow, away, or not known yet: a burst of 100,000
+records of 300 bytes, 60 MB of memory at most. The next ones are not published, and counted."""
 
 MARK_EVERY: Final = 1.0
 """Seconds between two looks for topics that have grown."""
@@ -31,7 +31,7 @@ MARK_AGAIN: Final = 5.0
 dropped the last records had no room for their mark either."""
 
 PARTING: Final = 1.0
-"""Seconds that the last messages may take when a publisher is closed."""
+"""Seconds without progress after which a closing publisher gives up what still waits."""
 
 
 class Publisher:
@@ -61,6 +61,7 @@ class Publisher:
         self._numbers: dict[bytes, int] = {}
         self._marked: dict[bytes, int] = {}
         self._queue: queue.SimpleQueue[list[bytes] | None] = queue.SimpleQueue()
+        self._waiting = 0
         self._moved = threading.Event()
         self._ending: float | None = None
         self._pub: Pub | None = None
@@ -73,24 +74,34 @@ class Publisher:
 
         Args:
             topic: of `log_topic` or `status_topic`.
-            make: makes the message from its number; called here, if there is room.
+            make: makes the message from its number; called at once, also if there is no room.
         """
         with self._lock:
             number = self._numbers.get(topic, 0) + 1
             self._numbers[topic] = number
-            if self._queue.qsize() >= QUEUE or self._ending is not None:
+            message = make(number)
+            if self._waiting >= QUEUE_BYTES or self._ending is not None:
                 self.lost += 1
                 return
             try:
-                self._queue.put([topic, *BUS.encode(make(number))])
+                frames = [topic, *BUS.encode(message)]
             except TooLargeError:
                 self.lost += 1
+                return
+            self._waiting += len(frames[-1])
+            self._queue.put(frames)
 
-    def skip(self, topic: bytes, number: int) -> None:
-        """So many messages of a topic were lost before they came here: pass their numbers over."""
+    def skip(self, topic: bytes, lost: int) -> int:
+        """So many messages of a topic were lost before they came here: pass their numbers over.
+
+        Returns:
+            The first of these numbers.
+        """
         with self._lock:
-            self._numbers[topic] = self._numbers.get(topic, 0) + number
-            self.lost += number
+            last = self._numbers.get(topic, 0)
+            self._numbers[topic] = last + lost
+            self.lost += lost
+            return last + 1
 
     def connect(self, endpoint: str) -> None:
         """Publish at this endpoint from now on; nothing changes if it is the same."""
@@ -100,7 +111,7 @@ class Publisher:
             self._queue.put(None)
 
     def close(self) -> None:
-        """Publish what waits, for at most two seconds, and end."""
+        """Publish what waits, unless the broker takes nothing any more, and end."""
         with self._lock:
             if self._ending is None:
                 self._ending = time.monotonic() + PARTING
@@ -120,6 +131,8 @@ class Publisher:
             except queue.Empty:
                 frames = None
             if frames is not None:
+                with self._lock:
+                    self._waiting -= len(frames[-1])
                 self._send(frames)
             now = time.monotonic()
             if now >= mark_at and self._mark(everything=now >= again):
@@ -163,6 +176,8 @@ class Publisher:
         while pub is not None and not self._moved.is_set():
             if pub.send_waiting(frames) is Sent.ACCEPTED:
                 self.published += 1
+                if self._ending is not None:
+                    self._ending = time.monotonic() + PARTING
                 return
             if self._ending is not None and time.monotonic() > self._ending:
                 break

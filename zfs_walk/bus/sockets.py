@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import Final
 
@@ -138,8 +138,12 @@ class Bus:
         self._connect(socket, endpoint)
         return Pub(socket)
 
-    def xsub(self, endpoint: str) -> "XSub":
+    def xsub(self, endpoint: str, inside: str = "") -> "XSub":
         """The relay's end for publishers: bound, and subscribed to everything.
+
+        Args:
+            endpoint: of the publishers of other processes.
+            inside: of this process's own publisher, if it has one.
 
         The bound on what waits here is per publisher, and small: a publisher whose messages wait
         keeps the rest itself.
@@ -150,8 +154,11 @@ class Bus:
         socket = self._socket(zmq.XSUB)
         _keep_up(socket, endpoint)
         self._bind(socket, endpoint)
+        bound = XSub(socket)
+        if inside:
+            self._bind(socket, inside)
         socket.send(b"\x01")
-        return XSub(socket, self._bind)
+        return bound
 
     def xpub(self, endpoint: str) -> "XPub":
         """The relay's end for subscribers: bound; drops for those whose queue is full.
@@ -276,13 +283,31 @@ class End:
 
 
 class Bound(End):
-    """One end of the broker's."""
+    """One end of the broker's.
 
-    @property
-    def endpoint(self) -> str:
-        """Where it is bound, with the port that the system chose."""
-        endpoint = self.socket.getsockopt(zmq.LAST_ENDPOINT)
-        return bytes(endpoint).rstrip(b"\0").decode() if isinstance(endpoint, bytes) else ""
+    Attributes:
+        endpoint: where it is bound, with the port that the system chose.
+    """
+
+    def __init__(self, socket: "zmq.Socket[bytes]") -> None:
+        """Take over a socket that has just been bound."""
+        super().__init__(socket)
+        endpoint = socket.getsockopt(zmq.LAST_ENDPOINT)
+        self.endpoint = (
+            bytes(endpoint).rstrip(b"\0").decode() if isinstance(endpoint, bytes) else ""
+        )
+
+    def unbind(self) -> None:
+        """End every connection that came over the endpoint, and take no new ones."""
+        self.socket.unbind(self.endpoint)
+
+    def bind_again(self) -> bool:
+        """Take connections again; False: the system has not let go of the endpoint yet."""
+        try:
+            self.socket.bind(self.endpoint)
+        except zmq.ZMQError:
+            return False
+        return True
 
 
 class Router(Bound):
@@ -380,20 +405,9 @@ class Pub(End):
 class XSub(Bound):
     """Takes what is published."""
 
-    def __init__(
-        self, socket: "zmq.Socket[bytes]", bind: Callable[["zmq.Socket[bytes]", str], None]
-    ) -> None:
-        """Take over a socket and the way its bus binds."""
-        super().__init__(socket)
-        self._bind = bind
-
     def receive(self) -> list[bytes] | None:
         """The next message, or None."""
         return self._receive()
-
-    def also_bind(self, endpoint: str) -> None:
-        """Take what is published at another endpoint as well."""
-        self._bind(self.socket, endpoint)
 
 
 class XPub(Bound):

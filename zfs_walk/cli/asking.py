@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from zfs_walk import __version__
-from zfs_walk.cli.command import SECONDS, broker_option, host_name, shared
+from zfs_walk.cli.command import PREFIX, SECONDS, broker_option, host_name, shared
 
 if TYPE_CHECKING:
     from zfs_walk.protocol.messages import Message
@@ -37,10 +37,12 @@ def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -
 def at_a_bus(function: Any) -> Any:
     """Add the options of every verb."""
     for option in (
-        click.option("--json", "json_", is_flag=True, help="JSON instead of text."),
-        click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="Seconds."),
+        click.option("--json", "json_", is_flag=True, envvar=f"{PREFIX}_JSON",
+                     help="JSON instead of text."),
+        click.option("--timeout", type=SECONDS, default=10.0, show_default=True,
+                     help="Seconds to wait for the broker's answer."),
         broker_option,
         shared,
-    ):
+    ):  # fmt: skip
         function = option(function)
     return function

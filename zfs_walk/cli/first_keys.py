@@ -6,12 +6,12 @@ import pwd
 import socket
 from pathlib import Path
 
-from zfs_walk.broker.keys import Keyring
+from zfs_walk.broker.keys import Key, Keyring
 from zfs_walk.bus.curve import Curve, new_pair
 from zfs_walk.cli.keyfile import KeyFile, server_curve
 from zfs_walk.config.connection import OWN, Connection, file_for, read_connection
 from zfs_walk.errors import KeyFileError
-from zfs_walk.protocol.messages import OPERATOR
+from zfs_walk.protocol.messages import OPERATOR, READER
 
 LOG = logging.getLogger("zfs_walk.broker")
 
@@ -50,6 +50,13 @@ def give_operator(keys: Keyring, server: str, endpoint: str, state: Path) -> Pat
         path = state / OWN
         _give(keys, server, reachable, path)
     return path
+
+
+def lend_reader(keys: Keyring, server: str, name: str) -> Curve:
+    """Keys for a process of the broker's own that only looks; good as long as the broker lives."""
+    public, secret = new_pair()
+    keys.lend(Key(name, public, (READER,)))
+    return Curve(public, secret, server)
 
 
 def _give(keys: Keyring, server: str, endpoint: str, path: Path) -> None:

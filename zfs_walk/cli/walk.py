@@ -57,20 +57,23 @@ aborted, 13 a process died, 14 no usable key."""
 @click.option("--include", multiple=True, metavar="GLOB", help="Exceptions to the excludes.")
 @click.option("--no-default-excludes", is_flag=True,
               help="Walk snapshot folders (.snapshot, .zfs/snapshot) too.")  # fmt: skip
-@click.option("-o", "--output", metavar="DIR", help="Store a row per entry there (a catalog).")
+@click.option("-o", "--output", metavar="DIR", type=click.Path(),
+              help="Store a row per entry there (a catalog).")  # fmt: skip
 @click.option("--json", is_flag=True, help="Print the result as JSON (docs/json.md).")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("--resume", type=int, metavar="RUN", help="Go on with a paused run.")
 @click.option("--attach", type=int, metavar="RUN", help="Follow a run of a bus.")
 @click.option("--detach", is_flag=True, help="Submit to a bus and print the run's number.")
 @click.option("--min-agents", type=click.IntRange(1), default=1, help="Wait for so many agents.")
-@click.option("--part-limit", type=click.IntRange(1), default=50_000, hidden=True)
+@click.option("--part-limit", type=click.IntRange(1), default=50_000, show_default=True,
+              help="Names in a directory above which it is walked in parts.")  # fmt: skip
 @click.option("--dir-timeout", type=SECONDS, default=300.0, show_default=True,
               help="Seconds that one directory may take.")  # fmt: skip
 @click.option("--timeout", type=SECONDS, default=NOBODY_PATIENCE, show_default=True,
               help="Seconds to wait for a broker, and for a first agent.")  # fmt: skip
-@click.option("--state", metavar="DIR", help="Folder for the run's journal, on a local disk.")
-@click.option("--host", help="This host's name, if not the system's.", hidden=True)
+@click.option("--state", metavar="DIR", type=click.Path(),
+              help="Folder for the run's journal, on a local disk.")  # fmt: skip
+@click.option("--host", metavar="NAME", help="This host's name, if not the system's.")
 @shared
 def main(verbose: int, **given: Any) -> int:
     """Walk directory trees in parallel and print what is there, exactly."""

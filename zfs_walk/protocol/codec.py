@@ -128,6 +128,21 @@ class Codec:
         except MalformedError as error:
             raise _located(error, shape, name, values, frames[2:]) from None
 
+    def type_of(self, frames: Sequence[Any]) -> str:
+        """The type of the message in these frames, its fields not checked.
+
+        Raises:
+            WrongMajorError: another major version.
+            MalformedError: these are no frames of a message.
+        """
+        self._check_magic(frames)
+        header = _unpack(frames[1], "header")
+        name = header.get("t") if type(header) is dict else None
+        if type(name) is not str:
+            message = "header: a map with the message's type wanted"
+            raise MalformedError(message)
+        return name
+
     def _check_magic(self, frames: Sequence[Any]) -> None:
         if len(frames) < 2:  # noqa: PLR2004 -- magic and header
             message = f"{len(frames)} frames, at least 2 wanted"

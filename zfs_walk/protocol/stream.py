@@ -68,6 +68,10 @@ LOG_TOPICS: Final = b"log."
 STATUS_TOPICS: Final = b"status."
 """What the topics of logs and of statuses begin with."""
 
+JOINED_TOPICS: Final = b"joined."
+"""A subscriber that subscribes such a topic last gets it back, as a message of this one frame: then
+all its subscriptions are in effect, and what it reads back from the ring ends where they begin."""
+
 PUBLISHED: Final = (LogRecord, LogMark, WalkerStatus, BrokerStatus)
 
 

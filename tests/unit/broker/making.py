@@ -5,8 +5,18 @@ from typing import Any
 
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.keys import Keyring
+from zfs_walk.broker.logs import Remembered
 from zfs_walk.broker.sqlite import SqliteJournal
-from zfs_walk.broker.state import Garbled, Received, Send, SendFailed, Settings, Tick
+from zfs_walk.broker.state import (
+    Garbled,
+    Instruction,
+    Received,
+    Send,
+    SendFailed,
+    SetLogLevel,
+    Settings,
+    Tick,
+)
 from zfs_walk.protocol.messages import (
     CLIENT,
     Commit,
@@ -81,11 +91,18 @@ class Broker:
     """A broker's core over a journal in memory, and a clock that the test moves."""
 
     def __init__(
-        self, journal: SqliteJournal | None = None, keys: Keyring | None = None, **settings: Any
+        self,
+        journal: SqliteJournal | None = None,
+        history: Remembered | None = None,
+        keys: Keyring | None = None,
+        **settings: Any,
     ) -> None:
         self.journal = journal or journal_in_memory()
         self.now = 1000.0
-        self.core = BrokerCore(self.journal, Settings(**settings), TERM, self.now, keys)
+        self.levels: list[SetLogLevel] = []
+        self.core = BrokerCore(
+            self.journal, Settings(**settings), TERM, self.now, keys=keys, history=history
+        )
         self.journal.commit()
 
     def take(self, route: bytes, message: Message, user: str = "") -> list[tuple[bytes, Message]]:
@@ -115,9 +132,10 @@ class Broker:
         return self._handle(Tick())
 
     def _handle(self, event: Received | Garbled | SendFailed | Tick) -> list[tuple[bytes, Message]]:
-        out: list[Send] = self.core.handle(event, self.now)
+        out: list[Instruction] = self.core.handle(event, self.now)
         self.journal.commit()
-        return [(send.route, send.message) for send in out]
+        self.levels += [order for order in out if isinstance(order, SetLogLevel)]
+        return [(send.route, send.message) for send in out if isinstance(send, Send)]
 
     def restart(self, **settings: Any) -> "Broker":
         """The process died; another one goes on with the journal."""

@@ -161,7 +161,7 @@ def test_a_session_from_before_there_were_keys_is_taken_up_with_any(keys: Keyrin
     before = Broker(journal)
     before.take(b"w", hello("w"))
     journal._db.execute("UPDATE session SET key = ''")
-    after = Broker(journal, keys)
+    after = Broker(journal, keys=keys)
     [(_, answer)] = after.take(b"w2", hello("w", conn=2), WALKER)
     assert isinstance(answer, Welcome)
     assert [session.key for session in after.core.state.sessions.values()] == ["walkers"]
@@ -170,7 +170,7 @@ def test_a_session_from_before_there_were_keys_is_taken_up_with_any(keys: Keyrin
 def test_a_restarted_broker_knows_whose_a_session_is(keys: Keyring) -> None:
     broker = Broker(keys=keys)
     broker.take(b"w", hello("w"), WALKER)
-    after = Broker(broker.journal, keys)
+    after = Broker(broker.journal, keys=keys)
     [(_, answer)] = after.take(b"x", hello("w", conn=2), OTHER)
     assert isinstance(answer, Error)
     assert answer.code == "not-allowed"

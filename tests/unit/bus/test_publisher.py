@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from zfs_walk.bus.publisher import QUEUE, Publisher
+from zfs_walk.bus.publisher import QUEUE_BYTES, Publisher
 from zfs_walk.bus.sockets import Bus, Waiter, XSub
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import LogMark, LogRecord, Message
@@ -26,8 +26,8 @@ class KeepingBus(Bus):
         super().__init__()
         self.made: list[XSub] = []
 
-    def xsub(self, endpoint: str) -> XSub:
-        self.made.append(super().xsub(endpoint))
+    def xsub(self, endpoint: str, inside: str = "") -> XSub:
+        self.made.append(super().xsub(endpoint, inside))
         return self.made[-1]
 
     def close(self) -> None:
@@ -109,18 +109,20 @@ def test_a_new_endpoint_gets_what_comes_next(bus: Bus) -> None:
 
 def test_a_full_queue_drops_the_newest_and_the_mark_tells(bus: Bus) -> None:
     publisher = Publisher(bus, "", ORIGIN)
-    for _ in range(QUEUE + 12):
+    long = "x" * 60_000
+    while not publisher.lost:
+        publisher.publish(TOPIC, lambda seq: record(seq, long))
+    for _ in range(11):
         publisher.publish(TOPIC, record)
-    assert publisher.lost == 12
+    kept = QUEUE_BYTES // 60_000
     relay = bus.xsub("tcp://127.0.0.1:*")
     publisher.connect(relay.endpoint)
-    got = receive(relay, QUEUE)
-    assert [message.seq for _, message in got if isinstance(message, LogRecord)] == list(
-        range(1, QUEUE + 1)
-    )
-    assert marks(relay) == LogMark(ORIGIN, QUEUE + 12)
+    got = receive(relay, kept)
+    seqs = [message.seq for _, message in got if isinstance(message, LogRecord)]
+    assert seqs == list(range(1, kept + 1))
+    assert marks(relay) == LogMark(ORIGIN, kept + 12)
     publisher.close()
-    assert (publisher.published, publisher.lost) == (QUEUE, 12)
+    assert (publisher.published, publisher.lost) == (kept, 12)
 
 
 def test_numbers_of_what_was_lost_before_are_passed_over(bus: Bus) -> None:

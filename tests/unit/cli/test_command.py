@@ -3,6 +3,7 @@
 import errno
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import click
 import pytest
@@ -21,7 +22,7 @@ def end_with(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     def run(outcome: object, *words: str) -> tuple[int | str | None, str]:
         @click.command()
         @shared
-        def main(verbose: int) -> object:  # noqa: ARG001 -- as every command
+        def main(verbose: int) -> Any:  # noqa: ARG001 -- as every command
             if isinstance(outcome, BaseException):
                 raise outcome
             return outcome

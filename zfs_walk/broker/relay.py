@@ -1,0 +1,145 @@
+"""Fans logs and statuses out: XSUB to XPUB, in a thread of the broker's.
+
+What arrives is forwarded first and looked at then; what is broken is dropped from the memory, and
+counted. A subscriber whose queue is full misses messages, and nobody waits for it.
+"""
+
+import logging
+import threading
+import time
+from typing import Final
+
+from zfs_walk.broker.history import History
+from zfs_walk.bus.complaints import Complaints
+from zfs_walk.bus.sockets import Bus, Waiter, XPub, XSub
+from zfs_walk.bus.wake import Wake
+from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
+from zfs_walk.protocol.messages import WalkerStatus
+from zfs_walk.protocol.stream import JOINED_TOPICS, LOG_TOPICS, STATUS_TOPICS
+
+LOG = logging.getLogger("zfs_walk.broker.relay")
+
+INSIDE: Final = "inproc://publish"
+"""Where the broker's own publisher connects."""
+
+FRAMES: Final = 3
+"""Topic, magic, header."""
+
+BATCH: Final = 256
+"""Messages that are forwarded before subscriptions and orders are looked at."""
+
+UNBOUND: Final = 0.02
+"""Seconds between two tries to bind again what was just unbound."""
+
+
+class Relay:
+    """Forwards what is published; a thread from `start` to `stop`.
+
+    Attributes:
+        publish: the endpoint that takes what is published.
+        subscribe: where subscribers get it.
+        forwarded: messages so far; ``malformed``: of them, not to be understood.
+    """
+
+    def __init__(self, bus: Bus, publish: str, subscribe: str, history: History) -> None:
+        """Bind both endpoints.
+
+        Raises:
+            WrongUseError: one can't be bound.
+        """
+        self._xsub: XSub = bus.xsub(publish, INSIDE)
+        self._xpub: XPub = bus.xpub(subscribe)
+        self.publish, self.subscribe = self._xsub.endpoint, self._xpub.endpoint
+        self.forwarded = self.malformed = 0
+        self._history = history
+        self._complaints = Complaints(LOG)
+        self._wake = Wake()
+        self._stopping = self._rebind = False
+        self._thread = threading.Thread(target=self._run, daemon=True, name="relay")
+
+    def start(self) -> None:
+        """Forward from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and close the sockets; may be called from any thread."""
+        self._stopping = True
+        self._wake.ring()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def rebind(self) -> None:
+        """End every connection and let those come again whose keys are good.
+
+        ZeroMQ can't end one peer's, and asks for keys at the beginning of a connection only.
+        Publishers keep what they publish meanwhile; subscribers read back what they missed.
+        May be called from any thread; done when the thread comes to it, within moments.
+        """
+        self._rebind = True
+        self._wake.ring()
+
+    # ------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        waiter = Waiter()
+        for source in (self._xsub, self._xpub, self._wake.fileno()):
+            waiter.add(source)
+        while not self._stopping:
+            if self._rebind:
+                self._rebind = False
+                self._bind_again()
+            moved = self._forward()
+            self._serve_subscribers()
+            if not moved and self._wake.fileno() in waiter.wait(3600.0):
+                self._wake.clear()
+        self._xsub.close()
+        self._xpub.close()
+        self._wake.close()
+
+    def _forward(self) -> int:
+        """Forward what has come, at most a batch; returns how much it was."""
+        receive, send = self._xsub.receive, self._xpub.send
+        for number in range(BATCH):
+            frames = receive()
+            if frames is None:
+                return number
+            if len(frames) == FRAMES:
+                send(frames)
+                self.forwarded += 1
+                self._remember(*frames)
+            else:
+                self._drop(f"{len(frames)} frames, {FRAMES} wanted")
+        return BATCH
+
+    def _remember(self, topic: bytes, magic: bytes, header: bytes) -> None:
+        try:
+            if topic.startswith(LOG_TOPICS):
+                if BUS.type_of((magic, header)) == "LOG_RECORD":
+                    self._history.add_log(magic, header, time.time_ns())
+            elif topic.startswith(STATUS_TOPICS):
+                status = BUS.decode((magic, header))
+                if isinstance(status, WalkerStatus):
+                    self._history.add_status(status)
+            else:
+                self._drop("no such topic")
+        except WrongMajorError as error:
+            self._drop(f"protocol {error.args[0]}")
+        except (MalformedError, UnsupportedError) as error:
+            self._drop(str(error))
+
+    def _drop(self, why: str) -> None:
+        self.malformed += 1
+        self._complaints.say(f"something strange was published: {why}", time.monotonic())
+
+    def _serve_subscribers(self) -> None:
+        """Tell whoever asks that its subscriptions so far are in effect."""
+        while (frames := self._xpub.receive()) is not None:
+            wanted = frames[0]
+            if wanted[:1] == b"\x01" and wanted[1:].startswith(JOINED_TOPICS):
+                self._xpub.send([wanted[1:]])
+
+    def _bind_again(self) -> None:
+        for end in (self._xsub, self._xpub):
+            end.unbind()
+            while not end.bind_again() and not self._stopping:
+                time.sleep(UNBOUND)

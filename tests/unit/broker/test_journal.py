@@ -400,6 +400,42 @@ def test_what_was_not_committed_is_gone(tmp_path: Path) -> None:
     second.close()
 
 
+OF_SCHEMA_1 = """
+DROP TABLE session;
+CREATE TABLE session (
+    session INTEGER PRIMARY KEY, role TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL,
+    boot TEXT NOT NULL);
+INSERT INTO session VALUES (7, 'walker', 'h0', 'walker-0', 'boot');
+PRAGMA user_version = 1;
+"""
+
+
+def test_an_older_journal_is_migrated_after_a_copy(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    first = SqliteJournal(path)
+    first.take_term(5)
+    first.add_run("r1", (root(),), OPTIONS, 1)
+    first.commit()
+    first._db.executescript(OF_SCHEMA_1)
+    first.close()
+    second = SqliteJournal(path)
+    stored = second.load()
+    assert [run.run for run in stored.runs] == [1]
+    assert stored.sessions == (StoredSession(7, "walker", "h0", "walker-0", "boot", ""),)
+    second.add_session(StoredSession(8, "walker", "h0", "walker-1", "boot", "key"))
+    second.commit()
+    second.close()
+    third = SqliteJournal(path)
+    assert [session.key for session in third.load().sessions] == ["", "key"]
+    third.close()
+    copy = sqlite3.connect(tmp_path / "journal.schema-1")
+    assert copy.execute("PRAGMA user_version").fetchone() == (1,)
+    assert copy.execute("SELECT * FROM session").fetchall() == [
+        (7, "walker", "h0", "walker-0", "boot")
+    ]
+    copy.close()
+
+
 def test_a_newer_schema_is_refused_with_both_numbers(tmp_path: Path) -> None:
     SqliteJournal(tmp_path / "journal").close()
     database = sqlite3.connect(tmp_path / "journal")

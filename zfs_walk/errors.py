@@ -117,3 +117,29 @@ class ProcessDiedError(ZfsWalkError):
     """{what} ended unexpectedly: {reason}."""
 
     exit_code = 13
+
+
+class KeyFileError(ZfsWalkError):
+    """The key file {path} can't be used: {reason}."""
+
+    exit_code = 14
+
+
+class NoKeyError(ZfsWalkError):
+    """There is no key for the broker at {endpoint}.
+
+    `zfs-broker` makes one for whoever starts it; everybody else is given one by its operator, with
+    `zfs-ctl key add NAME --role ROLE -o FILE`: name it with --broker FILE, or keep it as
+    ~/.config/zfs_walk/connection.json.
+    """
+
+    exit_code = 14
+
+
+class HandshakeError(ZfsWalkError):
+    """The broker at {endpoint} can't be spoken to: {reason}.
+
+    Ask its operator for a connection file (`zfs-ctl key add`).
+    """
+
+    exit_code = 14

@@ -95,6 +95,12 @@ def test_mypy_finds_a_wrong_or_missing_type(copy: Path, code: str, rule: str) ->
             "import zfs_walk.scan",
             "The broker knows the bus and the protocol, and nothing of files",
         ),
+        ("gateway/planted.py", "import zfs_walk.broker", ARROWS),
+        (
+            "gateway/planted.py",
+            "import zfs_walk.catalog",
+            "The gateway knows the bus and the protocol, and nothing of files",
+        ),
         (
             "catalog/planted.py",
             "import zfs_walk.protocol",

@@ -67,12 +67,17 @@ class Place:
         self.sockets.mkdir(mode=0o700)
         self.state = self.folder / "state"
         self.state.mkdir(mode=0o700)
+        # Connection files are looked for, and written, there: nothing of the user's is touched.
+        self.home = self.folder / "home"
+        self.home.mkdir(mode=0o700)
         self.mark = uuid.uuid4().hex
         self.env = {
             name: value for name, value in os.environ.items() if not name.startswith("ZFS_WALK")
         } | {
             "XDG_RUNTIME_DIR": str(self.sockets),
             "XDG_STATE_HOME": str(self.state),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "HOME": str(self.home),
             "PYTHONWARNINGS": "error",
             MARK: self.mark,
         }
@@ -214,7 +219,7 @@ class Site:
         self.place = place
         self.state = place.folder / "broker"
         self.ledger = Ledger(self.state / "journal.db")
-        self.endpoint = ""
+        self.endpoint = self.http = ""
         self.agents: list[Process] = []
 
     def start_broker(self, *arguments: Word) -> Process:
@@ -222,9 +227,16 @@ class Site:
         bind = self.endpoint or "tcp://127.0.0.1:*"
         # The ports after an old one may be somebody else's by now.
         free = ("--publish", "tcp://127.0.0.1:*", "--subscribe", "tcp://127.0.0.1:*")
-        process = self.place.start(
-            "broker", "--bind", bind, "--state", self.state, *free, *arguments
-        )
+        words = ("--bind", bind, "--state", self.state, "--http", "none", *free, *arguments)
+        return self._ready(self.place.start("broker", *words))
+
+    def start_broker_of_another_release(self, release: str) -> Process:
+        """Start a broker that ``release``, some lines of Python, has made another one's."""
+        code = f"{release}\nfrom zfs_walk.cli.broker import run\nrun()"
+        words = ("--bind", "tcp://127.0.0.1:*", "--state", str(self.state), "--http", "none")
+        return self._ready(self.place.start_python(code, *words))
+
+    def _ready(self, process: Process) -> Process:
         assert process.stdout is not None
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
         line = process.stdout.readline() if ready else ""
@@ -233,6 +245,8 @@ class Site:
             ended = self.place.end(process, 10.0)
             raise AssertionError(line + ended.err)
         self.endpoint = found[1]
+        served = re.search(r"HTTP at (\S+),", line)
+        self.http = served[1] if served else ""
         return process
 
     def start_agent(

@@ -258,7 +258,7 @@ class AgentCore:
     def _refused(self, code: str, detail: str) -> None:
         if code == "superseded" and self._draining:
             self._out.append(Exit(""))  # only the answer to our BYE was lost
-        elif code in {"version", "name-in-use", "superseded"}:
+        elif code in {"version", "name-in-use", "superseded", "not-allowed"}:
             self._out.append(Exit(f"{code}: {detail}"))
         else:
             self._out.append(Note(logging.ERROR, f"the broker says {code}: {detail}"))

@@ -2,9 +2,11 @@
 
 import dataclasses
 import logging
+import math
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from zfs_walk.agents.core import AgentCore, AgentSettings
@@ -40,6 +42,7 @@ from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import (
+    HandshakeError,
     NoBrokerError,
     ProcessDiedError,
     RefusedError,
@@ -91,6 +94,7 @@ class AgentLoop:
         self._connect_at: float | None = 0.0
         self._outbox: deque[list[bytes]] = deque()
         self._writing = False
+        self._failure = ""
         self._drain = ""
         self._draining = self._stopped = False
         self._exit: Exit | None = None
@@ -112,11 +116,20 @@ class AgentLoop:
         self._stopped = True
         self._wake.ring()
 
-    def run(self) -> None:
+    @property
+    def live(self) -> bool:
+        """The broker has welcomed this agent, and answers."""
+        return self._core.link.live
+
+    def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Work until the drain is over.
+
+        Args:
+            pulse: called at each turn with the monotonic time; says when it must be called again.
 
         Raises:
             NoBrokerError: no broker answers.
+            HandshakeError: the broker does not want this key, or is another one.
             VersionRefusedError: the broker speaks another version.
             RefusedError: the broker does not want this agent.
             ProcessDiedError: workers can't live.
@@ -127,7 +140,7 @@ class AgentLoop:
         try:
             self._carry_out(self._core.start())
             while self._exit is None and not self._stopped:
-                self._turn()
+                self._turn(pulse)
             self._raise_failure(self._exit.failure if self._exit is not None else "")
         finally:
             if self._dealer is not None:
@@ -135,7 +148,7 @@ class AgentLoop:
             self._pool.close()
             self._wake.close()
 
-    def _turn(self) -> None:
+    def _turn(self, pulse: Callable[[float], float]) -> None:
         now = time.monotonic()
         if self._connect_at is not None and now >= self._connect_at:
             self._connect()
@@ -147,7 +160,7 @@ class AgentLoop:
         self._flush_outbox()
         if len(events) > 1:
             return
-        due = self._core.next_deadline(now)
+        due = min(self._core.next_deadline(now), pulse(now))
         if self._connect_at is not None:
             due = min(due, self._connect_at)
         before = time.monotonic()
@@ -226,8 +239,16 @@ class AgentLoop:
             self._hello_at = time.monotonic()
         self._carry_out(self._core.handle(Connected(), time.monotonic()))
 
+    def _look_at_handshake(self, dealer: Dealer) -> None:
+        dealer.handshake.look()
+        self._failure = dealer.handshake.reason
+        if self._failure:
+            text = f"{self._endpoint} can't be spoken to: {self._failure}"
+            self._complaints.say(text, time.monotonic())
+
     def _disconnect(self) -> None:
         if self._dealer is not None:
+            self._look_at_handshake(self._dealer)
             self._waiter.remove(self._dealer)
             self._dealer.close()
             self._dealer = None
@@ -278,13 +299,17 @@ class AgentLoop:
         if not failure:
             return
         if failure == "no-broker":
+            if self._dealer is not None:
+                self._look_at_handshake(self._dealer)
+            if self._failure:
+                raise HandshakeError(endpoint=self._endpoint, reason=self._failure)
             raise NoBrokerError(endpoint=self._endpoint, waited=self._patience)
         code, _, detail = failure.partition(": ")
         if code == "version":
             raise VersionRefusedError(
                 endpoint=self._endpoint, theirs=detail, ours=f"{MAJOR}.{PROTO_MAX}"
             )
-        if code in {"name-in-use", "superseded"}:
+        if code in {"name-in-use", "superseded", "not-allowed"}:
             raise RefusedError(code=code, detail=detail)
         raise ProcessDiedError(what="this agent", reason=failure)
 

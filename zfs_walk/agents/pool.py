@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zfs_walk.agents.blackbox import BlackBox
@@ -40,8 +41,16 @@ class Member:
 class Nursery:
     """What must exist before an agent has threads or a ZeroMQ context: page, spool and zygote."""
 
-    def __init__(self, workers: int, ipc_folder: str, spool_folder: str) -> None:
+    def __init__(
+        self, workers: int, ipc_folder: str, spool_folder: str, allow: Sequence[bytes] = ()
+    ) -> None:
         """Make them; see `Zygote` for the signals.
+
+        Args:
+            workers: how many there are to be.
+            ipc_folder: for the sockets of the agent and its workers.
+            spool_folder: for temporary files.
+            allow: real paths of the only folders that workers may touch; empty: any.
 
         Raises:
             StateError: there is no room for the spool.
@@ -56,7 +65,7 @@ class Nursery:
         box, spool = self.box, self.spool
 
         def start(worker: int, slot: int, lifeline: int) -> None:
-            run_worker(worker, ipc_folder, box.slot(slot), spool, lifeline)
+            run_worker(worker, ipc_folder, box.slot(slot), spool, lifeline, allow)
 
         self.zygote = Zygote(start, ipc_folder)
 

@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ from zfs_walk.protocol.messages import Message
 from zfs_walk.protocol.records import Problem, Segment
 from zfs_walk.scan.columns import ROWS, TOTALS
 from zfs_walk.scan.filters import Filter
+from zfs_walk.scan.handles import is_within, outside
 from zfs_walk.scan.interface import (
     Budget,
     Directory,
@@ -78,8 +79,8 @@ class Rows:
 class RunRoom:
     """What the scanning thread keeps of one run: its scanner."""
 
-    def __init__(self, run: OpenRun, slot: Slot) -> None:
-        """Check that the catalog is the run's, and open a scanner."""
+    def __init__(self, run: OpenRun, slot: Slot, allow: Sequence[bytes]) -> None:
+        """Check that the catalog is the run's, and may be written to, and open a scanner."""
         options = run.options
         self.stores_rows = bool(options.catalog)
         self.refused = ""
@@ -88,6 +89,8 @@ class RunRoom:
                 check_token(os.fsdecode(options.catalog), options.token)
             except CatalogError as error:
                 self.refused = str(error)
+            if allow and not is_within(os.path.realpath(options.catalog), allow):
+                self.refused = outside(options.catalog)
         self.scanner: Scanner = PureScanner(
             [Root(root.path, root.fstype, root.ino) for root in run.roots],
             ScanOptions(
@@ -97,6 +100,7 @@ class RunRoom:
                 part_limit=options.part_limit,
                 columns=ROWS if self.stores_rows else TOTALS,
                 filter=Filter(options.excludes, options.includes, options.default_excludes),
+                within=tuple(allow),
             ),
             slot,
         )
@@ -105,7 +109,15 @@ class RunRoom:
 class Worker:
     """Both threads of a worker, and what they share."""
 
-    def __init__(self, number: int, folder: str, slot: Slot, spool: Spool, lifeline: int) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 -- what a worker has of its agent
+        self,
+        number: int,
+        folder: str,
+        slot: Slot,
+        spool: Spool,
+        lifeline: int,
+        allow: Sequence[bytes],
+    ) -> None:
         """Connect to the agent.
 
         Args:
@@ -114,7 +126,9 @@ class Worker:
             slot: of the black box.
             spool: for names of wide directories.
             lifeline: a pipe that ends when the zygote does.
+            allow: real paths of the only folders that may be touched; empty: any.
         """
+        self._allow = allow
         self._number = number
         self._slot = slot
         self._spool = spool
@@ -207,7 +221,7 @@ class Worker:
     def _do(self, message: OpenRun | CloseRun | Task) -> None:
         match message:
             case OpenRun():
-                self._rooms[message.run] = RunRoom(message, self._slot)
+                self._rooms[message.run] = RunRoom(message, self._slot, self._allow)
             case CloseRun(run):
                 room = self._rooms.pop(run, None)
                 if room is not None:
@@ -326,12 +340,14 @@ class Worker:
         )
 
 
-def run_worker(number: int, folder: str, slot: Slot, spool: Spool, lifeline: int) -> None:
+def run_worker(  # noqa: PLR0913, PLR0917 -- what a worker has of its agent
+    number: int, folder: str, slot: Slot, spool: Spool, lifeline: int, allow: Sequence[bytes]
+) -> None:
     """What a worker's process does from its fork to its end."""
     # Columns hold no cycles; a collection of everything would cost more than it frees.
     gc.freeze()
     gc.disable()
-    Worker(number, folder, slot, spool, lifeline).run()
+    Worker(number, folder, slot, spool, lifeline, allow).run()
 
 
 def _place(directory: Directory) -> tuple[int, bytes]:

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from zfs_walk.agents.signals import HANDLED
+from zfs_walk.bus.parent import signal_at_death_of
 
 _ORDER = struct.Struct("=cQI")  # what, worker, slot
 _SPAWN, _KILL = b"s", b"k"
 _DEATH = struct.Struct("=QQi")  # worker, pid, wait status
-
-_PR_SET_PDEATHSIG = 1
 
 STUCK: Final = 5.0
 """Seconds that the end of the workers is waited for: one that is stuck in the kernel over a file
@@ -120,17 +119,6 @@ class Zygote:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, 0)
             self.pid = 0
-
-
-def signal_at_death_of(parent: int, number: int) -> None:
-    """Get a signal when the parent dies (Linux); elsewhere the pipe's end is noticed instead."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes  # noqa: PLC0415 -- only here; it would cost every start 5 ms
-
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 class _Zygote:

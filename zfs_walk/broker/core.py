@@ -4,7 +4,9 @@ It imports no socket, file, process or clock. Replies leave only after the journ
 (the shell sees to that), so that nobody is told what is not durable.
 """
 
+from zfs_walk.broker.access import Access
 from zfs_walk.broker.journal import Journal
+from zfs_walk.broker.keys import Key, Keyring
 from zfs_walk.broker.logs import Logs, Remembered
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
@@ -34,6 +36,9 @@ from zfs_walk.protocol.messages import (
     Grant,
     Heartbeat,
     Hello,
+    KeyAdd,
+    KeyList,
+    KeyRevoke,
     LogLevel,
     LogSince,
     Message,
@@ -53,12 +58,14 @@ CLIENT_SILENCE = 3_600.0
 class BrokerCore:
     """One term of a broker."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a broker is made of
         self,
         journal: Journal,
         settings: Settings,
         unix_time: int,
         now: float,
+        *,
+        keys: Keyring | None = None,
         history: Remembered | None = None,
     ) -> None:
         """Go on where the journal stands, in a new term.
@@ -70,6 +77,7 @@ class BrokerCore:
             settings: time limits.
             unix_time: seconds since the epoch, the least that the new term may be.
             now: the monotonic clock, in seconds.
+            keys: who may do what; None: whoever can connect may do everything.
             history: what was published lately; None where nothing is.
         """
         self.state = State(settings, term=journal.take_term(unix_time))
@@ -77,6 +85,7 @@ class BrokerCore:
         self._runs = Runs(self.state, journal)
         self._work = Work(self.state, journal, self._runs)
         self._sessions = Sessions(self.state, journal, self._work, self._runs)
+        self._access = Access(self.state, keys or Keyring(), self._sessions)
         self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now
@@ -88,7 +97,7 @@ class BrokerCore:
         for row in stored.sessions:
             self.state.sessions[row.session] = Session(
                 row.session, row.role, row.host, row.name, row.boot,
-                SessionState.SUSPECT, now, lost_at=now + ttl,
+                SessionState.SUSPECT, now, row.key, lost_at=now + ttl,
             )  # fmt: skip
         for run in stored.runs:
             self.state.runs[run.run] = Run(
@@ -119,8 +128,10 @@ class BrokerCore:
         """Take an event, change the state and the journal, return what is to be sent."""
         self._mind_the_gap(now)
         match event:
-            case Received(route, message):
-                self._received(route, message, now)
+            case Received(route, message, user):
+                key = self._access.holder(user)
+                if key is not None:  # else it was revoked: nothing of it is heard any more
+                    self._received(route, message, key, now)
             case Garbled(route, code, detail):
                 self.state.send(route, Error(code, detail))
             case SendFailed(route, message, gone):
@@ -164,14 +175,19 @@ class BrokerCore:
             if unit.steal is not None:
                 unit.steal.deadline += gap
 
-    def _received(self, route: bytes, message: Message, now: float) -> None:
+    def _received(self, route: bytes, message: Message, key: Key, now: float) -> None:
         if isinstance(message, Hello):
-            self._sessions.on_hello(route, message, now)
+            refusal = self._access.refusal_of_hello(key, message)
+            if refusal is not None:
+                self.state.send(route, refusal)
+                return
+            self._sessions.on_hello(route, message, key.name, now)
         elif type(message) in CLIENTS:
-            self._from_client(route, message, now)
+            self._from_client(route, message, key, now)
         elif type(message) in AGENTS:
             session = self.state.sessions.get(self.state.routes.get(route, 0))
-            if session is None:
+            # A route is a name that its peer has chosen: only the key says who it is.
+            if session is None or session.key != key.name:
                 self.state.send(route, Rehello(self.state.term))
                 return
             self._sessions.heard(session, now)
@@ -198,16 +214,21 @@ class BrokerCore:
             case _:
                 raise InternalError(reason=f"no handler for {type(message).__name__}")
 
-    def _from_client(self, route: bytes, message: Message, now: float) -> None:
-        if route not in self.state.clients:
+    def _from_client(self, route: bytes, message: Message, key: Key, now: float) -> None:
+        client = self.state.clients.get(route)
+        if client is None or client.key != key.name:
             self.state.send(route, Rehello(self.state.term))
             return
-        self.state.clients[route] = now
-        match message:
-            case LogLevel() | LogSince():
-                self._logs.on_request(route, message)
-            case _:
-                self._runs.on_request(route, message, now)
+        client.heard = now
+        refusal = self._access.refusal_of_request(key, message)
+        if refusal is not None:
+            self.state.send(route, refusal)
+        elif isinstance(message, KeyAdd | KeyList | KeyRevoke):
+            self._access.on_request(route, message, now)
+        elif isinstance(message, LogLevel | LogSince):
+            self._logs.on_request(route, message)
+        else:
+            self._runs.on_request(route, message, now)
         for run in self.state.runs.values():
             if run.state == "ABORTED" and run.units:
                 self._work.drop_run(run)
@@ -230,6 +251,6 @@ class BrokerCore:
             self._beat = now
             self._runs.remind()
             self._work.share(now)
-            for route, heard in list(self.state.clients.items()):
-                if now - heard > CLIENT_SILENCE:
+            for route, client in list(self.state.clients.items()):
+                if now - client.heard > CLIENT_SILENCE:
                     del self.state.clients[route]

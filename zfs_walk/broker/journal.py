@@ -42,13 +42,14 @@ class StoredUnit:
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """An agent's process incarnation that has not ended."""
+    """An agent's process incarnation that has not ended, and the name of its key."""
 
     session: int
     role: str
     host: str
     name: str
     boot: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)

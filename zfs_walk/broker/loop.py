@@ -6,11 +6,14 @@ restart cheap, and memory that may be wrong is worse.
 """
 
 import logging
+import math
 import time
 from collections import deque
+from collections.abc import Callable
 
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
+from zfs_walk.broker.keys import Keyring
 from zfs_walk.broker.logs import Remembered
 from zfs_walk.broker.state import (
     Event,
@@ -47,13 +50,14 @@ GROUP_BYTES = 4 * 2**20
 class BrokerLoop:
     """One broker; `run` until `stop`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a broker is made of
         self,
         router: Router,
         journal: Journal,
         settings: Settings,
-        history: Remembered | None = None,
         *,
+        keys: Keyring | None = None,
+        history: Remembered | None = None,
         agents_are_dead: bool = False,
     ) -> None:
         """Open a term.
@@ -62,12 +66,15 @@ class BrokerLoop:
             router: bound.
             journal: opened, locked by this process.
             settings: time limits.
+            keys: who may do what; None: whoever can connect may do everything.
             history: what was published lately; None where nothing is.
             agents_are_dead: whoever starts this knows that every agent of the last term is.
         """
         self._router = router
         self._journal = journal
-        self._core = BrokerCore(journal, settings, int(time.time()), time.monotonic(), history)
+        self._core = BrokerCore(
+            journal, settings, int(time.time()), time.monotonic(), keys=keys, history=history
+        )
         self._waiter = Waiter()
         self._waiter.add(router)
         self._complaints = Complaints(LOG)
@@ -84,8 +91,11 @@ class BrokerLoop:
         self._stopping = True
         self._wake.ring()
 
-    def run(self) -> None:
+    def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:
         """Serve until `stop`.
+
+        Args:
+            pulse: called at each turn with the monotonic time; says when it must be called again.
 
         Raises:
             JournalError: the journal can't be written; no reply of that transaction has left.
@@ -95,6 +105,7 @@ class BrokerLoop:
         try:
             while not self._stopping:
                 now = time.monotonic()
+                again = pulse(now)
                 events: list[Event] = self._collect()
                 if now >= due:
                     events.append(Tick())
@@ -102,7 +113,7 @@ class BrokerLoop:
                     self._handle(events)
                     due = self._core.next_deadline(time.monotonic())
                     continue
-                self._waiter.wait(max(0.0, due - time.monotonic()))
+                self._waiter.wait(max(0.0, min(due, again) - time.monotonic()))
         finally:
             LOG.info(
                 "handled %d messages in %d transactions with %.3f s of CPU",
@@ -122,15 +133,15 @@ class BrokerLoop:
             arrived = self._router.receive()
             if arrived is None:
                 break
-            route, frames = arrived
+            route, user, frames = arrived
             size += sum(map(len, frames))
-            events.append(self._decode(route, frames))
+            events.append(self._decode(route, user, frames))
         self.messages += len(events)
         return events
 
-    def _decode(self, route: bytes, frames: list[bytes]) -> Event:
+    def _decode(self, route: bytes, user: str, frames: list[bytes]) -> Event:
         try:
-            return Received(route, BUS.decode(frames))
+            return Received(route, BUS.decode(frames), user)
         except WrongMajorError as error:
             return Garbled(route, "version", f"you speak {error.args[0]}, this broker {MAJOR}")
         except UnsupportedError as error:

@@ -2,7 +2,7 @@
 
 from zfs_walk.broker.journal import Journal, StoredSession
 from zfs_walk.broker.runs import Runs
-from zfs_walk.broker.state import Challenge, Session, SessionState, State
+from zfs_walk.broker.state import Attached, Challenge, Session, SessionState, State
 from zfs_walk.broker.work import Work
 from zfs_walk.protocol.messages import (
     CLIENT,
@@ -43,8 +43,8 @@ class Sessions:
 
     # ------------------------------------------------------------------ HELLO
 
-    def on_hello(self, route: bytes, hello: Hello, now: float) -> None:
-        """A fresh socket says who it is."""
+    def on_hello(self, route: bytes, hello: Hello, key: str, now: float) -> None:
+        """A fresh socket says who it is; ``key`` is the name of the key that it has."""
         if hello.proto_min > PROTO_MAX or hello.proto_max < PROTO_MIN:
             detail = (
                 f"you speak {hello.proto_min} to {hello.proto_max},"
@@ -65,7 +65,7 @@ class Sessions:
             self._state.send(route, Error("malformed", "HELLO: this socket has said another one"))
             return
         if hello.role == CLIENT:
-            self._state.clients[route] = now
+            self._state.clients[route] = Attached(now, key)
             self._welcome(route, 0, hello, (), (), now)
             return
         if (hello.host, hello.role, hello.name, hello.boot) in self._state.ended:
@@ -73,10 +73,13 @@ class Sessions:
             self._state.send(route, Error("superseded", detail))
             return
         holder = self._holder_of(hello)
+        if holder is not None and holder.key not in {"", key}:
+            self._of_another_key(holder, route, hello, key, now)
+            return
         if holder is not None and holder.boot != hello.boot:
-            self._challenge(holder, route, hello, now)
+            self._challenge(holder, route, hello, key, now)
         elif holder is None or hello.conn > holder.conn or not holder.route:
-            self._open(route, hello, holder, now)
+            self._open(route, hello, key, holder, now)
 
     def _overtake(self, heard: int) -> None:
         """Someone knows a later term: our journal is an older copy; go past it and start over."""
@@ -90,29 +93,45 @@ class Sessions:
                 return session
         return None
 
-    def _challenge(self, holder: Session, route: bytes, hello: Hello, now: float) -> None:
+    def _of_another_key(
+        self, holder: Session, route: bytes, hello: Hello, key: str, now: float
+    ) -> None:
+        """A name belongs to a key as long as its session is not LOST."""
+        if holder.state is SessionState.LOST:
+            self.end(holder, now)
+            self._open(route, hello, key, None, now)
+            return
+        detail = (
+            f"the name {holder.name} on {holder.host} belongs to the key {holder.key};"
+            " give this agent another --name"
+        )
+        self._state.send(route, Error("not-allowed", detail))
+
+    def _challenge(self, holder: Session, route: bytes, hello: Hello, key: str, now: float) -> None:
         """Another process has the name: probe it; silence ends it, an answer refuses this one."""
         if holder.state is SessionState.LOST or not holder.route:
             self.end(holder, now)
-            self._open(route, hello, None, now)
+            self._open(route, hello, key, None, now)
             return
-        holder.challenge = Challenge(route, hello, now + self._state.settings.heartbeat)
+        holder.challenge = Challenge(route, hello, key, now + self._state.settings.heartbeat)
         self._probe(holder, now)
 
-    def _open(self, route: bytes, hello: Hello, session: Session | None, now: float) -> None:
+    def _open(
+        self, route: bytes, hello: Hello, key: str, session: Session | None, now: float
+    ) -> None:
         if session is None:
             session = Session(
                 self._journal.next_id(), hello.role, hello.host, hello.name, hello.boot,
-                SessionState.LIVE, now,
+                SessionState.LIVE, now, key,
             )  # fmt: skip
             self._journal.add_session(
-                StoredSession(session.id, hello.role, hello.host, hello.name, hello.boot)
+                StoredSession(session.id, hello.role, hello.host, hello.name, hello.boot, key)
             )
             self._state.sessions[session.id] = session
         self._state.routes.pop(session.route, None)
         self._state.routes[route] = session.id
         self._defend(session)
-        session.route, session.conn = route, hello.conn
+        session.route, session.conn, session.key = route, hello.conn, key
         session.pid, session.version = hello.pid, hello.version
         session.capacity = max(1, hello.capacity)
         session.state, session.heard = SessionState.LIVE, now
@@ -242,7 +261,7 @@ class Sessions:
         challenge = session.challenge
         self.end(session, now)
         if challenge is not None:
-            self._open(challenge.route, challenge.hello, None, now)
+            self._open(challenge.route, challenge.hello, challenge.key, None, now)
 
     def _probe(self, session: Session, now: float) -> None:
         session.probed = now

@@ -4,6 +4,7 @@
 brokers over it.
 """
 
+import logging
 import secrets
 import sqlite3
 import time
@@ -25,7 +26,7 @@ from zfs_walk.broker.journal import (
     Verdict,
     add,
 )
-from zfs_walk.broker.tables import SCHEMA, TABLES
+from zfs_walk.broker.tables import MIGRATIONS, SCHEMA, TABLES
 from zfs_walk.errors import InternalError, JournalError, StateError
 from zfs_walk.protocol.messages import Commit
 from zfs_walk.protocol.records import (
@@ -37,6 +38,8 @@ from zfs_walk.protocol.records import (
     Segment,
     WalkOptions,
 )
+
+LOG = logging.getLogger("zfs_walk.broker")
 
 COUNTER_BITS = 28
 COUNTER_STARTS = 2**24
@@ -97,12 +100,29 @@ class SqliteJournal:
                 )
                 self._db.execute(f"PRAGMA user_version = {SCHEMA}")
             self.commit()
+        elif schema in MIGRATIONS:
+            self._migrate(schema)
         elif schema != SCHEMA:
             raise StateError(
                 path=self.path,
                 reason=f"its journal has schema {schema}, this release knows {SCHEMA}; "
                 "use the release that wrote it, or a newer one",
             )
+
+    def _migrate(self, schema: int) -> None:
+        """Make an older journal one of ours, in one transaction, after a copy of the file."""
+        copy = Path(f"{self.path}.schema-{schema}")
+        copy.unlink(missing_ok=True)
+        try:
+            self._db.execute("VACUUM INTO ?", (str(copy),))
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from error
+        LOG.warning("the journal has schema %d; the old one is kept as %s", schema, copy)
+        with self._writing() as db:
+            for older in range(schema, SCHEMA):
+                db.execute(MIGRATIONS[older])
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
+        self.commit()
 
     # ------------------------------------------------------------------ transactions
 
@@ -179,14 +199,14 @@ class SqliteJournal:
         )
         sessions = tuple(
             StoredSession(*row)
-            for row in db.execute("SELECT session, role, host, name, boot FROM session")
+            for row in db.execute("SELECT session, role, host, name, boot, key FROM session")
         )
         return Stored(runs, units, sessions)
 
     def add_session(self, session: StoredSession) -> None:
         """A new session."""
         with self._writing() as db:
-            db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)", astuple(session))
+            db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)", astuple(session))
 
     def end_session(self, session: int) -> None:
         """A session that will not come back."""

@@ -57,10 +57,14 @@ Instruction = Send | SetLogLevel
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message came along a route."""
+    """A message came along a route, from whoever has the secret of the public key ``user``.
+
+    ``user`` is empty where no key is demanded (`zfs_walk.broker.keys.LOCAL`).
+    """
 
     route: bytes
     message: Message
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +107,16 @@ class Challenge:
 
     route: bytes
     hello: Hello
+    key: str
     deadline: float
 
 
 @dataclass(slots=True)
 class Session:
-    """One agent's process incarnation; survives reconnects."""
+    """One agent's process incarnation; survives reconnects.
+
+    ``key`` is the name of its key; empty: a journal from before there were keys does not tell.
+    """
 
     id: int
     role: str
@@ -117,6 +125,7 @@ class Session:
     boot: str
     state: SessionState
     heard: float
+    key: str = ""
     route: bytes = b""
     conn: int = 0
     pid: int = 0
@@ -143,6 +152,14 @@ class Session:
             and not self.unconfirmed
             and len(self.units) < MAX_UNITS
         )
+
+
+@dataclass(slots=True)
+class Attached:
+    """A client that has said HELLO: when it last spoke, and the name of its key."""
+
+    heard: float
+    key: str
 
 
 @dataclass(slots=True)
@@ -244,7 +261,7 @@ class State:
     term: int = 0
     sessions: dict[int, Session] = field(default_factory=dict)
     routes: dict[bytes, int] = field(default_factory=dict)
-    clients: dict[bytes, float] = field(default_factory=dict)
+    clients: dict[bytes, Attached] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
     units: dict[int, Unit] = field(default_factory=dict)
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)

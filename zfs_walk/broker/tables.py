@@ -2,7 +2,11 @@
 
 from typing import Final
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+"""2: sessions have the name of their key."""
+
+MIGRATIONS: Final = {1: "ALTER TABLE session ADD COLUMN key TEXT NOT NULL DEFAULT ''"}
+"""What makes the next schema of an older one, by its number."""
 
 TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -43,6 +47,6 @@ CREATE TABLE segment (
     size INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID;
 CREATE TABLE session (
     session INTEGER PRIMARY KEY, role TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL,
-    boot TEXT NOT NULL);
+    boot TEXT NOT NULL, key TEXT NOT NULL DEFAULT '');
 CREATE TABLE request (request TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
 """

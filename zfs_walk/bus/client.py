@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from zfs_walk.bus.sockets import Bus, Dealer, Waiter
-from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError
+from zfs_walk.errors import HandshakeError, NoBrokerError, RefusedError, VersionRefusedError
 from zfs_walk.protocol.codec import BUS, MAJOR, WrongMajorError
 from zfs_walk.protocol.messages import (
     CLIENT,
@@ -67,6 +67,7 @@ class Client:
         self._dealer: Dealer | None = None
         self._waiter = Waiter()
         self._offset_ms = 0
+        self._failure = ""
         self.endpoints = NO_ENDPOINTS
         self.term = 0
 
@@ -99,6 +100,7 @@ class Client:
 
         Raises:
             NoBrokerError: nobody answered in time.
+            HandshakeError: the broker does not want this key, or is another one.
             RefusedError: the broker said ERROR.
             VersionRefusedError: the broker speaks another version.
         """
@@ -108,6 +110,8 @@ class Client:
         patience = RETRY
         while True:
             now = time.monotonic()
+            if now >= limit and self._failure:
+                raise HandshakeError(endpoint=self.endpoint, reason=self._failure)
             if now >= limit:
                 raise NoBrokerError(endpoint=self.endpoint, waited=now - begun)
             until = min(limit, now + RETRY)
@@ -137,6 +141,7 @@ class Client:
                 if isinstance(message, Error):
                     raise RefusedError(code=message.code, detail=message.detail)
                 if isinstance(message, Welcome):
+                    self._failure = ""
                     self._offset_ms = message.now_ms - round(time.monotonic() * 1000)
                     self.endpoints, self.term = message.endpoints, message.term
                     return True
@@ -151,10 +156,17 @@ class Client:
         while dealer.send(frames).name != "ACCEPTED":
             if time.monotonic() >= until:
                 return False
+            self._look_at_handshake(dealer)
             self._waiter.until_writable(dealer, wanted=True)
             self._waiter.wait(min(0.2, max(0.0, until - time.monotonic())))
             self._waiter.until_writable(dealer, wanted=False)
         return True
+
+    def _look_at_handshake(self, dealer: Dealer) -> None:
+        dealer.handshake.look()
+        self._failure = dealer.handshake.reason or self._failure
+        if dealer.handshake.refused:
+            raise HandshakeError(endpoint=self.endpoint, reason=self._failure)
 
     def _receive(self, until: float) -> Message | None:
         dealer = self._dealer

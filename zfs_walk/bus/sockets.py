@@ -7,9 +7,19 @@ from enum import Enum, auto
 from typing import Final
 
 import zmq
+from zmq.backend import Socket as Bare
 
+from zfs_walk.bus.curve import Curve
+from zfs_walk.bus.handshakes import FAILURES, HANDSHAKE_MS, OwnHandshake
+from zfs_walk.bus.verdict import Judge
+from zfs_walk.bus.zap import Authenticator
 from zfs_walk.errors import WrongUseError
 from zfs_walk.protocol.codec import MAX_MESSAGE
+
+DONTWAIT: Final = int(zmq.DONTWAIT)
+MORE: Final = int(zmq.SNDMORE | zmq.DONTWAIT)
+"""Flags as plain numbers for pyzmq's own C methods: through its Python ones, with enumerations, a
+message of two frames costs 4.3 us to receive and 2.3 us to send, so 2.0 us and 0.4 us."""
 
 HIGH_WATER: Final = 1_000
 """Messages that wait in a queue at most; a peer that lets them wait gets no more."""
@@ -21,6 +31,11 @@ RECONNECT_MS: Final = (200, 1_000)
 """Jittered, so that agents do not come back all at once."""
 
 RECONNECT_IPC_MS: Final = 10
+
+TCP: Final = "tcp://"
+
+DOMAINS: Final[dict[object, str]] = {zmq.ROUTER: "bus", zmq.XSUB: "publish", zmq.XPUB: "subscribe"}
+"""What a key is shown for, by the kind of socket that the broker binds: the ZAP domain."""
 
 FAN_OUT_HIGH_WATER: Final = 20_000
 """Published messages that wait for one subscriber: what the relay forwards in the quarter of a
@@ -49,12 +64,24 @@ class Sent(Enum):
 class Bus:
     """One ZeroMQ context of one process; never carried over a fork."""
 
-    def __init__(self) -> None:
-        """Open the context."""
+    def __init__(self, curve: Curve | None = None) -> None:
+        """Open the context.
+
+        Args:
+            curve: the process's keys, used on every TCP socket; inproc and ipc go without.
+        """
         self._context = zmq.Context()
+        self._curve = curve
+        self._authenticator: Authenticator | None = None
+
+    def guard(self, judge: Judge) -> None:
+        """Ask ``judge`` about every peer of the TCP sockets that are bound from now on."""
+        self._authenticator = Authenticator(self._context, judge)
 
     def close(self) -> None:
         """Close the context and whatever is still open; nothing lingers."""
+        if self._authenticator is not None:
+            self._authenticator.close()
         self._context.destroy(linger=0)
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":
@@ -63,6 +90,7 @@ class Bus:
         socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
         socket.setsockopt(zmq.RCVHWM, HIGH_WATER)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         return socket
 
     def router(self, endpoint: str) -> "Router":
@@ -78,8 +106,8 @@ class Bus:
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
         socket.setsockopt(zmq.BACKLOG, 1024)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
-        _bind(socket, endpoint)
-        return Router(socket)
+        self._bind(socket, endpoint)
+        return Router(socket, secure=self._curve is not None and endpoint.startswith(TCP))
 
     def dealer(self, endpoint: str, name: str) -> "Dealer":
         """An agent's or client's end: a fresh random identity, one endpoint, one broker's life."""
@@ -92,8 +120,10 @@ class Bus:
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
         socket.setsockopt(zmq.IPV6, endpoint.startswith("tcp://["))
-        _connect(socket, endpoint)
-        return Dealer(socket)
+        monitor = socket.get_monitor_socket(FAILURES)
+        monitor.setsockopt(zmq.LINGER, 0)
+        self._connect(socket, endpoint)
+        return Dealer(socket, OwnHandshake(monitor))
 
     def pub(self, endpoint: str) -> "Pub":
         """A publisher's end, connected to the relay; for a thread that may wait.
@@ -108,7 +138,7 @@ class Bus:
         socket.setsockopt(zmq.SNDTIMEO, PUBLISH_WAIT_MS)
         _keep_up(socket, endpoint)
         monitor = _monitor(socket)
-        _connect(socket, endpoint)
+        self._connect(socket, endpoint)
         return Pub(socket, monitor)
 
     def xsub(self, endpoint: str, inside: str = "") -> "XSub":
@@ -126,10 +156,10 @@ class Bus:
         """
         socket = self._socket(zmq.XSUB)
         _keep_up(socket, endpoint)
-        _bind(socket, endpoint)
+        self._bind(socket, endpoint)
         bound = XSub(socket)
         if inside:
-            _bind(socket, inside)
+            self._bind(socket, inside)
         socket.send(b"\x01")
         return bound
 
@@ -142,7 +172,7 @@ class Bus:
         socket = self._socket(zmq.XPUB)
         socket.setsockopt(zmq.SNDHWM, FAN_OUT_HIGH_WATER)
         _keep_up(socket, endpoint)
-        _bind(socket, endpoint)
+        self._bind(socket, endpoint)
         return XPub(socket)
 
     def sub(self, endpoint: str, topics: Iterable[bytes]) -> "Sub":
@@ -153,22 +183,57 @@ class Bus:
         for topic in topics:
             socket.setsockopt(zmq.SUBSCRIBE, topic)
         monitor = _monitor(socket)
-        _connect(socket, endpoint)
+        self._connect(socket, endpoint)
         return Sub(socket, monitor)
 
     def push(self, endpoint: str, *, bind: bool) -> "Push":
         """To one worker (bound by its agent), or a worker's results (connected)."""
         socket = self._socket(zmq.PUSH)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IPC_MS)
-        (_bind if bind else _connect)(socket, endpoint)
+        (self._bind if bind else self._connect)(socket, endpoint)
         return Push(socket)
 
     def pull(self, endpoint: str, *, bind: bool) -> "Pull":
         """An agent's results of all its workers (bound), or a worker's tasks (connected)."""
         socket = self._socket(zmq.PULL)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_IPC_MS)
-        (_bind if bind else _connect)(socket, endpoint)
+        (self._bind if bind else self._connect)(socket, endpoint)
         return Pull(socket)
+
+    def _bind(self, socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+        curve = self._curve
+        if curve is not None and endpoint.startswith(TCP):
+            socket.setsockopt(zmq.CURVE_SERVER, 1)
+            socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret.encode())
+            socket.setsockopt(zmq.ZAP_DOMAIN, DOMAINS[socket.type].encode())
+            # Without it, whoever has any key is let in when nobody answers for ZAP.
+            socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+            if self._authenticator is not None:
+                self._authenticator.watch(socket)
+        try:
+            socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
+            if error.errno == zmq.EADDRINUSE:
+                raise WrongUseError(
+                    reason=f"{endpoint} is in use by another program; stop it or bind another one"
+                ) from error
+            raise WrongUseError(reason=f"{endpoint} can't be bound: {error.strerror}") from error
+
+    def _connect(self, socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+        curve = self._curve
+        if curve is not None and endpoint.startswith(TCP):
+            socket.setsockopt(zmq.CURVE_SERVERKEY, curve.server.encode())
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, curve.public.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, curve.secret.encode())
+        try:
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise WrongUseError(
+                reason=f"{endpoint} is no endpoint ({error.strerror}); they look like"
+                " tcp://HOST:PORT or ipc:///PATH"
+            ) from error
 
 
 def _keep_up(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
@@ -186,29 +251,6 @@ def _monitor(socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
     return monitor
 
 
-def _bind(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-    try:
-        socket.bind(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        if error.errno == zmq.EADDRINUSE:
-            raise WrongUseError(
-                reason=f"{endpoint} is in use by another program; stop it or bind another one"
-            ) from error
-        raise WrongUseError(reason=f"{endpoint} can't be bound: {error.strerror}") from error
-
-
-def _connect(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-    try:
-        socket.connect(endpoint)
-    except zmq.ZMQError as error:
-        socket.close()
-        raise WrongUseError(
-            reason=f"{endpoint} is no endpoint ({error.strerror}); they look like"
-            " tcp://HOST:PORT or ipc:///PATH"
-        ) from error
-
-
 class End:
     """One socket, never blocking."""
 
@@ -222,13 +264,24 @@ class End:
 
     def _receive(self) -> list[bytes] | None:
         try:
-            return self.socket.recv_multipart(zmq.DONTWAIT)
+            frame = Bare.recv(self.socket, DONTWAIT, copy=False)
         except zmq.Again:
             return None
+        return [frame.bytes, *self._rest(frame)]
+
+    def _rest(self, frame: zmq.Frame) -> list[bytes]:
+        """The frames of a message after this one."""
+        frames = []
+        while frame.more:
+            frame = Bare.recv(self.socket, DONTWAIT, copy=False)
+            frames.append(frame.bytes)
+        return frames
 
     def _send(self, frames: Sequence[bytes]) -> Sent:
         try:
-            self.socket.send_multipart(frames, zmq.DONTWAIT)
+            for frame in frames[:-1]:
+                Bare.send(self.socket, frame, MORE)
+            Bare.send(self.socket, frames[-1], DONTWAIT)
         except zmq.Again:
             return Sent.FULL
         except zmq.ZMQError as error:
@@ -267,12 +320,24 @@ class Bound(End):
 
 
 class Router(Bound):
-    """The broker's end: frames with the route that they came along."""
+    """The broker's end: frames with the route that they came along, and with whose key."""
 
-    def receive(self) -> tuple[bytes, list[bytes]] | None:
-        """The next message, or None."""
-        frames = self._receive()
-        return None if frames is None else (frames[0], frames[1:])
+    def __init__(self, socket: "zmq.Socket[bytes]", *, secure: bool) -> None:
+        """Take over a socket; ``secure``: every peer has shown a key."""
+        super().__init__(socket)
+        self.secure = secure
+
+    def receive(self) -> tuple[bytes, str, list[bytes]] | None:
+        """The next message, or None: its route, the peer's public key, the frames.
+
+        The key is empty where none is demanded: on inproc, ipc, and with ``--insecure``.
+        """
+        try:
+            route = Bare.recv(self.socket, DONTWAIT, copy=False)
+        except zmq.Again:
+            return None
+        user = route.get("User-Id") if self.secure else ""
+        return route.bytes, str(user), self._rest(route)
 
     def send(self, route: bytes, frames: Sequence[bytes]) -> Sent:
         """Send along a route."""
@@ -280,7 +345,22 @@ class Router(Bound):
 
 
 class Dealer(End):
-    """An agent's or client's end."""
+    """An agent's or client's end.
+
+    Attributes:
+        handshake: why the broker can't be spoken to, if it is there.
+    """
+
+    def __init__(self, socket: "zmq.Socket[bytes]", handshake: OwnHandshake) -> None:
+        """Take over a socket and what tells of its handshake."""
+        super().__init__(socket)
+        self.handshake = handshake
+
+    def close(self) -> None:
+        """Close the socket; what it has not sent is dropped."""
+        self.socket.disable_monitor()
+        self.handshake.monitor.close()
+        super().close()
 
     def receive(self) -> list[bytes] | None:
         """The next message, or None."""

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from zfs_walk import __version__
-from zfs_walk.cli.command import SECONDS, broker_option, host_name, shared
+from zfs_walk.cli.command import PREFIX, SECONDS, broker_option, host_name, shared
 
 if TYPE_CHECKING:
     from zfs_walk.protocol.messages import Message
 
 EXIT_CODES: Final = """
 
-Exit codes: 0 all well, 2 wrong use or refused, 4 no broker, 5 another protocol version."""
+Exit codes: 0 all well, 2 wrong use or refused, 4 no broker, 5 another protocol version,
+14 no usable key."""
 
 
 def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -> Any:
@@ -21,9 +22,11 @@ def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -
     # Whoever asks for --help does not wait for ZeroMQ.
     from zfs_walk.bus.client import Client  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.cli.connection import find_target  # noqa: PLC0415
 
-    bus = Bus()
-    client = Client(bus, broker, host_name(None), __version__, timeout)
+    target = find_target(broker)
+    bus = Bus(target.curve)
+    client = Client(bus, target.endpoint, host_name(None), __version__, timeout)
     try:
         return client.ask(request)
     finally:
@@ -34,10 +37,12 @@ def ask(broker: str, timeout: float, request: Callable[[str, int], "Message"]) -
 def at_a_bus(function: Any) -> Any:
     """Add the options of every verb."""
     for option in (
-        click.option("--json", "json_", is_flag=True, help="JSON instead of text."),
-        click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="Seconds."),
+        click.option("--json", "json_", is_flag=True, envvar=f"{PREFIX}_JSON",
+                     help="JSON instead of text."),
+        click.option("--timeout", type=SECONDS, default=10.0, show_default=True,
+                     help="Seconds to wait for the broker's answer."),
         broker_option,
         shared,
-    ):
+    ):  # fmt: skip
         function = option(function)
     return function

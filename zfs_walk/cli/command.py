@@ -1,5 +1,6 @@
 """What every command shares: exit codes, options, the way it ends."""
 
+import functools
 import logging
 import os
 import socket
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from zfs_walk import __version__
 from zfs_walk.cli import COMMANDS
@@ -20,6 +22,9 @@ PREFIX: Final = "ZFS_WALK"
 ENVIRONMENT: Final = {"auto_envvar_prefix": PREFIX}
 """Context settings of a verb: without them its variables would have the verb in their names."""
 
+INSECURE: Final = "zfs_walk.insecure"
+"""Key of a click context's meta: no key is wanted."""
+
 SECONDS: Final = click.FloatRange(0.0, 1e9, min_open=True)
 """The type of options that are times."""
 
@@ -27,6 +32,9 @@ CLOSED_PIPE: Final = 141
 """What a shell reports of a program that SIGPIPE ended: whoever read our output has enough."""
 
 INTERRUPTED: Final = 130
+
+SETTINGS: Final = "zfs_walk.settings"
+"""Where a command's context keeps what its file set."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -49,24 +57,35 @@ def _read_config(context: click.Context, _parameter: click.Parameter, value: str
     if not value:
         return
     from zfs_walk.config.files import load_settings  # noqa: PLC0415 -- only this option needs it
+    from zfs_walk.config.show import file_options  # noqa: PLC0415
+    from zfs_walk.config.values import is_accepted, key_of, refusal  # noqa: PLC0415
 
-    options = {
-        parameter.name: parameter
-        for parameter in context.command.params
-        if isinstance(parameter, click.Option) and parameter.name and not parameter.is_eager
-    }
-    defaults = {}
-    for name, setting in load_settings(value, options).items():
-        option = options[name]
-        if option.multiple != isinstance(setting.value, list):
-            wanted = "a list" if option.multiple else "one value"
-            raise WrongUseError(reason=f"{setting.where}: {wanted} is wanted")
-        try:
-            option.type_cast_value(context, setting.value)
-        except click.BadParameter as error:
-            raise WrongUseError(reason=f"{setting.where}: {error.message}") from error
-        defaults[name] = setting.value
-    context.default_map = defaults
+    options = {key_of(option).replace("-", "_"): option for option in file_options(context.command)}
+    settings = {}
+    for key, setting in load_settings(value, options).items():
+        option = options[key]
+        if not is_accepted(option, setting.value, context):
+            where = f"{setting.origin}: {setting.key}"
+            raise WrongUseError(reason=refusal(where, option, setting.value))
+        settings[option.name or key] = setting
+    context.meta[SETTINGS] = settings
+    context.default_map = {name: setting.value for name, setting in settings.items()}
+
+
+def _wrong_variable(error: click.BadParameter) -> WrongUseError | None:
+    """If a value from the environment is wrong, the error that names the variable."""
+    option, context = error.param, error.ctx
+    if not isinstance(option, click.Option) or context is None:
+        return None
+    if context.get_parameter_source(option.name or "") is not ParameterSource.ENVIRONMENT:
+        return None
+    from zfs_walk.config.show import variable_of  # noqa: PLC0415 -- on the way out
+    from zfs_walk.config.values import refusal  # noqa: PLC0415
+
+    name = variable_of(context, option)
+    return WrongUseError(
+        reason=refusal(f"the environment variable {name}", option, os.environ.get(name, ""))
+    )
 
 
 def version_option(function: Decorated) -> Decorated:
@@ -77,26 +96,72 @@ def version_option(function: Decorated) -> Decorated:
     )(function)  # fmt: skip
 
 
-def shared(function: Decorated) -> Decorated:
+def shared(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """Options that are the same everywhere."""
+
+    @functools.wraps(function)
+    def run_or_show(*, print_config: bool, **given: Any) -> int | None:
+        if not print_config:
+            return function(**given)
+        from zfs_walk.config.show import as_yaml  # noqa: PLC0415 -- only this option needs it
+
+        context = click.get_current_context()
+        click.echo(as_yaml(context, context.meta.get(SETTINGS, {})), nl=False)
+        return 0
+
+    decorated: Callable[..., int | None] = run_or_show
     for option in (
         click.option("-v", "--verbose", count=True, help="Say more on stderr; twice: everything."),
         click.option(
-            "--config", metavar="FILE", is_eager=True, expose_value=False, callback=_read_config,
-            help="YAML file with defaults: one key per option.",
+            "--print-config", is_flag=True, is_eager=True,
+            help="Print each option's value and where it comes from, as a file for --config.",
+        ),
+        click.option(
+            "--config", metavar="FILE", type=click.Path(), is_eager=True, expose_value=False,
+            callback=_read_config, help="YAML file with defaults: one key per option.",
         ),
         version_option,
     ):  # fmt: skip
-        function = option(function)
-    return function
+        decorated = option(decorated)
+    return decorated
 
 
 def broker_option(function: Decorated) -> Decorated:
-    """``--broker``, with the default that `zfs-broker` binds."""
+    """``--broker`` and ``--insecure``, for `zfs_walk.cli.connection.find_target`."""
+    option = click.option(
+        "--broker", metavar="ENDPOINT|FILE", callback=_text,
+        help="Where the broker listens, or a connection file; default: the stored connection"
+        f" (docs/security.md), such as that to {DEFAULT_BROKER}.",
+    )  # fmt: skip
+    return option(insecure_option(function))
+
+
+def insecure_option(function: Decorated) -> Decorated:
+    """``--insecure`` of whoever connects; `find_target` asks for it."""
     return click.option(
-        "--broker", metavar="ENDPOINT", default=DEFAULT_BROKER, show_default=True,
-        help="Where the broker listens.",
+        "--insecure", is_flag=True, expose_value=False, callback=_note_insecure,
+        help="Talk to a broker without keys. Not as root.",
     )(function)  # fmt: skip
+
+
+def _text(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    return value or ""
+
+
+def _note_insecure(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+    if value:
+        refuse_root()
+        context.meta[INSECURE] = True
+
+
+def refuse_root() -> None:
+    """Whoever runs without keys obeys every user of the network.
+
+    Raises:
+        WrongUseError: this is root.
+    """
+    if os.geteuid() == 0:
+        raise WrongUseError(reason="--insecure is refused as root")
 
 
 def host_name(given: str | None) -> str:
@@ -114,6 +179,9 @@ def set_up_logging(verbose: int) -> None:
 
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run a command as a process: errors become one line on stderr and an exit code."""
+    variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
+    if variable in os.environ:
+        _end(_complete(command, name, variable))
     try:
         _check_environment(command)
         # Not `command.main`: that turns a closed pipe into exit code 1.
@@ -126,7 +194,11 @@ def run_command(command: click.Command, name: str) -> NoReturn:
         _say(f"{name}: interrupted")
         code = INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        wrong = _wrong_variable(error) if isinstance(error, click.BadParameter) else None
+        if wrong is None:
+            error.show()
+        else:
+            _say(f"{name}: {wrong}")
         code = WrongUseError.exit_code
     except ZfsWalkError as error:
         _say(f"{name}: {error}")
@@ -145,6 +217,13 @@ def run_command(command: click.Command, name: str) -> NoReturn:
         _say(f"{name}: {InternalError(reason=f'{type(error).__name__}: {error}')}")
         code = InternalError.exit_code
     _end(code if isinstance(code, int) else 0)
+
+
+def _complete(command: click.Command, name: str, variable: str) -> int:
+    """Print a shell's script for completion, or what a half-typed line may become."""
+    from click.shell_completion import shell_complete  # noqa: PLC0415 -- only a shell asks for it
+
+    return shell_complete(command, {}, name, variable, os.environ[variable])
 
 
 def _say(text: str) -> None:

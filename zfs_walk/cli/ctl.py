@@ -5,6 +5,7 @@ import click
 from zfs_walk.cli.asking import EXIT_CODES
 from zfs_walk.cli.command import run_command, version_option
 from zfs_walk.cli.ctl_agents import agent_group
+from zfs_walk.cli.ctl_keys import key_group
 from zfs_walk.cli.ctl_logs import log_group
 from zfs_walk.cli.ctl_runs import run_group
 from zfs_walk.cli.tail import tail
@@ -13,11 +14,12 @@ from zfs_walk.cli.tail import tail
 @click.group(epilog="Examples:\n\n\b\n  zfs-ctl run list\n  zfs-ctl agent list --json" + EXIT_CODES)
 @version_option
 def main() -> None:
-    """Operate a bus: its runs and its agents."""
+    """Operate a bus: its runs, agents and keys."""
 
 
 main.add_command(run_group)
 main.add_command(agent_group)
+main.add_command(key_group)
 main.add_command(log_group)
 main.add_command(tail)
 

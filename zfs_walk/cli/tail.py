@@ -94,11 +94,13 @@ def tail(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.bus.client import Client
     from zfs_walk.bus.follower import Follower, Wanted
     from zfs_walk.bus.sockets import Bus
+    from zfs_walk.cli.connection import find_target
     from zfs_walk.protocol.messages import LogRecord
 
     set_up_logging(verbose)
-    bus = Bus()
-    client = Client(bus, broker, host_name(None), __version__, timeout)
+    target = find_target(broker)
+    bus = Bus(target.curve)
+    client = Client(bus, target.endpoint, host_name(None), __version__, timeout)
     follower = Follower(bus, client, Wanted(level, role, host), _say, sys.stdout.flush)
     write, show = sys.stdout.write, _shower(json_=json_)
     try:

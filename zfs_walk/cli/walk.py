@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from zfs_walk.cli.command import SECONDS, run_command, set_up_logging, shared
+from zfs_walk.cli.command import SECONDS, insecure_option, run_command, set_up_logging, shared
 from zfs_walk.errors import WrongUseError
 
 NOBODY_PATIENCE = 30.0
@@ -35,12 +35,17 @@ Ctrl-C pauses the run and says how to go on; a second Ctrl-C ends at once.
 Exit codes: 0 all well, 1 done, but some items could not be read (they are listed), 2 wrong use,
 4 no broker, 5 another protocol version, 6 state folder in use or unusable, 7 the journal can't be
 written, 8 the run can't go on, 9 the catalog can't be used, 10 an extra is missing, 11 paused, 12
-aborted, 13 a process died."""
+aborted, 13 a process died, 14 no usable key."""
 )
 @click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path())
 @click.option("--roots-from", type=click.File("rb"), help="File with one path a line; - is stdin.")
 @click.option("-0", "null", is_flag=True, help="Paths of --roots-from end with NUL.")
-@click.option("--broker", metavar="ENDPOINT", help="Walk on this bus instead of privately.")
+@click.option(
+    "--broker",
+    metavar="ENDPOINT|FILE",
+    help="Walk on this bus instead of privately; an endpoint or a connection file.",
+)
+@insecure_option
 @click.option("--workers", type=click.IntRange(1, 1024), default=os.cpu_count() or 1,
               help="Worker processes of a private run; default: one per core.")  # fmt: skip
 @click.option("--names-only", is_flag=True, help="Count names and types; no sizes, no stat.")
@@ -52,20 +57,23 @@ aborted, 13 a process died."""
 @click.option("--include", multiple=True, metavar="GLOB", help="Exceptions to the excludes.")
 @click.option("--no-default-excludes", is_flag=True,
               help="Walk snapshot folders (.snapshot, .zfs/snapshot) too.")  # fmt: skip
-@click.option("-o", "--output", metavar="DIR", help="Store a row per entry there (a catalog).")
+@click.option("-o", "--output", metavar="DIR", type=click.Path(),
+              help="Store a row per entry there (a catalog).")  # fmt: skip
 @click.option("--json", is_flag=True, help="Print the result as JSON (docs/json.md).")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("--resume", type=int, metavar="RUN", help="Go on with a paused run.")
 @click.option("--attach", type=int, metavar="RUN", help="Follow a run of a bus.")
 @click.option("--detach", is_flag=True, help="Submit to a bus and print the run's number.")
 @click.option("--min-agents", type=click.IntRange(1), default=1, help="Wait for so many agents.")
-@click.option("--part-limit", type=click.IntRange(1), default=50_000, hidden=True)
+@click.option("--part-limit", type=click.IntRange(1), default=50_000, show_default=True,
+              help="Names in a directory above which it is walked in parts.")  # fmt: skip
 @click.option("--dir-timeout", type=SECONDS, default=300.0, show_default=True,
               help="Seconds that one directory may take.")  # fmt: skip
 @click.option("--timeout", type=SECONDS, default=NOBODY_PATIENCE, show_default=True,
               help="Seconds to wait for a broker, and for a first agent.")  # fmt: skip
-@click.option("--state", metavar="DIR", help="Folder for the run's journal, on a local disk.")
-@click.option("--host", help="This host's name, if not the system's.", hidden=True)
+@click.option("--state", metavar="DIR", type=click.Path(),
+              help="Folder for the run's journal, on a local disk.")  # fmt: skip
+@click.option("--host", metavar="NAME", help="This host's name, if not the system's.")
 @shared
 def main(verbose: int, **given: Any) -> int:
     """Walk directory trees in parallel and print what is there, exactly."""

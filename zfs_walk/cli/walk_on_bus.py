@@ -11,6 +11,7 @@ from zfs_walk.bus.client import Client
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.cli.arguments import WalkArguments
 from zfs_walk.cli.command import host_name
+from zfs_walk.cli.connection import find_target
 from zfs_walk.cli.follow import Follow, go_on, print_result, submit
 from zfs_walk.cli.interrupts import Interrupts
 from zfs_walk.cli.keep import finish_catalog, prepare_catalog
@@ -42,9 +43,10 @@ def walk_on_bus(broker: str, arguments: WalkArguments) -> int:
 @contextmanager
 def _client(broker: str, host: str, timeout: float) -> Iterator[Client]:
     with ExitStack() as stack:
-        bus = Bus()
+        target = find_target(broker)
+        bus = Bus(target.curve)
         stack.callback(bus.close)
-        client = Client(bus, broker, host, __version__, timeout)
+        client = Client(bus, target.endpoint, host, __version__, timeout)
         stack.callback(client.close)
         yield client
 

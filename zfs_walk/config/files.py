@@ -14,11 +14,13 @@ class Setting:
 
     Attributes:
         value: as YAML has it.
-        where: the file, the line and the key, for messages.
+        origin: the file and the line.
+        key: as it is written there.
     """
 
     value: Any
-    where: str
+    origin: str
+    key: str
 
 
 def load_settings(path: str, known: Collection[str]) -> dict[str, Setting]:
@@ -34,29 +36,41 @@ def load_settings(path: str, known: Collection[str]) -> dict[str, Setting]:
     """
     import yaml  # noqa: PLC0415 -- a walk without a file does not pay for it
 
-    try:
-        with Path(path).open(encoding="utf-8") as file:
-            text = file.read()
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongUseError(reason=f"{path} can't be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise WrongUseError(reason=f"{path} is not YAML: {error}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
-        raise WrongUseError(reason=f"{path}: a map of options is wanted")
     settings: dict[str, Setting] = {}
-    for key, (key_node, _) in zip(values, node.value, strict=False):
-        name = str(key).replace("-", "_")
-        where = f"{path}, line {key_node.start_mark.line + 1}"
-        if name not in known:
-            raise WrongUseError(reason=f"{where}: unknown key {key}{_advice(name, known)}")
-        settings[name] = Setting(values[key], f"{where}: {key}")
-    if len(settings) != len(node.value):
-        raise WrongUseError(reason=f"{path}: a key is there twice")
+    try:
+        root = yaml.compose(_read(path), Loader=yaml.SafeLoader)
+        if root is None or root.value == "":
+            return {}
+        if not isinstance(root, yaml.MappingNode):
+            raise WrongUseError(reason=f"{path}: a map is wanted, a line `key: value` an option")
+        for key_node, value_node in root.value:
+            key = str(key_node.value)
+            name = key.replace("-", "_")
+            origin = f"{path}, line {key_node.start_mark.line + 1}"
+            if name not in known:
+                raise WrongUseError(reason=f"{origin}: unknown key {key}{_advice(name, known)}")
+            if name in settings:
+                first = settings[name].origin.rpartition(", ")[2]
+                raise WrongUseError(reason=f"{origin}: {key} is there twice, first in {first}")
+            value = yaml.constructor.SafeConstructor().construct_document(value_node)
+            settings[name] = Setting(value, origin, key)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        reason = f"{path}, line {line}: it is not YAML: {error.problem}"
+        raise WrongUseError(reason=reason) from error
+    except yaml.reader.ReaderError as error:
+        raise WrongUseError(reason=f"{path}: it is not YAML: {error.reason}") from error
     return settings
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise WrongUseError(reason=f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise WrongUseError(reason=f"{path}, line {line}: it is not UTF-8") from error
 
 
 def _advice(name: str, known: Collection[str]) -> str:

@@ -1,9 +1,11 @@
 """Descriptors below one root: every directory is opened so that no race leads out of the tree."""
 
+import contextlib
 import errno
 import os
 import resource
 import stat
+from collections.abc import Sequence
 from typing import Final
 
 from zfs_walk.scan import roots
@@ -48,11 +50,15 @@ class Handle:
         "root",
     )
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, within: Sequence[bytes] = ()) -> None:
         """Open and verify ``root``.
 
+        Args:
+            root: the recorded root.
+            within: real paths of folders below which it must really be; empty: anywhere.
+
         Raises:
-            UnreachableError: it is not the recorded one.
+            UnreachableError: it is not the recorded one, or not within.
             OSError: it can't be opened for another reason.
         """
         self.root = root
@@ -76,6 +82,9 @@ class Handle:
         if found.st_ino != root.ino:
             self.close()
             raise self._unreachable()
+        if within and not is_within(self._real_path(), within):
+            self.close()
+            raise self._outside()
         self._identity = found.st_dev, found.st_ino
         self.device = found.st_dev
         self.mounts = roots.mounts_below(root.path) if self.is_directory else frozenset()
@@ -91,12 +100,22 @@ class Handle:
                 raise self._unreachable()
             self._verified = True
 
+    def _real_path(self) -> bytes:
+        """Where the root really is: of what is open, so that no link can be exchanged meanwhile."""
+        if self.is_directory:
+            with contextlib.suppress(OSError):
+                return os.readlink(b"/proc/self/fd/%d" % self._base)  # noqa: PTH115 -- bytes
+        return os.path.realpath(self.root.path)
+
     def absolute(self, path: bytes) -> bytes:
         """The absolute path of a path below the root."""
         return join(self.root.path, path) if path else self.root.path
 
     def _unreachable(self) -> UnreachableError:
         return UnreachableError(f"{os.fsdecode(self.root.path)} is not the recorded root")
+
+    def _outside(self) -> UnreachableError:
+        return UnreachableError(outside(self.root.path))
 
     def open(self, path: bytes) -> int:
         """Open a directory for listing; the caller owns the descriptor.
@@ -206,6 +225,21 @@ class Handle:
         if self._base >= 0:
             os.close(self._base)
             self._base = -1
+
+
+def is_within(path: bytes, folders: Sequence[bytes]) -> bool:
+    """A real path is one of the folders or below one of them.
+
+    Args:
+        path: without symbolic links.
+        folders: likewise.
+    """
+    return any(path == folder or path.startswith(join(folder, b"")) for folder in folders)
+
+
+def outside(path: bytes) -> str:
+    """Why nothing is done at a path that is not within the allowed folders."""
+    return f"{os.fsdecode(path)} is outside of the folders that this agent may touch (--allow)"
 
 
 def join(parent: bytes, name: bytes) -> bytes:

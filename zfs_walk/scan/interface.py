@@ -45,6 +45,7 @@ class ScanOptions:
         wide_bytes: likewise one whose subdirectories' paths come to more bytes than this.
         columns: `TOTALS` or `ROWS`.
         filter: what is left out.
+        within: real paths of folders below which a root must really be; empty: anywhere.
     """
 
     names_only: bool = False
@@ -54,6 +55,7 @@ class ScanOptions:
     wide_bytes: int = 2 * 2**20
     columns: str = TOTALS
     filter: Filter = field(default_factory=Filter)
+    within: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True)

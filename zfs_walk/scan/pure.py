@@ -361,7 +361,7 @@ class PureScanner:
     def _handle(self, root: int) -> Handle:
         handle = self._handles.get(root)
         if handle is None:
-            handle = self._handles[root] = Handle(self._roots[root])
+            handle = self._handles[root] = Handle(self._roots[root], self._options.within)
         return handle
 
     def _open(self, directory: Directory) -> int:

@@ -98,7 +98,7 @@ class Broker:
         self.journal = journal or journal_in_memory()
         self.now = 1000.0
         self.levels: list[SetLogLevel] = []
-        self.core = BrokerCore(self.journal, Settings(**settings), TERM, self.now, history)
+        self.core = BrokerCore(self.journal, Settings(**settings), TERM, self.now, history=history)
         self.journal.commit()
 
     def take(self, route: bytes, message: Message) -> list[tuple[bytes, Message]]:

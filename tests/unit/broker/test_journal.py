@@ -376,7 +376,7 @@ def test_a_run_counts_as_started_from_its_first_grant_on(journal: Journal, uid: 
 def test_a_restart_finds_everything_as_it_was(tmp_path: Path) -> None:
     first = SqliteJournal(tmp_path / "journal", first_run=41)
     first.take_term(5)
-    first.add_session(StoredSession(ME, "walker", "h0", "walker-0", "boot"))
+    first.add_session(StoredSession(ME, "walker", "h0", "walker-0", "boot", "key"))
     _, unit = first.add_run("r1", (root(b"/\xff"),), OPTIONS, 2)
     first.grant(unit.uid, EPOCH, ME, 10, 2**20)
     first.apply(ME, commit(unit.uid, EPOCH, 1, added=(directory(2),), found=1))
@@ -405,7 +405,7 @@ def test_a_newer_schema_is_refused_with_both_numbers(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "journal")
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(StateError, match="schema 9, this release knows 1"):
+    with pytest.raises(StateError, match="schema 9, this release knows 2"):
         SqliteJournal(tmp_path / "journal")
 
 

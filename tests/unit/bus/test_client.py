@@ -35,7 +35,7 @@ class Broker(threading.Thread):
             if arrived is None:
                 waiter.wait(0.02)
                 continue
-            route, frames = arrived
+            route, _, frames = arrived
             message = BUS.decode(frames)
             self.came.append(message)
             for reply in self.answer(message):

@@ -41,7 +41,7 @@ def receive(end: Router) -> tuple[bytes, list[bytes]]:
     while time.monotonic() < until:
         message = end.receive()
         if message is not None:
-            return message
+            return message[0], message[2]
         waiter.wait(0.1)
     raise AssertionError
 

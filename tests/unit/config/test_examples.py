@@ -1,0 +1,68 @@
+"""The commented examples in configs/: every option is there, explained, and nothing else."""
+
+import importlib
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from zfs_walk.config.show import file_options
+from zfs_walk.config.values import key_of
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+COMMAND_OF = {"walk": "walk", "broker": "broker", "walker": "agent"}
+KEY = re.compile(r'^(?:# )?"?([a-z][a-z-]*)"?:(?: \S.*)?$')
+
+
+def keys_of(command: click.Command) -> set[str]:
+    return {key_of(option) for option in file_options(command)}
+
+
+def check_example(text: str, keys: set[str]) -> list[str]:
+    """What is wrong with an example of a command that has these keys."""
+    lines = text.splitlines()
+    found = {match[1]: number for number, line in enumerate(lines) if (match := KEY.match(line))}
+    complaints = [f"{key} is missing" for key in sorted(keys - set(found))]
+    complaints += [f"{key} is no option" for key in sorted(set(found) - keys)]
+    for key, number in found.items():
+        above = lines[number - 1] if number else ""
+        if not above.startswith("# ") or KEY.match(above):
+            complaints.append(f"{key} has no comment above it")
+    return complaints
+
+
+def test_every_example_has_its_command() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == set(COMMAND_OF)
+
+
+@pytest.mark.parametrize("example", COMMAND_OF)
+def test_an_example_explains_every_option_of_its_command(example: str) -> None:
+    command = importlib.import_module(f"zfs_walk.cli.{COMMAND_OF[example]}").main
+    assert check_example((CONFIGS / f"{example}.yaml").read_text(), keys_of(command)) == []
+
+
+@pytest.mark.parametrize("name", ["agent", "broker", "ctl", "walk"])
+def test_every_option_says_what_it_is(name: str) -> None:
+    def options(command: click.Command) -> list[click.Option]:
+        own = [option for option in command.params if isinstance(option, click.Option)]
+        verbs = command.commands.values() if isinstance(command, click.Group) else ()
+        return own + [option for verb in verbs for option in options(verb)]
+
+    found = options(importlib.import_module(f"zfs_walk.cli.{name}").main)
+    assert [option.name for option in found if len((option.help or "").split()) < 2] == []
+
+
+@pytest.mark.parametrize(
+    ("planted", "complaint"),
+    [
+        ("# Seconds.\nttl: 1\n", "bind is missing"),
+        ("# Where.\nbind: x\n# Seconds.\nttl: 1\n\n# Typo.\nbnid: x\n", "bnid is no option"),
+        ("# Where.\nbind: x\n# Seconds.\nttl: 1\n# Typo.\n# bnid: x\n", "bnid is no option"),
+        ("# Where.\nbind: x\n\nttl: 1\n", "ttl has no comment above it"),
+        ("# Where.\n# bind: x\nttl: 1\n", "ttl has no comment above it"),
+    ],
+)
+def test_a_hole_in_an_example_is_found(planted: str, complaint: str) -> None:
+    assert check_example("# Where.\n# bind: x\n\n# Seconds.\nttl: 1\n", {"bind", "ttl"}) == []
+    assert check_example(planted, {"bind", "ttl"}) == [complaint]

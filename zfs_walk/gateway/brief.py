@@ -1,0 +1,42 @@
+"""What the broker tells its gateway, through a pipe: a command line shows in every process list."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from zfs_walk.bus.curve import Curve
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """How a gateway reaches its broker, and whom it serves.
+
+    Attributes:
+        parent: the broker's process id.
+        endpoint: where the broker listens.
+        host: this host's name.
+        version: of zfs_walk.
+        listener: descriptor of the listening socket, inherited.
+        token: that every request must bring; empty: none.
+        verbose: of the broker's own log.
+        curve: keys, if the broker demands any.
+    """
+
+    parent: int
+    endpoint: str
+    host: str
+    version: str
+    listener: int
+    token: str
+    verbose: int
+    curve: Curve | None
+
+    def encode(self) -> bytes:
+        """One line."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Brief":
+        """Read the line."""
+        told = json.loads(line)
+        keys = told.pop("curve")
+        return cls(**told, curve=None if keys is None else Curve(**keys))

@@ -1,0 +1,148 @@
+"""The series of /metrics, made from a SNAPSHOT; docs/operations.md lists them.
+
+None has a label for a host, an agent or a user: their number depends on the code, and on the runs
+that are not over.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from zfs_walk.gateway.watch import Seen
+from zfs_walk.protocol.messages import SnapshotReply
+from zfs_walk.protocol.records import RunLine
+from zfs_walk.protocol.statistics import BrokerStatistics, WalkerStatistics
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+AGENT_STATES: Final = ("live", "suspect", "lost")
+RUN_STATES: Final = ("RUNNING", "DRAINING", "PAUSED", "DONE", "DONE_WITH_ERRORS", "ABORTED")
+OVER: Final = RUN_STATES[3:]
+
+
+def exposition(seen: Seen) -> bytes:
+    """The body of /metrics in the OpenMetrics format."""
+    body: bytes = generate_latest(_Snapshot(seen))  # type: ignore[no-untyped-call]
+    return body
+
+
+class _Snapshot(Collector):
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    def collect(self) -> Iterable[Metric]:
+        """What the broker said last; nothing but its silence if it never spoke."""
+        reply = self._seen.reply
+        yield _gauge("broker_up", "1 while the broker answers.", int(self._seen.fresh))
+        yield _gauge("broker_answer_age", "Time since the broker's last answer.",
+                     self._seen.age, "seconds")  # fmt: skip
+        if reply is None:
+            return
+        yield from _broker(reply.broker)
+        yield _agents(reply)
+        yield from _runs(reply.runs)
+        yield from _walkers([status.statistics for status in reply.walkers])
+
+
+def _broker(broker: BrokerStatistics) -> Iterator[Metric]:
+    yield InfoMetricFamily(
+        "zfs_walk_broker", "The broker's release and host.",
+        {"version": broker.version, "host": broker.host},
+    )  # fmt: skip
+    yield _gauge("broker_secure", "1 if keys are demanded.", int(broker.secure))
+    yield _gauge("broker_term", "The broker's incarnation.", broker.term)
+    yield _gauge("broker_uptime", "Time since this incarnation began.",
+                 broker.uptime_ms / 1000, "seconds")  # fmt: skip
+    yield _gauge("broker_clients", "Commands that are connected.", broker.clients)
+    yield _counter("broker_messages", "Messages received in this term.", broker.messages)
+    yield _counter("broker_messages_refused", "Messages not understood or not allowed.",
+                   broker.refused)  # fmt: skip
+    yield _counter("broker_transactions", "Transactions of the journal in this term.",
+                   broker.transactions)  # fmt: skip
+    yield _gauge("broker_journal_size", "Size of the journal.", broker.journal_bytes, "bytes")
+    yield _gauge("broker_resident_memory", "Resident memory of the broker.", broker.rss, "bytes")
+    yield _counter("broker_cpu", "CPU time of the broker.", broker.cpu_ms / 1000, "seconds")
+    yield _gauge("broker_loop_lag", "How late the broker's loop last woke.",
+                 broker.loop_lag_ms / 1000, "seconds")  # fmt: skip
+    yield _counter("broker_log_records", "Log records that came through.", broker.records)
+    yield _gauge("broker_log_ring_records", "Log records that can be read back.",
+                 broker.ring_records)  # fmt: skip
+    yield _gauge("broker_log_ring_size", "Size of the log records that can be read back.",
+                 broker.ring_bytes, "bytes")  # fmt: skip
+
+
+def _agents(reply: SnapshotReply) -> Metric:
+    agents = GaugeMetricFamily(
+        "zfs_walk_agents", "Agents by role and state.", labels=["role", "state"]
+    )
+    found = Counter((agent.role, agent.state.lower()) for agent in reply.agents)
+    for role in sorted({"walker", *(agent.role for agent in reply.agents)}):
+        for state in AGENT_STATES:
+            agents.add_metric([role, state], found[role, state])
+    return agents
+
+
+def _runs(lines: Iterable[RunLine]) -> Iterator[Metric]:
+    runs = GaugeMetricFamily("zfs_walk_runs", "Runs by state, of the newest 1,000.",
+                             labels=["state"])  # fmt: skip
+    entries = GaugeMetricFamily("zfs_walk_run_entries", "Entries counted in a run that goes on.",
+                                labels=["run"])  # fmt: skip
+    queue = GaugeMetricFamily("zfs_walk_run_queue_items", "Items left in a run that goes on.",
+                              labels=["run"])  # fmt: skip
+    found: Counter[str] = Counter()
+    for line in lines:
+        found[line.state] += 1
+        if line.state not in OVER:
+            entries.add_metric([str(line.run)], line.entries)
+            queue.add_metric([str(line.run)], line.items_left)
+    for state in RUN_STATES:
+        runs.add_metric([state.lower()], found[state])
+    yield from (runs, entries, queue)
+
+
+def _walkers(walkers: list[WalkerStatistics]) -> Iterator[Metric]:
+    """Sums over the agents that publish now: they fall when one leaves, so they are gauges."""
+    yield _gauge("walkers_publishing", "Walker agents that publish a status.", len(walkers))
+    yield _gauge("walkers_healthy", "Of them, those that nothing keeps from their work.",
+                 sum(walker.health == "ok" for walker in walkers))  # fmt: skip
+    yield _gauge("walkers_workers", "Worker processes.",
+                 sum(len(walker.workers) for walker in walkers))  # fmt: skip
+    yield _gauge("walkers_workers_busy", "Worker processes that have a task.",
+                 sum(worker.busy for walker in walkers for worker in walker.workers))  # fmt: skip
+    yield _gauge("walkers_units", "Units of work that agents hold.",
+                 sum(walker.units for walker in walkers))  # fmt: skip
+    yield _gauge("walkers_queue_items", "Directories and parts that nobody has begun.",
+                 sum(walker.waiting for walker in walkers))  # fmt: skip
+    yield _gauge("walkers_entries", "Entries that these agents have counted since they began.",
+                 sum(walker.entries for walker in walkers))  # fmt: skip
+    yield _gauge("walkers_errors", "Entries that they could not read since they began.",
+                 sum(walker.errors for walker in walkers))  # fmt: skip
+    yield _gauge("walkers_entries_per_second", "Entries counted in the last second.",
+                 sum(walker.entries_per_s for walker in walkers))  # fmt: skip
+    yield _gauge("walkers_commits_unacknowledged", "Commits on their way.",
+                 sum(walker.unacked for walker in walkers))  # fmt: skip
+    yield _gauge("walkers_resident_memory", "Resident memory of agents and workers.",
+                 sum(walker.rss + sum(worker.rss for worker in walker.workers)
+                     for walker in walkers), "bytes")  # fmt: skip
+    yield _gauge("walkers_loop_lag_max", "How late the loop of the slowest agent last woke.",
+                 max((walker.loop_lag_ms for walker in walkers), default=0) / 1000,
+                 "seconds")  # fmt: skip
+    yield _gauge("walkers_log_records_lost", "Log records that could not be published.",
+                 sum(walker.records_lost for walker in walkers))  # fmt: skip
+
+
+def _gauge(name: str, text: str, value: float, unit: str = "") -> Metric:
+    return GaugeMetricFamily(f"zfs_walk_{name}", text, value, unit=unit)
+
+
+def _counter(name: str, text: str, value: float, unit: str = "") -> Metric:
+    return CounterMetricFamily(f"zfs_walk_{name}", text, value, unit=unit)

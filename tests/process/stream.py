@@ -12,14 +12,17 @@ BURST = """
 import logging, os, secrets, sys
 from pathlib import Path
 from zfs_walk.bus.client import Client
+from zfs_walk.bus.curve import Curve
 from zfs_walk.bus.logfile import LogFile
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.publisher import Publisher
 from zfs_walk.bus.sockets import Bus
+from zfs_walk.config.connection import stored_for
 from zfs_walk.protocol.statistics import Origin
 
 broker, folder, name, number = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-bus = Bus()
+key = stored_for(broker)
+bus = Bus(Curve(key.public, key.secret, key.server))
 client = Client(bus, broker, "h1", "0", 20.0)
 client.greet()
 origin = Origin(secrets.token_hex(8), "loadgen", "h1", name, os.getpid(), 0, "0")

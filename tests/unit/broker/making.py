@@ -4,7 +4,7 @@ import weakref
 from typing import Any
 
 from zfs_walk.broker.core import BrokerCore
-from zfs_walk.broker.logs import Remembered
+from zfs_walk.broker.overview import Published
 from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.broker.state import (
     Garbled,
@@ -92,7 +92,7 @@ class Broker:
     def __init__(
         self,
         journal: SqliteJournal | None = None,
-        history: Remembered | None = None,
+        history: Published | None = None,
         **settings: Any,
     ) -> None:
         self.journal = journal or journal_in_memory()

@@ -93,7 +93,6 @@ class BrokerCore:
             keys: who may do what; None: whoever can connect may do everything.
             history: what was published lately; None where nothing is.
         """
-        keys = keys or Keyring()
         self.state = State(settings, term=journal.take_term(unix_time))
         self._journal = journal
         self._runs = Runs(self.state, journal)
@@ -101,8 +100,8 @@ class BrokerCore:
         self._orders = Orders(self.state, journal)
         self._retention = Retention(self.state, journal)
         self._sessions = Sessions(self.state, journal, self._work, self._runs, self._orders)
-        self._access = Access(self.state, keys, self._sessions)
-        self._overview = Overview(self.state, history, now, secure=keys.secure)
+        self._access = Access(self.state, keys or Keyring(), self._sessions)
+        self._overview = Overview(self.state, history, now)
         self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now

@@ -34,21 +34,17 @@ class Published(Remembered, Protocol):
 class Overview:
     """Answers RUNS, AGENTS and SNAPSHOT."""
 
-    def __init__(
-        self, state: State, history: Published | None, began: float, *, secure: bool
-    ) -> None:
+    def __init__(self, state: State, history: Published | None, began: float) -> None:
         """Look at a state from now on.
 
         Args:
             state: the core's.
             history: what was published lately; None where nothing is.
             began: when this term did.
-            secure: keys are demanded.
         """
         self._state = state
         self._history = history
         self._began = began
-        self._secure = secure
 
     def on_request(self, route: bytes, message: Runs | Agents | Snapshot, now: float) -> None:
         """Answer a client's request."""
@@ -67,7 +63,7 @@ class Overview:
         records, ring_records, ring_bytes = self._history.counts() if self._history else (0, 0, 0)
         return BrokerStatistics(
             state.settings.host, vitals.pid, vitals.version, state.term,
-            round((now - self._began) * 1000), self._secure,
+            round((now - self._began) * 1000), not state.settings.insecure,
             states.count(SessionState.LIVE), states.count(SessionState.SUSPECT),
             states.count(SessionState.LOST), len(state.clients),
             sum(not run.over for run in state.runs.values()),
@@ -84,14 +80,26 @@ class Overview:
         )  # fmt: skip
 
     def _runs(self, now: float) -> tuple[RunLine, ...]:
+        live = self._live()
         newest = sorted(self._state.runs.values(), key=lambda run: -run.number)[:MOST_RUNS]
         return tuple(
             RunLine(
                 run.number, run.state, tuple(root.path for root in run.roots),
-                run.counters.get("entries", 0), run.items, run.elapsed(now),
+                run.counters.get("entries", 0) + live.get(run.number, 0), run.items,
+                run.elapsed(now),
             )
             for run in newest
         )  # fmt: skip
+
+    def _live(self) -> dict[int, int]:
+        """Entries of running runs that agents have counted and not yet committed."""
+        live: dict[int, int] = {}
+        for session in self._state.sessions.values():
+            for number, count in session.live.items():
+                run = self._state.runs.get(number)
+                if run is not None and run.state == "RUNNING":
+                    live[number] = live.get(number, 0) + count.entries
+        return live
 
     def _agents(self, now: float) -> tuple[AgentLine, ...]:
         return tuple(

@@ -28,6 +28,7 @@ class Settings:
         commit_interval: longest time in seconds between two commits of a unit.
         window: commits of a unit that may be on their way unacknowledged.
         host: the broker's own.
+        insecure: whoever can connect may do everything.
         keep_runs: seconds that a run is kept after its end; 0: for ever.
         endpoints: where the broker's other sockets are, for WELCOME.
         grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
@@ -39,6 +40,7 @@ class Settings:
     commit_interval: float = 5.0
     window: int = 4
     host: str = ""
+    insecure: bool = False
     keep_runs: float = 30 * 86_400.0
     endpoints: Endpoints = NO_ENDPOINTS
     grant_items: int = 10_000

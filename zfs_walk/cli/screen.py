@@ -75,7 +75,7 @@ def _agents(agents: tuple[Agent, ...]) -> RenderableType:
             figures = [f"{status.entries_per_s:,}", f"{status.waiting:,}", f"{status.loop_lag_ms}"]
             pids = " ".join(f"{w.pid}{'*' if w.busy else ''}" for w in status.workers)
         table.add_row(
-            show_text(line.host), show_text(line.name), show_text(line.role),
+            *(Text(show_text(word)) for word in (line.host, line.name, line.role)),
             Text(show_text(line.state), STATES.get(line.state, BAD)),
             Text(show_text(agent.health), GOOD if agent.health == "ok" else WARN),
             figures[0], f"{line.units}", figures[1], human(line.rss), figures[2], version,

@@ -63,6 +63,11 @@ def check_exposure(sockets: Sockets) -> None:
     for endpoint in filter(None, (sockets.bind, sockets.publish, sockets.subscribe)):
         if endpoint.startswith(IPC):
             _check_folder(Path(endpoint.removeprefix(IPC)).absolute().parent)
+        elif sockets.bind.startswith(IPC) and not sockets.insecure:
+            raise WrongUseError(
+                reason=f"{endpoint} takes keys, which a broker on ipc does not have; take ipc://"
+                " for it as well, or tcp:// for --bind"
+            )
     if sockets.insecure:
         refuse_root()
 
@@ -130,10 +135,10 @@ def serve(  # noqa: PLR0913, PLR0917 -- what a broker is made of
             lent = lend_reader(keys, curve.public, "gateway")
         url = stack.enter_context(kept_gateway(gateway, router.endpoint, lent, verbose))
         endpoints = Endpoints(relay.publish, relay.subscribe, url)
+        settings = replace(settings, endpoints=endpoints, insecure=sockets.insecure)
         loop = BrokerLoop(
-            router, journal, replace(settings, endpoints=endpoints), keys=keys, history=history,
-            publisher=log.publisher,
-        )  # fmt: skip
+            router, journal, settings, keys=keys, history=history, publisher=log.publisher
+        )
         _handle_signals(loop)
         served = f"HTTP at {url}, " if url else ""
         click.echo(f"zfs-broker: ready at {router.endpoint}, {served}state in {folder}")

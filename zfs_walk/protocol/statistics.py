@@ -92,7 +92,7 @@ class BrokerStatistics:
         host: its host's name; ``pid``, ``version``: of its process.
         term: its incarnation.
         uptime_ms: since this incarnation began.
-        secure: keys are demanded.
+        secure: keys are demanded, or only the broker's own user can connect at all.
         live: agents that are LIVE; ``suspect``, ``lost``: that are not.
         clients: commands that are connected.
         running: runs that are not over.

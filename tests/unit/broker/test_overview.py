@@ -41,7 +41,7 @@ def test_a_snapshot_has_the_broker_its_agents_and_its_runs() -> None:
     broker.take(b"walker-0", heartbeat())
     reply: SnapshotReply = ask(broker)
     assert reply.broker == BrokerStatistics(
-        host="b0", pid=77, version="9.9", term=TERM, uptime_ms=2_000, secure=False, live=1,
+        host="b0", pid=77, version="9.9", term=TERM, uptime_ms=2_000, secure=True, live=1,
         suspect=0, lost=0, clients=1, running=1, messages=10, refused=0, transactions=4,
         journal_bytes=4096, rss=2**20, cpu_ms=50, loop_lag_ms=3, records=0, ring_records=0,
         ring_bytes=0,

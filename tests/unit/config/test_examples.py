@@ -22,10 +22,12 @@ def keys_of(command: click.Command) -> set[str]:
 def check_example(text: str, keys: set[str]) -> list[str]:
     """What is wrong with an example of a command that has these keys."""
     lines = text.splitlines()
-    found = {match[1]: number for number, line in enumerate(lines) if (match := KEY.match(line))}
+    keyed = [(match[1], number) for number, line in enumerate(lines) if (match := KEY.match(line))]
+    found = dict(keyed)
     complaints = [f"{key} is missing" for key in sorted(keys - set(found))]
     complaints += [f"{key} is no option" for key in sorted(set(found) - keys)]
-    for key, number in found.items():
+    complaints += [f"{key} is there twice" for key, number in keyed if found[key] != number]
+    for key, number in keyed:
         above = lines[number - 1] if number else ""
         if not above.startswith("# ") or KEY.match(above):
             complaints.append(f"{key} has no comment above it")
@@ -59,6 +61,7 @@ def test_every_option_says_what_it_is(name: str) -> None:
         ("# Seconds.\nttl: 1\n", "bind is missing"),
         ("# Where.\nbind: x\n# Seconds.\nttl: 1\n\n# Typo.\nbnid: x\n", "bnid is no option"),
         ("# Where.\nbind: x\n# Seconds.\nttl: 1\n# Typo.\n# bnid: x\n", "bnid is no option"),
+        ("# Where.\nbind: x\n# Seconds.\nttl: 1\n# Where.\n# bind: y\n", "bind is there twice"),
         ("# Where.\nbind: x\n\nttl: 1\n", "ttl has no comment above it"),
         ("# Where.\n# bind: x\nttl: 1\n", "ttl has no comment above it"),
     ],

@@ -1,6 +1,7 @@
 """The least that a ROUTER can do: send back what came. Prints its endpoint and server key.
 
-python bench/echo.py SECRET-KEY: a bare pyzmq loop with CURVE, the yardstick of bench/bus.py.
+python bench/echo.py SECRET-KEY [BYTES]: a bare pyzmq loop with CURVE, the yardstick of bench/bus.py.
+With BYTES it answers with so many instead.
 """
 
 import sys
@@ -21,6 +22,7 @@ def main() -> None:
     router.bind("tcp://127.0.0.1:*")
     endpoint = router.getsockopt_string(zmq.LAST_ENDPOINT)
     print(endpoint.rstrip("\0"), zmq.curve_public(secret).decode(), flush=True)
+    answer = bytes(int(sys.argv[2])) if sys.argv[2:] else b""
     while True:
         router.poll()
         while True:
@@ -28,7 +30,7 @@ def main() -> None:
                 frames = router.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
-            router.send_multipart(frames, zmq.DONTWAIT)
+            router.send_multipart([frames[0], answer] if answer else frames, zmq.DONTWAIT)
 
 
 if __name__ == "__main__":

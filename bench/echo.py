@@ -1,7 +1,7 @@
 """The least that a ROUTER can do: send back what came. Prints its endpoint and server key.
 
-python bench/echo.py SECRET-KEY [BYTES]: a bare pyzmq loop with CURVE, the yardstick of bench/bus.py.
-With BYTES it answers with so many instead.
+python bench/echo.py SECRET-KEY [BYTES]: a bare pyzmq loop with CURVE, the yardstick of
+bench/bus.py. With BYTES it answers with so many instead.
 """
 
 import sys

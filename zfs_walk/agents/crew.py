@@ -108,15 +108,14 @@ class Crew:
         self._next_worker += 1
         self.workers[worker] = WorkerState(worker)
         self._out.append(Spawn(worker))
-        for logger, level in self._levels.items():
-            self._out.append(Tell(worker, SetLevel(level, logger)))
 
     def set_level(self, level: str, logger: str) -> None:
         """Have all workers log at a level, those to come too."""
         self._levels.pop(logger, None)
         self._levels[logger] = level
-        for worker in self.workers:
-            self._out.append(Tell(worker, SetLevel(level, logger)))
+        for worker in self.workers.values():
+            if worker.ready:
+                self._out.append(Tell(worker.number, SetLevel(level, logger)))
 
     def resize(self, capacity: int) -> None:
         """Go on with so many workers: start new ones, or let the last ones leave."""
@@ -145,6 +144,8 @@ class Crew:
         """A worker has started."""
         worker.ready = True
         self.early_deaths = 0
+        for logger, level in self._levels.items():
+            self._out.append(Tell(worker.number, SetLevel(level, logger)))
 
     def worked(self) -> None:
         """A worker has done something."""

@@ -433,6 +433,10 @@ class World:
                 self.ask(_client_hello(next(self._boots)))
             case DoneMessage(request, detail) if request.startswith("verify"):
                 self.verified[int(request[6:])] = detail
+            case DoneMessage(request):
+                for kind in ("retry", "resize"):
+                    if request.startswith(kind):
+                        self.count(f"{kind} done")
             case ErrorMessage(code, detail, request) if request.startswith("verify"):
                 self._fail(f"verify: {code}: {detail}")
             case ErrorMessage(code) if code in {"malformed", "unsupported"}:
@@ -452,12 +456,12 @@ class World:
         elif kind == "abort":
             self.ask(Abort(request, 0, run.number))
         elif kind == "retry":
-            self.ask(Retry(request, 0, run.number))
+            self.ask(Retry(f"retry{request}", 0, run.number))
         elif kind == "status":
             self.ask(Status(request, 0, run.number, 500))
 
     def resize(self, agent: SimAgent, workers: int) -> None:
-        request = f"c{next(self._requests)}"
+        request = f"resize{next(self._requests)}"
         self.ask(Resize(request, 0, agent.host, agent.name, workers))
 
     # ------------------------------------------------------------------ the end

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgpack
 
-from zfs_walk.broker import ledger
+from zfs_walk.broker import ledger, upkeep
 from zfs_walk.broker.journal import (
     UNKNOWN,
     Books,
@@ -28,7 +28,8 @@ from zfs_walk.broker.journal import (
     add,
 )
 from zfs_walk.broker.state import OVER
-from zfs_walk.broker.tables import MIGRATIONS, SCHEMA, TABLES
+from zfs_walk.broker.tables import SCHEMA
+from zfs_walk.broker.upkeep import FORGOTTEN
 from zfs_walk.errors import InternalError, JournalError, StateError
 from zfs_walk.protocol.messages import Commit
 from zfs_walk.protocol.records import (
@@ -49,21 +50,6 @@ COUNTER_STARTS = 2**24
 was restored from a copy comes to a term that the newer one had; without this it would issue the
 same epochs again until somebody's HELLO names a later term, and segments would have the same
 names."""
-
-FORGOTTEN = "FORGOTTEN"
-"""The state of a run that nobody is to hear of any more."""
-
-KEYS_OF_A_RUN = {
-    "ledger": "run, uid, epoch, seq",
-    "lease": "uid, epoch",
-    "segment": "run, name",
-    "problem": "rowid",
-    "quarantine": "rowid",
-    "counter": "run, name",
-    "root": "run, idx",
-    "request": "request",
-}
-"""The tables with rows of a run, besides those of its items, and their keys."""
 
 
 class SqliteJournal:
@@ -113,12 +99,8 @@ class SqliteJournal:
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from error
         if schema == 0:
-            with self._writing():
-                self._execute_all(TABLES)
-                self._db.execute(
-                    "INSERT INTO meta VALUES ('term', 0), ('next_run', ?)", (first_run,)
-                )
-                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+            with self._writing() as db:
+                upkeep.create(db, first_run)
             self.commit()
         elif schema < SCHEMA:
             self._migrate(schema)
@@ -129,10 +111,6 @@ class SqliteJournal:
                 "use the release that wrote it, or a newer one",
             )
 
-    def _execute_all(self, statements: str) -> None:
-        for statement in filter(str.strip, statements.split(";")):
-            self._db.execute(statement)
-
     def _migrate(self, schema: int) -> None:
         """Bring an older journal to our schema in one transaction, after a copy."""
         copy = Path(f"{self.path}.schema-{schema}")
@@ -141,10 +119,8 @@ class SqliteJournal:
         try:
             self._db.execute("VACUUM INTO ?", (str(copy),))
             LOG.warning("the journal has schema %d; the old one is kept as %s", schema, copy)
-            with self._writing():
-                for number in range(schema, SCHEMA):
-                    self._execute_all(MIGRATIONS[number])
-                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+            with self._writing() as db:
+                upkeep.migrate(db, schema)
             self.commit()
             self._db.execute("VACUUM")
         except sqlite3.DatabaseError as error:
@@ -301,22 +277,8 @@ class SqliteJournal:
         """Make a unit of the run's quarantined items; nobody has died over them yet."""
         with self._writing() as db:
             uid = self.next_id()
-            taken = db.execute(
-                "INSERT INTO item SELECT ?, row_number() OVER (), kind, root, path, part, parts, 0"
-                " FROM quarantine WHERE run = ?",
-                (uid, run),
-            ).rowcount
-            if not taken:
-                return None
-            db.execute("DELETE FROM quarantine WHERE run = ?", (run,))
-            db.execute("INSERT INTO unit VALUES (?, ?, 0, 0, ?, 0)", (uid, run, taken))
-            db.execute(
-                "INSERT INTO ledger VALUES (?, ?, 0, 0, 0, 0, ?, ?)",
-                (run, uid, -taken, msgpack.packb({})),
-            )
-            db.execute("UPDATE run SET items = items + ? WHERE run = ?", (taken, run))
-            db.execute("INSERT INTO request VALUES (?, ?)", (request, run))
-        return StoredUnit(uid, run, 0, 0, 0, taken, 0)
+            taken = upkeep.retry(db, request, run, uid)
+        return StoredUnit(uid, run, 0, 0, 0, taken, 0) if taken else None
 
     def forget(self, run: int) -> None:
         """The run is not there any more, whatever of it is still to be deleted."""
@@ -327,27 +289,12 @@ class SqliteJournal:
         """Delete a slice of a forgotten run; the run's own row goes last."""
         gone = self.drop_items(run, most)
         with self._writing() as db:
-            for table, key in KEYS_OF_A_RUN.items():
-                if gone >= most:
-                    return gone
-                gone += db.execute(
-                    f"DELETE FROM {table} WHERE ({key}) IN"  # noqa: S608 -- our own names
-                    f" (SELECT {key} FROM {table} WHERE run = ? LIMIT ?)",
-                    (run, most - gone),
-                ).rowcount
-            if gone < most:
-                db.execute("DELETE FROM run WHERE run = ?", (run,))
-        return gone
+            return upkeep.prune(db, run, most, gone)
 
     def shrink(self, most: int) -> int:
         """Give free pages back; the file itself gets smaller at the next checkpoint."""
         with self._writing() as db:
-            (free,) = db.execute("PRAGMA freelist_count").fetchone()
-            pages = min(free, most)
-            # Each call is one step of the statement, which frees one page.
-            for _ in range(pages):
-                db.execute("PRAGMA incremental_vacuum(1)")
-        return int(pages)
+            return upkeep.shrink(db, most)
 
     def _roots(self, run: int) -> tuple[RootRecord, ...]:
         return tuple(

@@ -13,11 +13,18 @@ from zfs_walk.cli.ctl_status import status
 from zfs_walk.cli.tail import tail
 from zfs_walk.cli.top import top
 
+EXAMPLES = """Examples:
 
-@click.group(epilog="Examples:\n\n\b\n  zfs-ctl run list\n  zfs-ctl agent list --json" + EXIT_CODES)
+\b
+  zfs-ctl status
+  zfs-ctl run list --json
+  zfs-ctl agent resize walker-1 8"""
+
+
+@click.group(epilog=EXAMPLES + EXIT_CODES)
 @version_option
 def main() -> None:
-    """Operate a bus: its runs, agents and keys."""
+    """Operate a bus: its runs, agents, logs and keys."""
 
 
 main.add_command(run_group)

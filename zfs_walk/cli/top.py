@@ -9,9 +9,8 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 
 QUIT = b"qQ\x04"
 """Keys that leave: q, and the end of file."""
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Quit(BaseException):
@@ -50,13 +52,17 @@ def top(interval: float, broker: str, timeout: float, verbose: int) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongUseError(reason="top wants a terminal; `zfs-ctl status` prints the same once")
     console = Console(highlight=False)
-    with contextlib.suppress(_Quit), _keys(), client_at(broker, timeout, _look) as client:
+    with (
+        contextlib.suppress(_Quit),
+        _Keys() as keys,
+        client_at(broker, timeout, keys.look) as client,
+    ):
         # The first answer comes, or the error is said, before the screen is taken.
         shown = _look_at(client)
         with Live(shown, console=console, screen=True, auto_refresh=False) as live:
             while True:
                 live.update(shown, refresh=True)
-                _pass(interval)
+                keys.wait(interval)
                 try:
                     shown = _look_at(client)
                 except NoBrokerError as error:
@@ -71,37 +77,45 @@ def _look_at(client: "Client") -> "RenderableType":
     return show(Overview.of(client.ask(Snapshot)))
 
 
-@contextlib.contextmanager
-def _keys() -> Iterator[None]:
-    """Take single keys and signals; whatever happens, the terminal is as before in the end."""
-    before = termios.tcgetattr(sys.stdin)
-    handlers = {number: signal.signal(number, _leave) for number in (signal.SIGINT, signal.SIGTERM)}
-    tty.setcbreak(sys.stdin)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-        for number, handler in handlers.items():
+class _Keys:
+    """Single keys and signals; whatever happens, the terminal is as before in the end.
+
+    A signal is only noted: the screen is never left in the middle of being drawn.
+    """
+
+    def __enter__(self) -> Self:
+        """Take over the terminal's keys."""
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._before = termios.tcgetattr(sys.stdin)
+        self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
+        tty.setcbreak(sys.stdin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give them back."""
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        os.close(self._read)
+        os.close(self._write)
 
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b"q")
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise _Quit
+    def look(self) -> None:
+        """Leave if a key or a signal says so."""
+        self.wait(0.0)
 
-
-def _look() -> None:
-    """Leave if a key says so."""
-    _pass(0.0)
-
-
-def _pass(seconds: float) -> None:
-    """Let time pass, and leave when a key says so."""
-    until = time.monotonic() + seconds
-    while True:
-        left = max(0.0, until - time.monotonic())
-        ready, _, _ = select.select([sys.stdin], [], [], left)
-        if not ready:
-            return
-        pressed = os.read(sys.stdin.fileno(), 64)
-        if not pressed or any(key in QUIT for key in pressed):
-            raise _Quit
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and leave when a key or a signal says so."""
+        until = time.monotonic() + seconds
+        while True:
+            left = max(0.0, until - time.monotonic())
+            ready, _, _ = select.select([sys.stdin, self._read], [], [], left)
+            if not ready:
+                return
+            pressed = os.read(sys.stdin.fileno(), 64) if sys.stdin in ready else b""
+            if self._read in ready or not pressed or any(key in QUIT for key in pressed):
+                raise _Quit

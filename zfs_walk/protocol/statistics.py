@@ -64,8 +64,8 @@ class WalkerStatistics:
         rss: resident memory of the agent's own process in bytes.
         cpu_ms: CPU time of agent and workers since the process began.
         loop_lag_ms: how late the loop last woke.
-        records: log records published.
-        records_lost: log records that could not be published; the log file has them.
+        records: log records and statuses that were published.
+        records_lost: of them, those that could not be; the log file has every log record.
         workers: its worker processes.
     """
 

@@ -1,12 +1,15 @@
 """Where a worker is can be read after its death, by another process."""
 
 import os
+import re
 import signal
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zfs_walk.agents.blackbox import LONGEST, BlackBox
+from zfs_walk.agents.pool import SLOTS
 from zfs_walk.agents.vitals import Vitals
 from zfs_walk.scan.interface import Directory
 
@@ -34,6 +37,17 @@ def test_the_last_place_is_the_one_that_counts(paths: list[bytes]) -> None:
     assert box.begun(0) == len(paths)
     slot.done()
     assert (box.place(0), box.begun(0)) == (None, len(paths))
+
+
+def test_slots_that_nobody_used_are_empty_and_cost_no_memory() -> None:
+    def shared() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(re.findall(r"RssShmem:\s+(\d+) kB", status)[0])
+
+    before = shared()
+    box = BlackBox(SLOTS)
+    assert shared() - before < 64
+    assert (box.place(SLOTS - 1), box.begun(SLOTS - 1)) == (None, 0)
 
 
 def test_a_path_that_is_too_long_is_progress_without_a_place() -> None:

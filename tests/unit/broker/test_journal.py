@@ -479,11 +479,13 @@ def test_a_pruned_journal_gives_its_space_back(tmp_path: Path) -> None:
     journal.forget(1)
     while journal.prune(1, 5000):
         journal.commit()
+    full = journal.size()
     given = 0
     while pages := journal.shrink(100):
         assert pages <= 100
         given += pages
         journal.commit()
+    assert journal.size() == full - given * 4096
     journal.close()
     assert given > 100
     assert path.stat().st_size < given * 4096

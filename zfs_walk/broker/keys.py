@@ -65,7 +65,10 @@ LOCAL: Final = Key("local", "", (OPERATOR,))
 
 
 class KeyStore(Protocol):
-    """Keeps keys durably and knows the time; writing is durable when the method returns."""
+    """Keeps keys durably and knows the time; writing is durable when the method returns.
+
+    It raises `zfs_walk.errors.KeyFileError` where it can't write, and nothing has changed then.
+    """
 
     def load(self) -> tuple[Key, ...]:
         """Every key, revoked ones too."""

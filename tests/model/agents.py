@@ -10,6 +10,7 @@ from zfs_walk.agents.core import AgentCore, AgentSettings
 from zfs_walk.agents.events import (
     Connected,
     Delete,
+    Dismiss,
     Drain,
     Event,
     Exit,
@@ -113,6 +114,9 @@ class SimAgent:
                         self.workers[worker].hurry = level
                 case Spawn(worker):
                     self._spawn(worker)
+                case Dismiss(worker):
+                    world.count("dismissals")
+                    self.kill(worker, pointed=False)
                 case Delete(_, names):
                     for name in names:
                         world.store.pop(name, None)

@@ -56,8 +56,8 @@ def one_fault(world: World, rng: random.Random) -> None:
     run = rng.choice(world.runs)
     match rng.choices(
         ("worker", "agent", "broker", "blip", "sleep", "broker sleep", "drain", "pause", "continue",
-         "abort", "backup", "restore", "blind", "full", "status"),
-        (10, 4, 3, 4, 3, 1, 2, 2, 3, 0.2, 2, 1, 1, 1, 1),
+         "abort", "backup", "restore", "blind", "full", "status", "retry", "resize"),
+        (10, 4, 3, 4, 3, 1, 2, 2, 3, 0.2, 2, 1, 1, 1, 1, 2, 2),
     )[0]:  # fmt: skip
         case "worker" if agent and agent.workers:
             agent.kill(rng.choice(list(agent.workers)), pointed=False)
@@ -73,8 +73,10 @@ def one_fault(world: World, rng: random.Random) -> None:
             world.sleep_broker(rng.choice((0.5, 3.0, 30.0)))
         case "drain" if agent:
             agent.drain()
-        case "pause" | "continue" | "abort" | "status" as kind:
+        case "pause" | "continue" | "abort" | "status" | "retry" as kind:
             world.command(kind, run)
+        case "resize" if agent:
+            world.resize(agent, rng.randint(1, 4))
         case "backup":
             if all(run.number for run in world.runs):
                 world.backup_journal()

@@ -29,6 +29,8 @@ from zfs_walk.protocol.messages import (
     Message,
     Pause,
     Rehello,
+    Resize,
+    Retry,
     Status,
     StealRefused,
     Submit,
@@ -449,8 +451,14 @@ class World:
             self.ask(Continue(request, 0, run.number))
         elif kind == "abort":
             self.ask(Abort(request, 0, run.number))
+        elif kind == "retry":
+            self.ask(Retry(request, 0, run.number))
         elif kind == "status":
             self.ask(Status(request, 0, run.number, 500))
+
+    def resize(self, agent: SimAgent, workers: int) -> None:
+        request = f"c{next(self._requests)}"
+        self.ask(Resize(request, 0, agent.host, agent.name, workers))
 
     # ------------------------------------------------------------------ the end
 

@@ -14,23 +14,22 @@ SLOT = 8192
 """Bytes of a slot: the header and a path of up to 8,168 bytes; longer ones are not noted."""
 
 _HURRY = 0
-_STATE = struct.Struct("=QIII")  # directories begun, root, part, length of the path
+_STATE = struct.Struct("=QIII")  # directories begun, root, part, length of the path + 1
 _STATE_AT = 8
 _PATH_AT = _STATE_AT + _STATE.size
 LONGEST = SLOT - _PATH_AT
 
-NO_PATH = 2**32 - 1
+NO_PATH = 0
+"""Fresh memory is zero, and so means that the worker is at nothing; else it is the length + 1."""
 
 
 class BlackBox:
     """The whole page."""
 
     def __init__(self, slots: int) -> None:
-        """Make a page with this many slots, all empty."""
+        """Make a page with this many slots, all empty; one that was never used costs no memory."""
         self._page = mmap.mmap(-1, slots * SLOT)
         self.slots = slots
-        for slot in range(slots):
-            self.clear(slot)
 
     def slot(self, number: int) -> "Slot":
         """One worker's slot, for the worker."""
@@ -53,10 +52,10 @@ class BlackBox:
     def place(self, slot: int) -> tuple[int, bytes, int] | None:
         """The root, path and part that the worker is or was at, if any."""
         at = slot * SLOT
-        _, root, part, length = _STATE.unpack_from(self._page, at + _STATE_AT)
-        if length == NO_PATH:
+        _, root, part, noted = _STATE.unpack_from(self._page, at + _STATE_AT)
+        if noted == NO_PATH:
             return None
-        return root, bytes(self._page[at + _PATH_AT : at + _PATH_AT + length]), part
+        return root, bytes(self._page[at + _PATH_AT : at + _PATH_AT + noted - 1]), part
 
 
 class Slot:
@@ -79,7 +78,7 @@ class Slot:
             _STATE.pack_into(memory, _STATE_AT, self._begun, 0, 0, NO_PATH)
             return
         memory[_PATH_AT : _PATH_AT + length] = path
-        _STATE.pack_into(memory, _STATE_AT, self._begun, directory.root, self.part, length)
+        _STATE.pack_into(memory, _STATE_AT, self._begun, directory.root, self.part, length + 1)
 
     def done(self) -> None:
         """The worker is at nothing any more."""

@@ -18,6 +18,7 @@ from zfs_walk.agents.events import (
     FromPool,
     Instruction,
     Note,
+    Reconnect,
     SetLogLevel,
     Tick,
     Welcomed,
@@ -25,10 +26,12 @@ from zfs_walk.agents.events import (
 )
 from zfs_walk.agents.holdings import Holdings
 from zfs_walk.agents.link import Identity, Link
+from zfs_walk.agents.statistics import CoreStatistics
 from zfs_walk.agents.tasks import Flushed, Listed, Ready, Walked
 from zfs_walk.agents.unit import Unit
 from zfs_walk.protocol.messages import (
     LEVELS,
+    MOST_WORKERS,
     Ack,
     Bye,
     ByeAck,
@@ -86,6 +89,7 @@ class AgentCore:
         self.crew = Crew(settings.identity.capacity, self._out)
         self.held = Holdings(self.crew, self.link, self._out)
         self._beats = 0
+        self._entries = self._errors = 0
         self._next_beat = now
         self._told_want = 0
         self._idle_since: float | None = None
@@ -99,10 +103,33 @@ class AgentCore:
         """The units that are held, by (uid, epoch)."""
         return self.held.units
 
+    def statistics(self) -> CoreStatistics:
+        """What the agent is about."""
+        units = self.units.values()
+        return CoreStatistics(
+            self._health(),
+            len(units),
+            sum(unit.frontier.stealable + len(unit.frontier.risky) for unit in units),
+            self._entries,
+            self._errors,
+            sum(len(unit.unacked) for unit in units),
+            frozenset(w.number for w in self.crew.workers.values() if w.task),
+        )
+
+    def _health(self) -> str:
+        """What keeps it from its work, the gravest first."""
+        if not self.link.live:
+            return "no broker answers"
+        if self._draining:
+            return f"it is leaving: {self._draining}"
+        if self.crew.early_deaths:
+            return f"{self.crew.early_deaths} workers in a row could not start"
+        refusals = [f"run {run}: {reason}" for run, reason in self.held.refusals()]
+        return "; ".join(refusals)[:4096] or "ok"
+
     def start(self) -> list[Instruction]:
         """Start the workers; the shell opens the first socket by itself."""
-        for _ in range(self.crew.capacity):
-            self.crew.spawn()
+        self.crew.fill()
         return self._take()
 
     def _take(self) -> list[Instruction]:
@@ -161,6 +188,9 @@ class AgentCore:
         instruction = self.link.tick(now)
         if instruction is not None:
             self._told_want = 0
+            if self.link.welcomed and isinstance(instruction, Reconnect):
+                text = "the broker is silent: trying again, and walking on meanwhile"
+                self._out.append(Note(logging.INFO, text))
             self._out.append(instruction)
         if now >= self._next_beat and self.link.live:
             self._next_beat = now + self.link.heartbeat
@@ -169,6 +199,7 @@ class AgentCore:
 
     def _beat(self, tick: Tick) -> None:
         self._beats += 1
+        self.held.beat = self._beats
         if not self.crew.idle():
             self._told_want = 0
         self._send(
@@ -203,8 +234,11 @@ class AgentCore:
             case Command():
                 self._command(message, now)
             case HeartbeatAck():
+                self.link.heartbeat = max(0.001, message.heartbeat_ms / 1000)
+                self._next_beat = min(self._next_beat, now + self.link.heartbeat)
                 for note in message.runs:
                     self.held.run_is(note.run, note.state)
+                self.held.still_refused({note.run for note in message.runs}, message.n)
             case Error(code, detail):
                 self._refused(code, detail)
             case ByeAck():
@@ -246,14 +280,32 @@ class AgentCore:
                 self.held.run_is(command.run, "ABORTED")
             case "drain":
                 self._drain("drained by request", now)
+                self._done(command, "it hands its work back and ends")
+                return
+            case "resize":
+                self._resize(command)
+                return
             case "set-log-level" if command.level in LEVELS:
                 self.crew.set_level(command.level, command.logger)
                 self._out.append(SetLogLevel(command.level, command.logger))
             case "set-log-level":
                 detail = f"{command.level!r} is no level; there are {', '.join(LEVELS)}"
-                self._send(CommandDone(command.id, ok=False, detail=detail))
+                self._done(command, detail, ok=False)
                 return
-        self._send(CommandDone(command.id, ok=True, detail=""))
+        self._done(command, "")
+
+    def _done(self, command: Command, detail: str, *, ok: bool = True) -> None:
+        self._send(CommandDone(command.id, ok=ok, detail=detail))
+
+    def _resize(self, command: Command) -> None:
+        if self._draining:
+            self._done(command, f"it is leaving: {self._draining}", ok=False)
+        elif not 1 <= command.workers <= MOST_WORKERS:
+            self._done(command, f"1 to {MOST_WORKERS} workers are possible", ok=False)
+        else:
+            before, self.link.capacity = self.crew.capacity, command.workers
+            self.crew.resize(command.workers)
+            self._done(command, f"{before} -> {command.workers} workers")
 
     def _refused(self, code: str, detail: str) -> None:
         if code == "superseded" and self._draining:
@@ -294,6 +346,8 @@ class AgentCore:
             return
         self.crew.worked()
         if isinstance(message, Walked):
+            self._entries += message.counters.get("entries", 0)
+            self._errors += message.counters.get("errors", 0)
             unit.progress.on_walked(message)
         else:
             unit.progress.on_listed(message)
@@ -302,7 +356,8 @@ class AgentCore:
         worker = self.crew.died(event)
         if worker is None:
             return
-        self._out.append(Note(logging.WARNING, f"worker {event.worker} ended: {event.cause}"))
+        level = logging.INFO if worker.dismissed else logging.WARNING
+        self._out.append(Note(level, f"worker {event.worker} ended: {event.cause}"))
         hopeless = self.crew.hopeless()
         if hopeless:
             self._out.append(Exit(f"{hopeless}: {event.cause}"))
@@ -310,7 +365,7 @@ class AgentCore:
             worker.unit.progress.worker_died(worker.task, event.place if event.pointed else None)
         self.held.worker_died(event.worker)
         if not self._draining or self.units:
-            self.crew.spawn()
+            self.crew.fill()
 
     # ------------------------------------------------------------------ work
 
@@ -321,12 +376,13 @@ class AgentCore:
                 self.held.drop(unit.uid, unit.epoch, unit.seq)
         self.crew.dispatch(self.units.values(), self.held.runs)
         self.crew.hurry_the_busy()
+        self.crew.dismiss_the_free(self.units.values())
         self._ask(now)
         self._leave(now)
 
     def _advance(self, unit: Unit, now: float) -> None:
         """Cut what is due, seal what is written, answer a standing STEAL."""
-        if unit.cut_due(now):
+        if unit.cut_due(now) or unit.may_flush(self.crew.leavers()):
             unit.begin_cut(now)
             self.crew.flush(unit)
         self._seal(unit, now)

@@ -7,6 +7,7 @@ from zfs_walk.agents.events import (
     HURRY_NOT,
     HURRY_NOW,
     HURRY_TO_SHARE,
+    Dismiss,
     FreeSpool,
     Hurry,
     Instruction,
@@ -26,10 +27,14 @@ from zfs_walk.agents.tasks import (
     ToWorker,
 )
 from zfs_walk.agents.unit import Unit
+from zfs_walk.protocol.messages import MOST_WORKERS
 from zfs_walk.protocol.records import RootRecord, WalkOptions
 
 SPOOL_WINDOW = 2**36
 """Bytes of the (sparse) spool that one listing may fill."""
+
+MOST_PROCESSES = 2 * MOST_WORKERS
+"""Worker processes that may be there at once, with those that are about to end."""
 
 EARLY_DEATHS = 5
 """Workers in a row that die before they say Ready, after which there is no point in more."""
@@ -40,10 +45,15 @@ UNEXPLAINED_DEATHS = 20
 
 @dataclass(slots=True)
 class WorkerState:
-    """What the agent knows of a worker; ``task`` 0: idle."""
+    """What the agent knows of a worker; ``task`` 0: idle.
+
+    ``leaving``: it gets nothing more to do. ``dismissed``: its end was ordered.
+    """
 
     number: int
     ready: bool = False
+    leaving: bool = False
+    dismissed: bool = False
     task: int = 0
     unit: Unit | None = None
     spools: bool = False
@@ -61,7 +71,13 @@ class RunInfo:
 
 
 class Crew:
-    """All workers of an agent."""
+    """All workers of an agent.
+
+    Attributes:
+        capacity: how many there should be.
+        workers: those that there are, by number.
+        early_deaths: how many died in a row before they were ready.
+    """
 
     def __init__(self, capacity: int, out: list[Instruction]) -> None:
         """Nobody is there yet.
@@ -76,30 +92,60 @@ class Crew:
         self._next_worker = self._next_task = 1
         self._spool_next = 0
         self._levels: dict[str, str] = {}
-        self._early_deaths = self._unexplained = 0
+        self.early_deaths = self._unexplained = 0
 
     # ------------------------------------------------------------------ births and deaths
 
-    def spawn(self) -> None:
+    def fill(self) -> None:
+        """Start as many workers as are missing."""
+        missing = self.capacity - sum(not worker.leaving for worker in self.workers.values())
+        for _ in range(min(missing, MOST_PROCESSES - len(self.workers))):
+            self._spawn()
+
+    def _spawn(self) -> None:
         """Start a worker under a number that is never given again."""
         worker = self._next_worker
         self._next_worker += 1
         self.workers[worker] = WorkerState(worker)
         self._out.append(Spawn(worker))
-        for logger, level in self._levels.items():
-            self._out.append(Tell(worker, SetLevel(level, logger)))
 
     def set_level(self, level: str, logger: str) -> None:
         """Have all workers log at a level, those to come too."""
         self._levels.pop(logger, None)
         self._levels[logger] = level
-        for worker in self.workers:
-            self._out.append(Tell(worker, SetLevel(level, logger)))
+        for worker in self.workers.values():
+            if worker.ready:
+                self._out.append(Tell(worker.number, SetLevel(level, logger)))
+
+    def resize(self, capacity: int) -> None:
+        """Go on with so many workers: start new ones, or let the last ones leave."""
+        self.capacity = capacity
+        here = [worker for worker in self.workers.values() if not worker.dismissed]
+        # Whoever has nothing in hand leaves first; who was to leave may stay.
+        here.sort(key=lambda worker: (not worker.task, worker.number))
+        for place, worker in enumerate(here):
+            worker.leaving = place >= capacity
+        self.fill()
+
+    def dismiss_the_free(self, units: Iterable[Unit]) -> None:
+        """End those who are to leave and have nothing in hand, not even rows."""
+        for worker in self.workers.values():
+            if not worker.leaving or worker.dismissed or worker.task:
+                continue
+            if not any(unit.lost_rows(worker.number) for unit in units):
+                worker.dismissed = True
+                self._out.append(Dismiss(worker.number))
+
+    def leavers(self) -> set[int]:
+        """The numbers of those who are to leave and have nothing in hand but rows."""
+        return {w.number for w in self.workers.values() if w.leaving and not w.task}
 
     def ready(self, worker: WorkerState) -> None:
         """A worker has started."""
         worker.ready = True
-        self._early_deaths = 0
+        self.early_deaths = 0
+        for logger, level in self._levels.items():
+            self._out.append(Tell(worker.number, SetLevel(level, logger)))
 
     def worked(self) -> None:
         """A worker has done something."""
@@ -110,15 +156,15 @@ class Crew:
         worker = self.workers.pop(event.worker, None)
         if worker is None:
             return None
-        if not worker.ready:
-            self._early_deaths += 1
+        if not worker.ready and not worker.leaving:
+            self.early_deaths += 1
         if event.pointed and event.place is None:
             self._unexplained += 1
         return worker
 
     def hopeless(self) -> str:
         """Why there is no point in more workers, if there is none."""
-        if self._early_deaths >= EARLY_DEATHS:
+        if self.early_deaths >= EARLY_DEATHS:
             return f"{EARLY_DEATHS} workers in a row can't start"
         if self._unexplained >= UNEXPLAINED_DEATHS:
             return "workers crash again and again"
@@ -128,7 +174,11 @@ class Crew:
 
     def idle(self) -> list[WorkerState]:
         """Those that wait for a task."""
-        return [worker for worker in self.workers.values() if worker.ready and not worker.task]
+        return [
+            worker
+            for worker in self.workers.values()
+            if worker.ready and not worker.task and not worker.leaving
+        ]
 
     def took(self, worker: WorkerState, task: int) -> Unit | None:
         """A result has come: the worker is idle; returns the unit that it was for."""
@@ -203,7 +253,7 @@ class Crew:
             unit = worker.unit
             if unit is None:
                 continue
-            if unit.releasing:
+            if unit.releasing or worker.leaving:
                 self._hurry(worker, HURRY_NOW)
             elif (idle or unit.steal is not None) and worker.hurry == HURRY_NOT:
                 self._hurry(worker, HURRY_TO_SHARE)

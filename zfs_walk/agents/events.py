@@ -97,6 +97,13 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismiss:
+    """End a worker that has nothing in hand and is not needed any more."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Delete segments that no commit lists, from a run's catalog folder."""
 
@@ -152,6 +159,7 @@ Instruction = (
     | Tell
     | Hurry
     | Spawn
+    | Dismiss
     | Delete
     | FreeSpool
     | Reconnect

@@ -30,6 +30,8 @@ class Holdings:
         self.runs: dict[int, RunInfo] = {}
         self.commit_interval = 5.0
         self.window = 4
+        self.beat = 0
+        self._refused: dict[int, tuple[str, int]] = {}
         self._crew = crew
         self._link = link
         self._out = out
@@ -77,6 +79,7 @@ class Holdings:
             return None
         info = self.runs.setdefault(grant.run, RunInfo(grant.roots, grant.options))
         info.refused = False
+        self._refused.pop(grant.run, None)
         self.units[key] = unit = Unit(grant, now, self.commit_interval, self.window)
         return unit
 
@@ -166,6 +169,7 @@ class Holdings:
         if state in {"DRAINING", "PAUSED"}:
             self.release(run, "paused")
         elif state in {"ABORTED", "DONE", "DONE_WITH_ERRORS"}:
+            self._refused.pop(run, None)
             for unit in self:
                 if unit.run == run:
                     # Any sealed commit may have been applied, and its ACK be lost.
@@ -176,9 +180,23 @@ class Holdings:
         info = self.runs[run]
         if not info.refused:
             info.refused = True
+            self._refused[run] = reason, self.beat
             self._out.append(Note(logging.WARNING, f"run {run} can't be walked here: {reason}"))
             self.send(Cannot(run, reason))
         self.release(run, f"unreachable: {reason}")
+
+    def refusals(self) -> list[tuple[int, str]]:
+        """Runs that this host can't go on with, and why."""
+        return [(run, reason) for run, (reason, _) in self._refused.items()]
+
+    def still_refused(self, runs: set[int], beat: int) -> None:
+        """The runs that the broker knows to be refused, or held, as it answers a heartbeat.
+
+        What it does not name is over and forgotten, or may be tried again.
+        """
+        for run, (_, refused_at) in list(self._refused.items()):
+            if run not in runs and beat > refused_at:
+                del self._refused[run]
 
     # ------------------------------------------------------------------ rows
 

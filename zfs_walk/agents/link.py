@@ -26,7 +26,7 @@ class Identity:
         boot: random, new for each process.
         pid: of the agent's process.
         version: of zfs_walk.
-        capacity: number of workers.
+        capacity: number of workers at the start.
     """
 
     role: str
@@ -50,6 +50,7 @@ class Link:
             lost_patience: likewise once there was one.
         """
         self.identity = identity
+        self.capacity = identity.capacity
         self.live = False
         self.welcomed = False
         self.heartbeat = 1.0
@@ -74,7 +75,7 @@ class Link:
         return Send(
             Hello(
                 PROTO_MIN, PROTO_MAX, who.role, who.host, who.name, who.boot, self._conn, who.pid,
-                who.version, who.capacity, tuple(held), self.term,
+                who.version, self.capacity, tuple(held), self.term,
             )
         )  # fmt: skip
 
@@ -93,12 +94,12 @@ class Link:
         return self._open
 
     def reconnect(self, now: float) -> Instruction:
-        """Give the socket up; the next one opens after a jittered delay."""
+        """Give the socket up; the next one opens within a heartbeat, not everybody's at once."""
         self.live = self._open = False
         self._greeted = None
         if self._alone_since is None:
             self._alone_since = now
-        return Reconnect(self._jitter.uniform(0.2, 1.0) * min(1.0, self.heartbeat))
+        return Reconnect(self._jitter.uniform(0.2, 1.0) * self.heartbeat)
 
     def tick(self, now: float) -> Instruction | None:
         """Notice a broker that does not answer."""

@@ -13,6 +13,7 @@ from zfs_walk.agents.core import AgentCore, AgentSettings
 from zfs_walk.agents.events import (
     Connected,
     Delete,
+    Dismiss,
     Drain,
     Event,
     Exit,
@@ -40,6 +41,7 @@ from zfs_walk.bus.endpoints import reachable
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
+from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import (
     HandshakeError,
@@ -49,7 +51,8 @@ from zfs_walk.errors import (
     VersionRefusedError,
 )
 from zfs_walk.protocol.codec import BUS, MAJOR, MalformedError, UnsupportedError, WrongMajorError
-from zfs_walk.protocol.messages import PROTO_MAX
+from zfs_walk.protocol.messages import MOST_WORKERS, PROTO_MAX
+from zfs_walk.protocol.statistics import WalkerStatistics, WorkerStatistics
 
 LOG = logging.getLogger("zfs_walk.walker")
 
@@ -102,6 +105,7 @@ class AgentLoop:
         self._tick = Tick()
         self._vitals_at = 0.0
         self._lag_ms = 0
+        self._entries = self._rate = 0
         self._patience = settings.patience
         self._greeted = False
         self._hello_at: float | None = None
@@ -115,6 +119,21 @@ class AgentLoop:
         """Leave at once, handing nothing back; may be called from another thread."""
         self._stopped = True
         self._wake.ring()
+
+    def statistics(self) -> WalkerStatistics:
+        """What the agent knows about itself and its workers."""
+        core = self._core.statistics()
+        publisher = self._log.publisher if self._log is not None else None
+        workers = tuple(
+            WorkerStatistics(number, pid, number in core.busy, self._vitals.workers.get(pid, 0))
+            for number, pid in self._pool.statistics().items()
+        )
+        return WalkerStatistics(
+            core.health, core.units, core.waiting, core.entries, core.errors,
+            self._rate, core.unacked, self._vitals.own, self._tick.cpu_ms, self._lag_ms,
+            publisher.published if publisher else 0, publisher.lost if publisher else 0,
+            workers[:MOST_WORKERS],
+        )  # fmt: skip
 
     @property
     def live(self) -> bool:
@@ -194,10 +213,14 @@ class AgentLoop:
             LOG.info("handing back what is held: %s", self._drain)
             events.append(Drain(self._drain))
         if now - self._vitals_at >= VITALS_EVERY:
-            self._vitals_at = now
+            entries = self._core.statistics().entries
+            self._rate = round((entries - self._entries) / (now - self._vitals_at))
+            self._entries, self._vitals_at = entries, now
             rss, cpu_ms = self._vitals.look(self._pool.pids())
             self._tick = Tick(rss, cpu_ms, self._lag_ms)
             self._pool.kill_the_hung(now)
+            if self._log is not None:
+                publish_status(self._log.publisher, self.statistics())
         events.append(self._tick)
         return events
 
@@ -267,7 +290,7 @@ class AgentLoop:
             self._writing = bool(self._outbox)
             self._waiter.until_writable(dealer, wanted=self._writing)
 
-    def _carry_out(self, instructions: list[Instruction]) -> None:  # noqa: C901 -- one case each
+    def _carry_out(self, instructions: list[Instruction]) -> None:  # noqa: C901, PLR0912 -- one case each
         for instruction in instructions:
             match instruction:
                 case Send(message):
@@ -279,6 +302,8 @@ class AgentLoop:
                     self._pool.hurry(worker, level)
                 case Spawn(worker):
                     self._pool.spawn(worker)
+                case Dismiss(worker):
+                    self._pool.dismiss(worker)
                 case Delete(catalog, names):
                     delete_segments(catalog, names)
                 case FreeSpool():

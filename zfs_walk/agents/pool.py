@@ -1,5 +1,6 @@
 """The agent's worker processes: starts, messages, deaths. One PUSH per worker, one PULL for all."""
 
+import heapq
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zfs_walk.agents.blackbox import BlackBox
+from zfs_walk.agents.crew import MOST_PROCESSES
 from zfs_walk.agents.events import WorkerDied
 from zfs_walk.agents.spool import Spool
 from zfs_walk.agents.tasks import LINK, FromWorker, Logged, Ready, ToWorker
@@ -18,8 +20,9 @@ from zfs_walk.errors import ProcessDiedError, StateError
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
 """Signals that point at what the worker was doing; a SIGKILL or SIGTERM comes from outside."""
 
-SPARE_SLOTS = 4
-"""Slots of the black box beyond one per worker: a dead one's is read before it is used again."""
+SLOTS = MOST_PROCESSES + 4
+"""Slots of the black box: one per worker that an agent may ever have at once, as it may be resized
+long after the page was made, and some spare: a dead one's is read before it is used again."""
 
 
 @dataclass(slots=True)
@@ -41,13 +44,10 @@ class Member:
 class Nursery:
     """What must exist before an agent has threads or a ZeroMQ context: page, spool and zygote."""
 
-    def __init__(
-        self, workers: int, ipc_folder: str, spool_folder: str, allow: Sequence[bytes] = ()
-    ) -> None:
+    def __init__(self, ipc_folder: str, spool_folder: str, allow: Sequence[bytes] = ()) -> None:
         """Make them; see `Zygote` for the signals.
 
         Args:
-            workers: how many there are to be.
             ipc_folder: for the sockets of the agent and its workers.
             spool_folder: for temporary files.
             allow: real paths of the only folders that workers may touch; empty: any.
@@ -56,7 +56,7 @@ class Nursery:
             StateError: there is no room for the spool.
         """
         self.folder = ipc_folder
-        self.box = BlackBox(workers + SPARE_SLOTS)
+        self.box = BlackBox(SLOTS)
         try:
             self.spool = Spool(spool_folder)
         except OSError as error:
@@ -98,7 +98,8 @@ class Pool:
 
     def spawn(self, worker: int) -> None:
         """Start a worker; messages for it may be sent at once."""
-        slot = self._free.pop(0)
+        # The lowest: memory that was used before is used again.
+        slot = heapq.heappop(self._free)
         self._nursery.box.clear(slot)
         push = self._bus.push(f"ipc://{self._nursery.folder}/w{worker}", bind=True)
         self._members[worker] = Member(slot, push)
@@ -116,9 +117,19 @@ class Pool:
         if member.push.send(LINK.encode(message)) is not Sent.ACCEPTED:
             self._kill(worker, member, "it takes no messages", blamed=False)
 
+    def dismiss(self, worker: int) -> None:
+        """End a worker that has nothing in hand."""
+        member = self._members.get(worker)
+        if member is not None:
+            self._kill(worker, member, "it is not needed any more", blamed=False)
+
     def _kill(self, worker: int, member: Member, why: str, *, blamed: bool) -> None:
         member.killed_for, member.blamed = why, blamed
         self.zygote.kill(worker)
+
+    def statistics(self) -> dict[int, int]:
+        """Process ids of the workers by their numbers; 0 until one has said that it is there."""
+        return {worker: member.pid for worker, member in self._members.items()}
 
     def pids(self) -> list[int]:
         """The workers' process ids, of those that have said Ready."""
@@ -159,7 +170,7 @@ class Pool:
         member = self._members.pop(death.worker)
         member.push.close()
         place = self._nursery.box.place(member.slot)
-        self._free.append(member.slot)
+        heapq.heappush(self._free, member.slot)
         cause, pointed = _explain(death.status)
         if member.killed_for:
             cause, pointed = member.killed_for, member.blamed

@@ -116,7 +116,8 @@ class Unit:
         """It is time to fix what is finished."""
         if self.cut is not None or self.finished or self._blocked:
             return False
-        if self.progress.late:
+        # Items that could not be read and wait anew fill a commit, and change nothing else.
+        if self.progress.full:
             return True
         if self.releasing:
             return not self.frontier.tasks
@@ -126,10 +127,15 @@ class Unit:
             return False
         return (
             now >= self._last_cut + self._interval
-            or self.progress.full
             or self.progress.buffer.row_full
             or (self.progress.only_risky and bool(self.progress.buffer.staged))
         )
+
+    def may_flush(self, workers: set[int]) -> bool:
+        """One of these workers has rows that a cut now would have written."""
+        if self.cut is not None or self.finished or self._blocked:
+            return False
+        return bool(self.stores_rows and workers & self.progress.buffer.staged.keys())
 
     def next_cut(self) -> float:
         """When a cut is due at the latest; infinite if nothing has changed."""

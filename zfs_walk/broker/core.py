@@ -7,10 +7,14 @@ It imports no socket, file, process or clock. Replies leave only after the journ
 from zfs_walk.broker.access import Access
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Key, Keyring
-from zfs_walk.broker.logs import Logs, Remembered
+from zfs_walk.broker.logs import Logs
+from zfs_walk.broker.orders import Orders
+from zfs_walk.broker.overview import Overview, Published
+from zfs_walk.broker.retention import Retention
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
 from zfs_walk.broker.state import (
+    OVER,
     Event,
     Garbled,
     Instruction,
@@ -28,10 +32,12 @@ from zfs_walk.broker.work import Work
 from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import (
     TABLE,
+    Agents,
     Bye,
     Cannot,
     CommandDone,
     Commit,
+    Drain,
     Error,
     Grant,
     Heartbeat,
@@ -42,11 +48,18 @@ from zfs_walk.protocol.messages import (
     LogLevel,
     LogSince,
     Message,
+    Prune,
     Rehello,
+    Resize,
+    Snapshot,
     Steal,
     StealRefused,
     WorkRequest,
 )
+from zfs_walk.protocol.messages import (
+    Runs as RunsRequest,
+)
+from zfs_walk.protocol.statistics import BrokerStatistics
 
 AGENTS = {row.message for row in TABLE if row.sender == "agent"}
 CLIENTS = {row.message for row in TABLE if row.sender == "client"}
@@ -66,7 +79,7 @@ class BrokerCore:
         now: float,
         *,
         keys: Keyring | None = None,
-        history: Remembered | None = None,
+        history: Published | None = None,
     ) -> None:
         """Go on where the journal stands, in a new term.
 
@@ -84,8 +97,11 @@ class BrokerCore:
         self._journal = journal
         self._runs = Runs(self.state, journal)
         self._work = Work(self.state, journal, self._runs)
-        self._sessions = Sessions(self.state, journal, self._work, self._runs)
+        self._orders = Orders(self.state, journal)
+        self._retention = Retention(self.state, journal)
+        self._sessions = Sessions(self.state, journal, self._work, self._runs, self._orders)
         self._access = Access(self.state, keys or Keyring(), self._sessions)
+        self._overview = Overview(self.state, history, now)
         self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now
@@ -104,9 +120,11 @@ class BrokerCore:
                 run.run, run.state, run.reason, run.roots, run.options, run.min_agents, run.items,
                 run.counters, run.elapsed_ms,
                 since=now if run.state in {"RUNNING", "DRAINING"} else None,
+                over_since=now - run.ended_s if run.state in OVER else None,
                 started=run.started,
                 dropping=run.state == "ABORTED",
             )  # fmt: skip
+        self.state.forgotten.extend(stored.forgotten)
         for kept in stored.units:
             run_of = self.state.runs[kept.run]
             if run_of.over:
@@ -136,7 +154,8 @@ class BrokerCore:
                 self.state.send(route, Error(code, detail))
             case SendFailed(route, message, gone):
                 self._failed(route, message, now, gone=gone)
-            case Tick():
+            case Tick(vitals):
+                self.state.vitals = vitals or self.state.vitals
                 self._tick(now)
         out, self.state.out = self.state.out, []
         return out
@@ -146,6 +165,10 @@ class BrokerCore:
         for session in list(self.state.sessions.values()):
             self._sessions.end(session, now)
         return self.handle(Tick(), now)
+
+    def statistics(self, now: float) -> BrokerStatistics:
+        """What the broker knows about itself."""
+        return self._overview.statistics(now)
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
@@ -210,25 +233,40 @@ class BrokerCore:
             case Bye():
                 self._sessions.on_bye(session, message, now)
             case CommandDone():
-                pass
+                self._orders.on_done(session, message)
             case _:
                 raise InternalError(reason=f"no handler for {type(message).__name__}")
 
-    def _from_client(self, route: bytes, message: Message, key: Key, now: float) -> None:
+    def _from_client(  # noqa: C901 -- a case for each kind of request
+        self, route: bytes, message: Message, key: Key, now: float
+    ) -> None:
         client = self.state.clients.get(route)
         if client is None or client.key != key.name:
             self.state.send(route, Rehello(self.state.term))
             return
         client.heard = now
+        deadline = getattr(message, "deadline_ms", 0)
+        if deadline and now * 1000 > deadline:
+            detail = "the request's deadline was over; not executed"
+            self.state.refuse(route, message, "too-late", detail)
+            return
         refusal = self._access.refusal_of_request(key, message)
         if refusal is not None:
             self.state.send(route, refusal)
-        elif isinstance(message, KeyAdd | KeyList | KeyRevoke):
-            self._access.on_request(route, message, now)
-        elif isinstance(message, LogLevel | LogSince):
-            self._logs.on_request(route, message)
-        else:
-            self._runs.on_request(route, message, now)
+            return
+        match message:
+            case KeyAdd() | KeyList() | KeyRevoke():
+                self._access.on_request(route, message, now)
+            case LogLevel() | LogSince():
+                self._logs.on_request(route, message)
+            case Drain() | Resize():
+                self._orders.on_request(route, message, now)
+            case Prune():
+                self._retention.on_prune(route, message, now)
+            case RunsRequest() | Agents() | Snapshot():
+                self._overview.on_request(route, message, now)
+            case _:
+                self._runs.on_request(route, message, now)
         for run in self.state.runs.values():
             if run.state == "ABORTED" and run.units:
                 self._work.drop_run(run)
@@ -247,10 +285,13 @@ class BrokerCore:
     def _tick(self, now: float) -> None:
         self._sessions.tick(now)
         self._work.tick(now)
+        self._orders.tick(now)
+        self._retention.tick()
         if now - self._beat >= self.state.settings.heartbeat:
             self._beat = now
             self._runs.remind()
             self._work.share(now)
+            self._retention.beat(now)
             for route, client in list(self.state.clients.items()):
                 if now - client.heard > CLIENT_SILENCE:
                     del self.state.clients[route]

@@ -22,6 +22,11 @@ LEAST_COUNT, MOST_COUNT = -(2**63), 2**63 - 1
 """What a counter can hold: one sparse file may count 8 EiB, so honest sums can reach the end."""
 
 
+UNKNOWN = MOST_COUNT
+"""As the last commit applied: nobody knows. The agent deletes files of later commits, so of none;
+files that nobody lists go when the manifest is written."""
+
+
 def add(total: int, value: int) -> int:
     """Add to a counter; it stops at the ends of its range."""
     return min(MOST_COUNT, max(LEAST_COUNT, total + value))
@@ -54,7 +59,10 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run as the journal has it; ``started``: some of it was granted before."""
+    """A run as the journal has it.
+
+    ``started``: some of it was granted before. ``ended_s``: seconds since it ended, if it has.
+    """
 
     run: int
     state: str
@@ -65,16 +73,21 @@ class StoredRun:
     items: int
     elapsed_ms: int
     started: bool = False
+    ended_s: int = 0
     counters: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Everything that a broker needs to go on where its journal stands."""
+    """Everything that a broker needs to go on where its journal stands.
+
+    ``forgotten`` are runs of which `prune` has not deleted everything yet.
+    """
 
     runs: tuple[StoredRun, ...]
     units: tuple[StoredUnit, ...]
     sessions: tuple[StoredSession, ...]
+    forgotten: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """The epoch is over, or was never this session's."""
+    """The epoch is over, or was never this session's.
+
+    ``applied`` is `UNKNOWN` where the journal has no lease of that epoch: its run was pruned, or
+    the journal is an older copy. Whatever was committed in it may be in a catalog.
+    """
 
     applied: int
 
@@ -204,6 +221,25 @@ class Journal(Protocol):
         """A run's new state; ``elapsed_ms`` leaves pauses out."""
         ...
 
+    def retry(self, request: str, run: int) -> StoredUnit | None:
+        """Make a unit of the run's quarantined items, with a ledger row of its own; None without.
+
+        `answer` knows the request from then on.
+        """
+        ...
+
+    def forget(self, run: int) -> None:
+        """The run is not in `load` any more; what is kept of it goes with `prune`."""
+        ...
+
+    def prune(self, run: int, most: int) -> int:
+        """Delete about ``most`` rows of a forgotten run; returns how many there were."""
+        ...
+
+    def shrink(self, most: int) -> int:
+        """Give at most ``most`` free pages back to the file system; returns how many there were."""
+        ...
+
     def grant(
         self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int
     ) -> Granted:
@@ -219,7 +255,7 @@ class Journal(Protocol):
         ...
 
     def applied(self, session: int, uid: int, epoch: int) -> int:
-        """The last commit applied in an epoch that is or was this session's, else 0."""
+        """The last commit applied in an epoch that is or was this session's, else `UNKNOWN`."""
         ...
 
     def drop_items(self, run: int, most: int) -> int:
@@ -240,6 +276,10 @@ class Journal(Protocol):
 
     def segments(self, run: int, after: str, limit: int) -> tuple[Segment, ...]:
         """Committed segments in the order of their names, from the first past ``after``."""
+        ...
+
+    def size(self) -> int:
+        """Bytes of the journal."""
         ...
 
     def books(self, run: int) -> Books:

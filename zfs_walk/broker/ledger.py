@@ -9,6 +9,7 @@ import msgpack
 from zfs_walk.broker.journal import (
     LEAST_COUNT,
     MOST_COUNT,
+    UNKNOWN,
     Applied,
     Fenced,
     Gap,
@@ -60,7 +61,7 @@ def judge(
         (commit.uid, commit.epoch),
     ).fetchone()
     if lease is None or lease[0] != session:
-        return Fenced(0)
+        return Fenced(UNKNOWN)
     _, applied, run = lease
     # Before all else: what was applied is ACKed, whatever has become of the unit since.
     if commit.seq <= applied:

@@ -7,14 +7,16 @@ restart cheap, and memory that may be wrong is worse.
 
 import logging
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable
 
+from zfs_walk import __version__
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Keyring
-from zfs_walk.broker.logs import Remembered
+from zfs_walk.broker.overview import Published
 from zfs_walk.broker.state import (
     Event,
     Garbled,
@@ -25,10 +27,14 @@ from zfs_walk.broker.state import (
     SetLogLevel,
     Settings,
     Tick,
+    Vitals,
 )
 from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.logrecord import set_level
+from zfs_walk.bus.publisher import Publisher
 from zfs_walk.bus.sockets import Router, Sent, Waiter
+from zfs_walk.bus.status import publish_status
+from zfs_walk.bus.vitals import own_cpu_ms, resident_bytes
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import (
     BUS,
@@ -39,10 +45,14 @@ from zfs_walk.protocol.codec import (
     WrongMajorError,
 )
 from zfs_walk.protocol.messages import Error
+from zfs_walk.protocol.statistics import BrokerStatistics
 
 LOG = logging.getLogger("zfs_walk.broker")
 
 GROUP_MESSAGES = 256
+VITALS_EVERY = 1.0
+"""Seconds between two looks at this process's memory and CPU time."""
+
 GROUP_BYTES = 4 * 2**20
 """What one transaction takes at most (docs/protocol.md rule 11)."""
 
@@ -57,7 +67,8 @@ class BrokerLoop:
         settings: Settings,
         *,
         keys: Keyring | None = None,
-        history: Remembered | None = None,
+        history: Published | None = None,
+        publisher: Publisher | None = None,
         agents_are_dead: bool = False,
     ) -> None:
         """Open a term.
@@ -68,6 +79,7 @@ class BrokerLoop:
             settings: time limits.
             keys: who may do what; None: whoever can connect may do everything.
             history: what was published lately; None where nothing is.
+            publisher: takes the broker's own status; None where nothing is published.
             agents_are_dead: whoever starts this knows that every agent of the last term is.
         """
         self._router = router
@@ -81,6 +93,9 @@ class BrokerLoop:
         self._wake = Wake()
         self._waiter.add(self._wake.fileno())
         self._stopping = False
+        self._publisher = publisher
+        self._vitals_at = 0.0
+        self._lag_ms = 0
         self.messages = 0
         self.transactions = 0
         if agents_are_dead:
@@ -108,7 +123,8 @@ class BrokerLoop:
                 again = pulse(now)
                 events: list[Event] = self._collect()
                 if now >= due:
-                    events.append(Tick())
+                    self._lag_ms = round(1000 * (now - due)) if due else 0
+                    events.append(Tick(self._vitals(now)))
                 if events:
                     self._handle(events)
                     due = self._core.next_deadline(time.monotonic())
@@ -124,6 +140,24 @@ class BrokerLoop:
             self._journal.close()
             self._router.close()
             self._wake.close()
+
+    def statistics(self) -> BrokerStatistics:
+        """What the broker knows about itself."""
+        return self._core.statistics(time.monotonic())
+
+    def _vitals(self, now: float) -> Vitals | None:
+        """Look at this process once a second, and publish what is known."""
+        if now < self._vitals_at + VITALS_EVERY:
+            return None
+        self._vitals_at = now
+        if self._publisher is not None:
+            publish_status(self._publisher, self.statistics())
+        pid = os.getpid()
+        return Vitals(
+            pid, __version__, time.time_ns() - time.monotonic_ns(), self.messages,
+            self.transactions, self._journal.size(), resident_bytes(pid) or 0, own_cpu_ms(),
+            self._lag_ms,
+        )  # fmt: skip
 
     def _collect(self) -> list[Event]:
         """What has arrived, within the bounds of one transaction."""

@@ -7,6 +7,7 @@ counted. A subscriber whose queue is full misses messages, and nobody waits for 
 import logging
 import threading
 import time
+from collections import OrderedDict
 from typing import Final
 
 from zfs_walk.broker.history import History
@@ -14,7 +15,7 @@ from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.sockets import Bus, Waiter, XPub, XSub
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
-from zfs_walk.protocol.messages import WalkerStatus
+from zfs_walk.protocol.messages import LogMark, LogRecord, WalkerStatus, wire_name
 from zfs_walk.protocol.stream import JOINED_TOPICS, LOG_TOPICS, STATUS_TOPICS
 
 LOG = logging.getLogger("zfs_walk.broker.relay")
@@ -22,11 +23,20 @@ LOG = logging.getLogger("zfs_walk.broker.relay")
 INSIDE: Final = "inproc://publish"
 """Where the broker's own publisher connects."""
 
+LOG_RECORD: Final = wire_name(LogRecord)
+
 FRAMES: Final = 3
 """Topic, magic, header."""
 
 BATCH: Final = 256
 """Messages that are forwarded before subscriptions and orders are looked at."""
+
+MARK_AGAIN: Final = 5.0
+"""Seconds after which the last LOG_MARK of every publisher and topic is sent again: a subscriber
+whose full queue dropped the last records had no room for their mark either."""
+
+MARKS: Final = 20_000
+"""Marks that are remembered, the latest ones: four topics each of 5,000 processes, 10 MB."""
 
 UNBOUND: Final = 0.02
 """Seconds between two tries to bind again what was just unbound."""
@@ -52,6 +62,8 @@ class Relay:
         self.publish, self.subscribe = self._xsub.endpoint, self._xpub.endpoint
         self.forwarded = self.malformed = 0
         self._history = history
+        self._marks: OrderedDict[tuple[bytes, str], list[bytes]] = OrderedDict()
+        self._mark_at = 0.0
         self._complaints = Complaints(LOG)
         self._wake = Wake()
         self._stopping = self._rebind = False
@@ -90,7 +102,11 @@ class Relay:
                 self._bind_again()
             moved = self._forward()
             self._serve_subscribers()
-            if not moved and self._wake.fileno() in waiter.wait(3600.0):
+            now = time.monotonic()
+            if now >= self._mark_at:
+                self._mark_at = now + MARK_AGAIN
+                self._mark_again()
+            if not moved and self._wake.fileno() in waiter.wait(self._mark_at - now):
                 self._wake.clear()
         self._xsub.close()
         self._xpub.close()
@@ -106,16 +122,19 @@ class Relay:
             if len(frames) == FRAMES:
                 send(frames)
                 self.forwarded += 1
-                self._remember(*frames)
+                self._remember(frames)
             else:
                 self._drop(f"{len(frames)} frames, {FRAMES} wanted")
         return BATCH
 
-    def _remember(self, topic: bytes, magic: bytes, header: bytes) -> None:
+    def _remember(self, frames: list[bytes]) -> None:
+        topic, magic, header = frames
         try:
             if topic.startswith(LOG_TOPICS):
-                if BUS.type_of((magic, header)) == "LOG_RECORD":
+                if BUS.type_of((magic, header)) == LOG_RECORD:
                     self._history.add_log(magic, header, time.time_ns())
+                else:
+                    self._remember_mark(topic, frames)
             elif topic.startswith(STATUS_TOPICS):
                 status = BUS.decode((magic, header))
                 if isinstance(status, WalkerStatus):
@@ -126,6 +145,18 @@ class Relay:
             self._drop(f"protocol {error.args[0]}")
         except (MalformedError, UnsupportedError) as error:
             self._drop(str(error))
+
+    def _remember_mark(self, topic: bytes, frames: list[bytes]) -> None:
+        mark = BUS.decode(frames[1:])
+        if isinstance(mark, LogMark):
+            self._marks[topic, mark.origin.publisher] = frames
+            self._marks.move_to_end((topic, mark.origin.publisher))
+            if len(self._marks) > MARKS:
+                self._marks.popitem(last=False)
+
+    def _mark_again(self) -> None:
+        for frames in self._marks.values():
+            self._xpub.send(frames)
 
     def _drop(self, why: str) -> None:
         self.malformed += 1

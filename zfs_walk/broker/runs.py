@@ -6,15 +6,12 @@ from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import (
     WALKER,
     Abort,
-    AgentList,
-    Agents,
     Command,
     Continue,
     Done,
-    Error,
     Message,
     Pause,
-    RunList,
+    Retry,
     RunStatus,
     SegmentList,
     Segments,
@@ -23,10 +20,7 @@ from zfs_walk.protocol.messages import (
     Submitted,
     Verify,
 )
-from zfs_walk.protocol.messages import (
-    Runs as RunsRequest,
-)
-from zfs_walk.protocol.records import AgentLine, LiveCount, RunLine
+from zfs_walk.protocol.records import LiveCount
 
 DROP_SLICE = 2_000
 """Items of an aborted run that one tick deletes: about 10 ms, so that nobody waits for it."""
@@ -39,31 +33,21 @@ class Runs:
         self._state = state
         self._journal = journal
 
-    def on_request(  # noqa: C901 -- a case a request
-        self, route: bytes, message: Message, now: float
-    ) -> None:
-        """Answer a client's request, unless its deadline is over."""
-        deadline = getattr(message, "deadline_ms", 0)
-        if deadline and now * 1000 > deadline:
-            self._refuse(
-                route, message, "too-late", "the request's deadline was over; not executed"
-            )
-            return
+    def on_request(self, route: bytes, message: Message, now: float) -> None:
+        """Answer a client's request."""
         match message:
             case Submit():
                 self._submit(route, message, now)
             case Status():
                 self._status(route, message, now)
-            case RunsRequest():
-                self._list(route, message, now)
-            case Agents():
-                self._agents(route, message, now)
             case Pause():
                 self._pause(route, message, now)
             case Continue():
                 self._continue(route, message, now)
             case Abort():
                 self._abort(route, message, now)
+            case Retry():
+                self._retry(route, message, now)
             case Verify():
                 self._verify(route, message)
             case Segments():
@@ -71,15 +55,14 @@ class Runs:
             case _:
                 raise InternalError(reason=f"no handler for {type(message).__name__}")
 
-    def _refuse(self, route: bytes, message: Message, code: str, detail: str) -> None:
-        self._state.send(route, Error(code, detail, getattr(message, "request", "")))
-
     def _run_of(self, route: bytes, message: Message) -> Run | None:
         number = getattr(message, "run", 0)
         run = self._state.runs.get(number)
         if run is None:
             known = ", ".join(str(n) for n in sorted(self._state.runs)[-5:]) or "none"
-            self._refuse(route, message, "no-such-run", f"no run {number}; the latest: {known}")
+            self._state.refuse(
+                route, message, "no-such-run", f"no run {number}; the latest: {known}"
+            )
         return run
 
     # ------------------------------------------------------------------ states
@@ -108,6 +91,7 @@ class Runs:
         run.elapsed_ms = run.elapsed(now)
         run.since = now if state in {"RUNNING", "DRAINING"} else None
         run.state, run.reason = state, reason
+        run.over_since = now if run.over else None
         self._journal.set_run(run.number, state, reason, run.elapsed_ms)
         if state != "RUNNING":
             self._answer_waiters(run, now)
@@ -170,7 +154,7 @@ class Runs:
         number = self._journal.answer(message.request)
         if not number:
             if not message.roots:
-                self._refuse(route, message, "no-roots", "a run needs at least one root")
+                self._state.refuse(route, message, "no-roots", "a run needs at least one root")
                 return
             stored, unit = self._journal.add_run(
                 message.request, message.roots, message.options, message.min_agents
@@ -233,32 +217,12 @@ class Runs:
             return f"{walkers} of {run.min_agents} agents are there"
         return ""
 
-    def _list(self, route: bytes, message: RunsRequest, now: float) -> None:
-        lines = tuple(
-            RunLine(
-                run.number, run.state, tuple(root.path for root in run.roots),
-                run.counters.get("entries", 0), run.items, run.elapsed(now),
-            )
-            for run in sorted(self._state.runs.values(), key=lambda run: -run.number)[:1000]
-        )  # fmt: skip
-        self._state.send(route, RunList(message.request, lines))
-
-    def _agents(self, route: bytes, message: Agents, now: float) -> None:
-        lines = tuple(
-            AgentLine(
-                s.id, s.role, s.host, s.name, s.pid, s.version, s.capacity, s.state.value,
-                max(0, round((now - s.heard) * 1000)), len(s.units), s.rss,
-            )
-            for s in list(self._state.sessions.values())[:10_000]
-        )  # fmt: skip
-        self._state.send(route, AgentList(message.request, lines))
-
     def _pause(self, route: bytes, message: Pause, now: float) -> None:
         run = self._run_of(route, message)
         if run is None:
             return
         if run.over:
-            self._refuse(route, message, "run-over", f"run {run.number} is {run.state}")
+            self._state.refuse(route, message, "run-over", f"run {run.number} is {run.state}")
             return
         if run.state == "RUNNING":
             self._drain(run, "paused by request", now)
@@ -269,7 +233,7 @@ class Runs:
         if run is None:
             return
         if run.over:
-            self._refuse(route, message, "run-over", f"run {run.number} is {run.state}")
+            self._state.refuse(route, message, "run-over", f"run {run.number} is {run.state}")
             return
         for session in self._state.sessions.values():
             session.cannot.pop(run.number, None)
@@ -282,10 +246,29 @@ class Runs:
         if run is None:
             return
         if run.state in {"DONE", "DONE_WITH_ERRORS"}:
-            self._refuse(route, message, "run-over", f"run {run.number} is {run.state}")
+            self._state.refuse(route, message, "run-over", f"run {run.number} is {run.state}")
             return
         if run.state != "ABORTED":
             self.abort(run, "aborted by request", now)
+        self._state.send(route, Done(message.request, run.state))
+
+    def _retry(self, route: bytes, message: Retry, now: float) -> None:
+        run = self._run_of(route, message)
+        if run is None:
+            return
+        # A repeated request whose first answer got lost.
+        if not self._journal.answer(message.request):
+            unit = None
+            if run.state == "DONE_WITH_ERRORS":
+                unit = self._journal.retry(message.request, run.number)
+            if unit is None:
+                detail = f"run {run.number} is {run.state} and has no quarantined items to retry"
+                self._state.refuse(route, message, "nothing-to-retry", detail)
+                return
+            run.items = unit.items
+            run.units[unit.uid] = Unit(unit.uid, run.number, 0, 0, unit.items)
+            self._state.units.update(run.units)
+            self.change(run, "RUNNING", "", now)
         self._state.send(route, Done(message.request, run.state))
 
     def _verify(self, route: bytes, message: Verify) -> None:
@@ -296,9 +279,9 @@ class Runs:
         expected = books.roots + books.found - books.done - books.quarantined
         if run.state != "ABORTED" and expected != books.left:
             detail = f"{expected} items should be left, {books.left} are"
-            self._refuse(route, message, "books", detail)
+            self._state.refuse(route, message, "books", detail)
         elif books.counters != books.ledger_counters:
-            self._refuse(route, message, "books", "the totals are not the sum of the ledger")
+            self._state.refuse(route, message, "books", "the totals are not the sum of the ledger")
         else:
             detail = (
                 f"{books.roots} roots + {books.found} found - {books.done} done -"

@@ -1,6 +1,7 @@
 """Who is there: HELLO, heartbeats, probes, and what becomes of those who are not."""
 
 from zfs_walk.broker.journal import Journal, StoredSession
+from zfs_walk.broker.orders import Orders
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.state import Attached, Challenge, Session, SessionState, State
 from zfs_walk.broker.work import Work
@@ -35,11 +36,14 @@ REMEMBER_ENDED = 1_000
 class Sessions:
     """Opens, watches and ends sessions."""
 
-    def __init__(self, state: State, journal: Journal, work: Work, runs: Runs) -> None:
+    def __init__(
+        self, state: State, journal: Journal, work: Work, runs: Runs, orders: Orders
+    ) -> None:
         self._state = state
         self._journal = journal
         self._work = work
         self._runs = runs
+        self._orders = orders
 
     # ------------------------------------------------------------------ HELLO
 
@@ -113,7 +117,7 @@ class Sessions:
             self.end(holder, now)
             self._open(route, hello, key, None, now)
             return
-        holder.challenge = Challenge(route, hello, key, now + self._state.settings.heartbeat)
+        holder.challenge = Challenge(route, hello, key, now + self._state.heartbeat)
         self._probe(holder, now)
 
     def _open(
@@ -134,6 +138,7 @@ class Sessions:
         session.route, session.conn, session.key = route, hello.conn, key
         session.pid, session.version = hello.pid, hello.version
         session.capacity = max(1, hello.capacity)
+        session.heartbeat = self._state.heartbeat
         session.state, session.heard = SessionState.LIVE, now
         self._state.set_want(session, 0)
         session.live.clear()
@@ -176,7 +181,7 @@ class Sessions:
             route,
             Welcome(
                 session, self._state.term, min(PROTO_MAX, hello.proto_max), round(now * 1000),
-                round(settings.heartbeat * 1000), round(settings.lease_ttl * 1000),
+                round(self._state.heartbeat * 1000), round(self._state.lease_ttl * 1000),
                 round(settings.commit_interval * 1000), settings.window, settings.endpoints,
                 keep, drop,
             ),
@@ -210,14 +215,26 @@ class Sessions:
                 self._work.renew(session, unit, now)
                 unit.stealable = holding.stealable
         self._work.want(session, beat.want, now)
-        numbers = {self._state.units[uid].run for uid in session.units} | session.live.keys()
+        self._orders.repeat(session)
+        numbers = (
+            {self._state.units[uid].run for uid in session.units}
+            | session.live.keys()
+            | session.cannot.keys()
+        )
         notes = tuple(
             RunNote(number, self._state.runs[number].state)
             for number in numbers
             if number in self._state.runs
         )
-        self._state.send(session.route, HeartbeatAck(beat.n, self._state.term, notes[:64]))
+        self._state.send(session.route, self._ack(session, beat.n, notes[:64]))
         self._work.match(now)
+
+    def _ack(self, session: Session, n: int, notes: tuple[RunNote, ...]) -> HeartbeatAck:
+        interval = self._state.heartbeat
+        # A probe may not arrive; whoever has just been heard is there.
+        if n:
+            session.heartbeat = interval
+        return HeartbeatAck(n, self._state.term, round(interval * 1000), notes)
 
     def on_bye(self, session: Session, bye: Bye, now: float) -> None:  # noqa: ARG002
         """A session ends itself: its leases are free at once."""
@@ -233,6 +250,7 @@ class Sessions:
             self._runs.settle(self._state.runs[unit.run], now)
         self._state.routes.pop(session.route, None)
         self._state.set_want(session, 0)
+        self._orders.ended(session)
         del self._state.sessions[session.id]
         self._journal.end_session(session.id)
         self._state.ended[session.host, session.role, session.name, session.boot] = None
@@ -265,13 +283,15 @@ class Sessions:
 
     def _probe(self, session: Session, now: float) -> None:
         session.probed = now
-        self._state.send(session.route, HeartbeatAck(0, self._state.term, ()))
+        self._state.send(session.route, self._ack(session, 0, ()))
 
     def tick(self, now: float) -> None:
         """Probe the silent, suspect those who missed three heartbeats, give up after the grace."""
-        heartbeat = self._state.settings.heartbeat
+        self._state.pace()
         for session in list(self._state.sessions.values()):
             silent = now - session.heard
+            # The interval that it was told: it may not know yet that a shorter one will do.
+            heartbeat = max(session.heartbeat, self._state.heartbeat)
             if session.challenge is not None and now >= session.challenge.deadline:
                 self._give_way(session, now)
             elif session.state is SessionState.LOST:
@@ -281,7 +301,7 @@ class Sessions:
                 if now >= session.lost_at:
                     self._lose(session)
             elif silent > MISSED * heartbeat:
-                self._suspect(session, session.heard + self._state.settings.lease_ttl)
+                self._suspect(session, session.heard + self._state.lease_ttl)
             if session.route and silent > heartbeat and now - session.probed > heartbeat:
                 self._probe(session, now)
 

@@ -17,6 +17,7 @@ import msgpack
 
 from zfs_walk.broker import ledger
 from zfs_walk.broker.journal import (
+    UNKNOWN,
     Books,
     Granted,
     Stored,
@@ -26,6 +27,7 @@ from zfs_walk.broker.journal import (
     Verdict,
     add,
 )
+from zfs_walk.broker.state import OVER
 from zfs_walk.broker.tables import MIGRATIONS, SCHEMA, TABLES
 from zfs_walk.errors import InternalError, JournalError, StateError
 from zfs_walk.protocol.messages import Commit
@@ -48,6 +50,21 @@ was restored from a copy comes to a term that the newer one had; without this it
 same epochs again until somebody's HELLO names a later term, and segments would have the same
 names."""
 
+FORGOTTEN = "FORGOTTEN"
+"""The state of a run that nobody is to hear of any more."""
+
+KEYS_OF_A_RUN = {
+    "ledger": "run, uid, epoch, seq",
+    "lease": "uid, epoch",
+    "segment": "run, name",
+    "problem": "rowid",
+    "quarantine": "rowid",
+    "counter": "run, name",
+    "root": "run, idx",
+    "request": "request",
+}
+"""The tables with rows of a run, besides those of its items, and their keys."""
+
 
 class SqliteJournal:
     """One file, or ``":memory:"``. Only one process may have it open; the caller holds the lock."""
@@ -57,6 +74,7 @@ class SqliteJournal:
         path: Path | str,
         first_run: int = 1,
         first_id: Callable[[], int] = lambda: secrets.randbelow(COUNTER_STARTS),
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the journal.
 
@@ -64,6 +82,7 @@ class SqliteJournal:
             path: the file, or ":memory:".
             first_run: the number of the first run, if the journal is new.
             first_id: where a term's counter begins.
+            clock: seconds since the epoch, for when runs were submitted and ended.
 
         Raises:
             StateError: the file is no journal, or one of a newer schema.
@@ -72,6 +91,7 @@ class SqliteJournal:
         self.path = str(path)
         self.term = 0
         self._first_id = first_id
+        self._clock = clock
         self._counter = 0
         self._open = False
         try:
@@ -85,6 +105,8 @@ class SqliteJournal:
 
     def _prepare(self, first_run: int) -> None:
         try:
+            # Takes effect where there is no table yet; elsewhere with the VACUUM below.
+            self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             (schema,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -92,15 +114,13 @@ class SqliteJournal:
             raise self._failure(error) from error
         if schema == 0:
             with self._writing():
-                self._db.execute("SAVEPOINT tables")
-                for statement in filter(str.strip, TABLES.split(";")):
-                    self._db.execute(statement)
+                self._execute_all(TABLES)
                 self._db.execute(
                     "INSERT INTO meta VALUES ('term', 0), ('next_run', ?)", (first_run,)
                 )
                 self._db.execute(f"PRAGMA user_version = {SCHEMA}")
             self.commit()
-        elif schema in MIGRATIONS:
+        elif schema < SCHEMA:
             self._migrate(schema)
         elif schema != SCHEMA:
             raise StateError(
@@ -109,20 +129,26 @@ class SqliteJournal:
                 "use the release that wrote it, or a newer one",
             )
 
+    def _execute_all(self, statements: str) -> None:
+        for statement in filter(str.strip, statements.split(";")):
+            self._db.execute(statement)
+
     def _migrate(self, schema: int) -> None:
-        """Make an older journal one of ours, in one transaction, after a copy of the file."""
+        """Bring an older journal to our schema in one transaction, after a copy."""
         copy = Path(f"{self.path}.schema-{schema}")
+        # Of a migration that did not come to its end.
         copy.unlink(missing_ok=True)
         try:
             self._db.execute("VACUUM INTO ?", (str(copy),))
+            LOG.warning("the journal has schema %d; the old one is kept as %s", schema, copy)
+            with self._writing():
+                for number in range(schema, SCHEMA):
+                    self._execute_all(MIGRATIONS[number])
+                self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+            self.commit()
+            self._db.execute("VACUUM")
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from error
-        LOG.warning("the journal has schema %d; the old one is kept as %s", schema, copy)
-        with self._writing() as db:
-            for older in range(schema, SCHEMA):
-                db.execute(MIGRATIONS[older])
-            db.execute(f"PRAGMA user_version = {SCHEMA}")
-        self.commit()
 
     # ------------------------------------------------------------------ transactions
 
@@ -183,11 +209,13 @@ class SqliteJournal:
         runs = tuple(
             StoredRun(
                 run, state, reason, self._roots(run), _options(options), min_agents, items, elapsed,
-                bool(started), self.counters(run),
+                bool(started), max(0, int(self._clock()) - ended) if ended else 0,
+                self.counters(run),
             )
-            for run, state, reason, options, min_agents, items, elapsed, started in db.execute(
+            for run, state, reason, options, min_agents, items, elapsed, started, ended
+            in db.execute(
                 "SELECT run, state, reason, options, min_agents, items, elapsed_ms,"
-                " run IN (SELECT run FROM lease) FROM run"
+                " run IN (SELECT run FROM lease), ended FROM run WHERE state != ?", (FORGOTTEN,)
             ).fetchall()
         )  # fmt: skip
         units = tuple(
@@ -195,13 +223,18 @@ class SqliteJournal:
             for row in db.execute(
                 "SELECT u.uid, u.run, u.epoch, coalesce(l.seq, 0), u.session, u.items, u.attempt"
                 " FROM unit u LEFT JOIN lease l ON l.uid = u.uid AND l.epoch = u.epoch"
+                " JOIN run r ON r.run = u.run WHERE r.state != ?",
+                (FORGOTTEN,),
             )
         )
         sessions = tuple(
             StoredSession(*row)
             for row in db.execute("SELECT session, role, host, name, boot, key FROM session")
         )
-        return Stored(runs, units, sessions)
+        forgotten = tuple(
+            run for (run,) in db.execute("SELECT run FROM run WHERE state = ?", (FORGOTTEN,))
+        )
+        return Stored(runs, units, sessions, forgotten)
 
     def add_session(self, session: StoredSession) -> None:
         """A new session."""
@@ -232,9 +265,9 @@ class SqliteJournal:
             (run,) = db.execute("SELECT value FROM meta WHERE key = 'next_run'").fetchone()
             db.execute("UPDATE meta SET value = ? WHERE key = 'next_run'", (run + 1,))
             db.execute(
-                "INSERT INTO run VALUES (?, 'RUNNING', '', ?, ?, ?, ?, 0, ?)",
+                "INSERT INTO run VALUES (?, 'RUNNING', '', ?, ?, ?, ?, 0, ?, 0)",
                 (run, msgpack.packb(astuple(options)), min_agents, len(roots), len(roots),
-                 int(time.time())),
+                 int(self._clock())),
             )  # fmt: skip
             db.executemany(
                 "INSERT INTO root VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -257,11 +290,64 @@ class SqliteJournal:
 
     def set_run(self, run: int, state: str, reason: str, elapsed_ms: int) -> None:
         """A run's new state."""
+        ended = int(self._clock()) if state in OVER else 0
         with self._writing() as db:
             db.execute(
-                "UPDATE run SET state = ?, reason = ?, elapsed_ms = ? WHERE run = ?",
-                (state, reason, elapsed_ms, run),
+                "UPDATE run SET state = ?, reason = ?, elapsed_ms = ?, ended = ? WHERE run = ?",
+                (state, reason, elapsed_ms, ended, run),
             )
+
+    def retry(self, request: str, run: int) -> StoredUnit | None:
+        """Make a unit of the run's quarantined items; nobody has died over them yet."""
+        with self._writing() as db:
+            uid = self.next_id()
+            taken = db.execute(
+                "INSERT INTO item SELECT ?, row_number() OVER (), kind, root, path, part, parts, 0"
+                " FROM quarantine WHERE run = ?",
+                (uid, run),
+            ).rowcount
+            if not taken:
+                return None
+            db.execute("DELETE FROM quarantine WHERE run = ?", (run,))
+            db.execute("INSERT INTO unit VALUES (?, ?, 0, 0, ?, 0)", (uid, run, taken))
+            db.execute(
+                "INSERT INTO ledger VALUES (?, ?, 0, 0, 0, 0, ?, ?)",
+                (run, uid, -taken, msgpack.packb({})),
+            )
+            db.execute("UPDATE run SET items = items + ? WHERE run = ?", (taken, run))
+            db.execute("INSERT INTO request VALUES (?, ?)", (request, run))
+        return StoredUnit(uid, run, 0, 0, 0, taken, 0)
+
+    def forget(self, run: int) -> None:
+        """The run is not there any more, whatever of it is still to be deleted."""
+        with self._writing() as db:
+            db.execute("UPDATE run SET state = ? WHERE run = ?", (FORGOTTEN, run))
+
+    def prune(self, run: int, most: int) -> int:
+        """Delete a slice of a forgotten run; the run's own row goes last."""
+        gone = self.drop_items(run, most)
+        with self._writing() as db:
+            for table, key in KEYS_OF_A_RUN.items():
+                if gone >= most:
+                    return gone
+                gone += db.execute(
+                    f"DELETE FROM {table} WHERE ({key}) IN"  # noqa: S608 -- our own names
+                    f" (SELECT {key} FROM {table} WHERE run = ? LIMIT ?)",
+                    (run, most - gone),
+                ).rowcount
+            if gone < most:
+                db.execute("DELETE FROM run WHERE run = ?", (run,))
+        return gone
+
+    def shrink(self, most: int) -> int:
+        """Give free pages back; the file itself gets smaller at the next checkpoint."""
+        with self._writing() as db:
+            (free,) = db.execute("PRAGMA freelist_count").fetchone()
+            pages = min(free, most)
+            # Each call is one step of the statement, which frees one page.
+            for _ in range(pages):
+                db.execute("PRAGMA incremental_vacuum(1)")
+        return int(pages)
 
     def _roots(self, run: int) -> tuple[RootRecord, ...]:
         return tuple(
@@ -322,12 +408,12 @@ class SqliteJournal:
             return ledger.apply(db, commit, standing, self.next_id)
 
     def applied(self, session: int, uid: int, epoch: int) -> int:
-        """The last commit applied in an epoch that is or was this session's, else 0."""
+        """The last commit applied in an epoch that is or was this session's."""
         row = self._db.execute(
             "SELECT seq FROM lease WHERE uid = ? AND epoch = ? AND session = ?",
             (uid, epoch, session),
         ).fetchone()
-        return row[0] if row else 0
+        return row[0] if row else UNKNOWN
 
     def drop_items(self, run: int, most: int) -> int:
         """Delete a slice of an aborted run's items, and its units with the last one."""
@@ -380,6 +466,12 @@ class SqliteJournal:
                 (run, after, limit),
             )
         )
+
+    def size(self) -> int:
+        """Bytes of the database, without what is still to be written into it."""
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        (each,) = self._db.execute("PRAGMA page_size").fetchone()
+        return int(pages * each)
 
     def books(self, run: int) -> Books:
         """The sums that must agree."""

@@ -3,11 +3,18 @@
 import enum
 from dataclasses import dataclass, field
 
-from zfs_walk.protocol.messages import WALKER, Hello, Message
+from zfs_walk.protocol.messages import WALKER, Command, Error, Hello, Message
 from zfs_walk.protocol.records import NO_ENDPOINTS, Endpoints, LiveCount, RootRecord, WalkOptions
 
 MAX_UNITS = 4
 """Units that one agent may hold at once (docs/protocol.md section 3)."""
+
+
+AGENTS_PER_SECOND = 200
+"""Heartbeats a second that a broker is to get at most: with more agents the interval grows."""
+
+TTL_HEARTBEATS = 10
+"""A lease lasts at least so many heartbeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +22,14 @@ class Settings:
     """Time limits, the protocol's defaults (docs/protocol.md section 6), and endpoints.
 
     Attributes:
-        heartbeat: seconds between two heartbeats of an agent.
-        lease_ttl: seconds that a lease lasts without being renewed.
+        heartbeat: least seconds between two heartbeats of an agent.
+        lease_ttl: least seconds that a lease lasts without being renewed.
         grace: seconds that an unreachable agent has to say HELLO again.
         commit_interval: longest time in seconds between two commits of a unit.
         window: commits of a unit that may be on their way unacknowledged.
         host: the broker's own.
+        insecure: whoever can connect may do everything.
+        keep_runs: seconds that a run is kept after its end; 0: for ever.
         endpoints: where the broker's other sockets are, for WELCOME.
         grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
     """
@@ -31,6 +40,8 @@ class Settings:
     commit_interval: float = 5.0
     window: int = 4
     host: str = ""
+    insecure: bool = False
+    keep_runs: float = 30 * 86_400.0
     endpoints: Endpoints = NO_ENDPOINTS
     grant_items: int = 10_000
     grant_bytes: int = 8 * 2**20
@@ -86,8 +97,29 @@ class SendFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Vitals:
+    """What the broker's process knows about itself; the fields of `BrokerStatistics`, and a clock.
+
+    Attributes:
+        wall_ns: what the wall clock is ahead of the monotonic one, in nanoseconds.
+    """
+
+    pid: int = 0
+    version: str = ""
+    wall_ns: int = 0
+    messages: int = 0
+    transactions: int = 0
+    journal_bytes: int = 0
+    rss: int = 0
+    cpu_ms: int = 0
+    loop_lag_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed."""
+    """Time has passed; ``vitals`` are new ones, if there are."""
+
+    vitals: Vitals | None = None
 
 
 Event = Received | Garbled | SendFailed | Tick
@@ -112,10 +144,24 @@ class Challenge:
 
 
 @dataclass(slots=True)
+class Order:
+    """A COMMAND that a client gave to an agent; it is repeated until the agent says what it did.
+
+    ``asker``: the route that waits for the answer, with ``request``; empty if nobody does.
+    """
+
+    command: Command
+    asker: bytes
+    request: str
+    deadline: float
+
+
+@dataclass(slots=True)
 class Session:
     """One agent's process incarnation; survives reconnects.
 
-    ``key`` is the name of its key; empty: a journal from before there were keys does not tell.
+    ``heartbeat`` is the interval in seconds that it was last told. ``key`` is the name of its key;
+    empty: a journal from before there were keys does not tell.
     """
 
     id: int
@@ -132,6 +178,7 @@ class Session:
     version: str = ""
     capacity: int = 1
     rss: int = 0
+    heartbeat: float = 0.0
     want: int = 0
     probed: float = 0.0
     lost_at: float = 0.0
@@ -141,6 +188,7 @@ class Session:
     unconfirmed: dict[int, tuple[float, Message]] = field(default_factory=dict)
     cannot: dict[int, str] = field(default_factory=dict)
     live: dict[int, LiveCount] = field(default_factory=dict)
+    orders: dict[int, Order] = field(default_factory=dict)
 
     @property
     def hungry(self) -> bool:
@@ -204,6 +252,10 @@ class Waiter:
     deadline: float
 
 
+OVER = frozenset({"DONE", "DONE_WITH_ERRORS", "ABORTED"})
+"""States in which nothing more happens to a run, unless someone takes it up again."""
+
+
 @dataclass(slots=True)
 class Run:
     """One walk."""
@@ -218,6 +270,7 @@ class Run:
     counters: dict[str, int]
     elapsed_ms: int
     since: float | None = None
+    over_since: float | None = None
     started: bool = False
     strikes: int = 0
     dropping: bool = False
@@ -232,7 +285,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Nothing more will happen to it, unless someone takes it up again."""
-        return self.state in {"DONE", "DONE_WITH_ERRORS", "ABORTED"}
+        return self.state in OVER
 
     def elapsed(self, now: float) -> int:
         """Milliseconds that the run has been running."""
@@ -254,6 +307,10 @@ class State:
         runs: by number; ``units`` are those of runs that are not over.
         ended: (host, role, name, boot) of processes that may not come back.
         wanting: sessions that ask for work: few, when there is much to do.
+        forgotten: runs of which the journal still has something.
+        heartbeat: seconds between two heartbeats of an agent now; ``lease_ttl``: of a lease.
+        vitals: of the process, by its last word.
+        refused: messages that were answered with an error.
         out: what the event at hand sends.
     """
 
@@ -266,7 +323,23 @@ class State:
     units: dict[int, Unit] = field(default_factory=dict)
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
     wanting: dict[int, None] = field(default_factory=dict)
+    forgotten: list[int] = field(default_factory=list)
+    vitals: Vitals = Vitals()
+    refused: int = 0
+    heartbeat: float = field(init=False)
+    lease_ttl: float = field(init=False)
     out: list[Instruction] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pace()
+
+    def pace(self) -> None:
+        """Set the interval for as many agents as there are."""
+        present = sum(s.state is not SessionState.LOST for s in self.sessions.values())
+        self.heartbeat = max(self.settings.heartbeat, present / AGENTS_PER_SECOND)
+        self.lease_ttl = self.settings.lease_ttl
+        if self.heartbeat > self.settings.heartbeat:
+            self.lease_ttl = max(self.settings.lease_ttl, TTL_HEARTBEATS * self.heartbeat)
 
     def set_want(self, session: Session, want: int) -> None:
         """How many idle workers a session has by its last word."""
@@ -283,5 +356,11 @@ class State:
 
     def send(self, route: bytes, message: Message) -> None:
         """Queue a message; it leaves after the transaction."""
+        if isinstance(message, Error):
+            self.refused += 1
         if route:
             self.out.append(Send(route, message))
+
+    def refuse(self, route: bytes, message: Message, code: str, detail: str) -> None:
+        """Answer a client's request with an error."""
+        self.send(route, Error(code, detail[:4096], getattr(message, "request", "")))

@@ -1,19 +1,28 @@
-"""The journal's tables, and their schema number."""
+"""The journal's tables, their schema number, and how an older one becomes this one."""
 
 from typing import Final
 
 SCHEMA: Final = 2
-"""2: sessions have the name of their key."""
+"""2: sessions have the name of their key, and runs the time of their end."""
 
-MIGRATIONS: Final = {1: "ALTER TABLE session ADD COLUMN key TEXT NOT NULL DEFAULT ''"}
-"""What makes the next schema of an older one, by its number."""
+MIGRATIONS: Final = {
+    # When a run ended was not kept; it is as if all had ended at the migration.
+    1: """
+ALTER TABLE session ADD COLUMN key TEXT NOT NULL DEFAULT '';
+ALTER TABLE run ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+UPDATE run SET ended = unixepoch() WHERE state IN ('DONE', 'DONE_WITH_ERRORS', 'ABORTED');
+CREATE INDEX lease_run ON lease (run);
+""",
+}
+"""Schema -> the statements that make the next one of it."""
 
 TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE run (
     run INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, options BLOB NOT NULL,
     min_agents INTEGER NOT NULL, roots INTEGER NOT NULL, items INTEGER NOT NULL,
-    elapsed_ms INTEGER NOT NULL, submitted INTEGER NOT NULL);
+    elapsed_ms INTEGER NOT NULL, submitted INTEGER NOT NULL,
+    ended INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE root (
     run INTEGER NOT NULL, idx INTEGER NOT NULL, path BLOB NOT NULL, host TEXT NOT NULL,
     fstype TEXT NOT NULL, ino INTEGER NOT NULL, network INTEGER NOT NULL,
@@ -24,6 +33,7 @@ CREATE TABLE unit (
 CREATE TABLE lease (
     uid INTEGER NOT NULL, epoch INTEGER NOT NULL, session INTEGER NOT NULL,
     seq INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (uid, epoch)) WITHOUT ROWID;
+CREATE INDEX lease_run ON lease (run);
 CREATE TABLE item (
     uid INTEGER NOT NULL, n INTEGER NOT NULL, kind INTEGER NOT NULL, root INTEGER NOT NULL,
     path BLOB NOT NULL, part INTEGER NOT NULL, parts INTEGER NOT NULL, deaths INTEGER NOT NULL,

@@ -56,7 +56,7 @@ class Work:
         """Take the level; repeat a GRANT that the session seems not to have got."""
         self._state.set_want(session, want)
         for sent, grant in session.unconfirmed.values():
-            if now - sent > 2 * self._state.settings.heartbeat:
+            if now - sent > 2 * self._state.heartbeat:
                 self._state.send(session.route, grant)
 
     def on_commit(self, session: Session, commit: Commit, now: float) -> None:
@@ -140,7 +140,7 @@ class Work:
 
     def renew(self, session: Session, unit: Unit, now: float) -> None:
         """The holder has shown that it has the lease, in its epoch."""
-        unit.deadline = now + self._state.settings.lease_ttl
+        unit.deadline = now + self._state.lease_ttl
         unit.open = False
         unit.refused = False
         session.unconfirmed.pop(unit.uid, None)
@@ -259,7 +259,7 @@ class Work:
         unit.epoch, unit.session, unit.items = epoch, session.id, len(granted.items)
         unit.attempt += 1
         unit.granted = epoch
-        unit.deadline = now + settings.lease_ttl
+        unit.deadline = now + self._state.lease_ttl
         unit.refused = False
         session.units.add(unit.uid)
         self._state.set_want(session, 0)
@@ -296,7 +296,7 @@ class Work:
         unit.steal = StealNote(
             self._journal.next_id(),
             tuple(thief.id for thief in thieves),
-            now + STEAL_ANSWER + 2 * self._state.settings.heartbeat,
+            now + STEAL_ANSWER + 2 * self._state.heartbeat,
         )
         for thief in thieves:
             thief.stealing = unit.uid

@@ -83,6 +83,7 @@ class Follower:
         self._say, self._pause = say, pause
         self._gaps = Gaps()
         self._early: list[list[bytes]] = []
+        self._upto_ns = time.time_ns()
 
     def follow(self, since_ns: int | None) -> Iterator[LogRecord | Gap]:
         """Records, and gaps where they are missing.
@@ -106,7 +107,7 @@ class Follower:
                 pass
             finally:
                 sub.close()
-            since_ns = time.time_ns() - OVERLAP
+            since_ns = self._upto_ns - OVERLAP
             self._again()
 
     def _subscribe(self) -> tuple[Sub, bytes]:
@@ -154,13 +155,19 @@ class Follower:
         for early in self._early:
             yield from self._decode(early)
         self._early.clear()
+        silent_ns = 0
         while True:
             frames = sub.receive()
             if frames is not None:
+                silent_ns = 0
                 yield from self._decode(frames)
                 continue
             if sub.lost_connection():
                 return
+            # Whoever was stopped for long hears of a broken connection a moment after the last
+            # record: only silence that lasted means that there was nothing.
+            self._upto_ns = max(self._upto_ns, silent_ns)
+            silent_ns = time.time_ns()
             self._pause()
             waiter.wait(LOOK_UP)
 
@@ -181,6 +188,7 @@ class Follower:
         if gap is not None:
             yield gap
         if news and isinstance(message, LogRecord):
+            self._upto_ns = max(self._upto_ns, message.time_ns)
             yield message
 
     def _again(self) -> None:

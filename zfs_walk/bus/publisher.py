@@ -26,10 +26,6 @@ records of 300 bytes, 60 MB of memory at most. The next ones are not published, 
 MARK_EVERY: Final = 1.0
 """Seconds between two looks for topics that have grown."""
 
-MARK_AGAIN: Final = 5.0
-"""Seconds after which a topic is marked though it has not grown: a subscriber whose full queue
-dropped the last records had no room for their mark either."""
-
 PARTING: Final = 1.0
 """Seconds without progress after which a closing publisher gives up what still waits."""
 
@@ -121,7 +117,7 @@ class Publisher:
     # ------------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        again = mark_at = 0.0
+        mark_at = 0.0
         while not self._over():
             if not self._ready():
                 continue
@@ -135,11 +131,10 @@ class Publisher:
                     self._waiting -= len(frames[-1])
                 self._send(frames)
             now = time.monotonic()
-            if now >= mark_at and self._mark(everything=now >= again):
+            if now >= mark_at and self._mark():
                 mark_at = now + MARK_EVERY
-                again = now + MARK_AGAIN if now >= again else again
         if self._pub is not None:
-            self._mark(everything=False)
+            self._mark()
             self._pub.part()
 
     def _over(self) -> bool:
@@ -156,10 +151,15 @@ class Publisher:
                 self._pub.close()
             self._pub = self._open()
             self._listening = False
+        if self._pub is not None and self._pub.lost_connection():
+            # What is handed over now would wait where nobody counts it.
+            self._listening = False
         if self._pub is None:
             self._moved.wait(PUBLISH_WAIT_MS / 1000)
         elif not self._listening:
             self._listening = self._pub.subscribed(PUBLISH_WAIT_MS / 1000)
+            # The relay may be another one, which knows no numbers yet.
+            self._marked.clear()
         return self._pub is not None and self._listening
 
     def _open(self) -> Pub | None:
@@ -184,8 +184,8 @@ class Publisher:
         with self._lock:
             self.lost += 1
 
-    def _mark(self, *, everything: bool) -> bool:
-        """Tell the last number of topics that have grown, or of all; False: not now.
+    def _mark(self) -> bool:
+        """Tell the last number of topics that have grown; False: not now.
 
         Only while nothing waits: a number must not overtake its record.
         """
@@ -195,8 +195,7 @@ class Publisher:
             numbers = {
                 topic: number
                 for topic, number in self._numbers.items()
-                if topic.startswith(LOG_TOPICS)
-                and (everything or number != self._marked.get(topic))
+                if topic.startswith(LOG_TOPICS) and number != self._marked.get(topic)
             }
             origin = self.origin
         for topic, number in numbers.items():

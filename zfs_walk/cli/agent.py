@@ -116,7 +116,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     manager = ServiceManager.of_this_process()
     with ExitStack() as stack:
         stack.callback(manager.close)
-        nursery = Nursery(workers, ipc_folder(), str(folder), _real_folders(allow))
+        nursery = Nursery(ipc_folder(), str(folder), _real_folders(allow))
         stack.callback(nursery.close)
         # Locks come after the fork: workers would hold them on after this process's death.
         identity = Identity(

@@ -36,6 +36,8 @@ journal can't be written, 10 a package is missing, 14 a file of keys can't be us
               help="Seconds that work stays a silent agent's own.")  # fmt: skip
 @click.option("--commit-interval", type=SECONDS, default=5.0, show_default=True,
               help="Longest time in seconds between two commits of a unit of work.")  # fmt: skip
+@click.option("--keep-runs", type=click.FloatRange(0.0, 10_000.0), default=30.0, show_default=True,
+              metavar="DAYS", help="Forget runs so long after their end; 0: never.")  # fmt: skip
 @click.option(
     "--http", type=HttpAddress(), metavar="HOST:PORT|none", default=DEFAULT_HTTP, show_default=True,
     help="Where the gateway serves /metrics, /healthz and /readyz; port 0 takes a free one.",
@@ -56,6 +58,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     heartbeat: float,
     lease_ttl: float,
     commit_interval: float,
+    keep_runs: float,
     http: str,
     http_token_file: str | None,
     log_size: int,
@@ -84,6 +87,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
         heartbeat=heartbeat,
         lease_ttl=lease_ttl,
         commit_interval=commit_interval,
+        keep_runs=keep_runs * 86_400.0,
         host=host_name(host),
     )
     serve(folder, sockets, settings, gateway, (log_size, log_count), verbose)

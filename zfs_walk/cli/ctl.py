@@ -5,10 +5,13 @@ import click
 from zfs_walk.cli.asking import EXIT_CODES
 from zfs_walk.cli.command import run_command, version_option
 from zfs_walk.cli.ctl_agents import agent_group
+from zfs_walk.cli.ctl_doctor import doctor
 from zfs_walk.cli.ctl_keys import key_group
 from zfs_walk.cli.ctl_logs import log_group
 from zfs_walk.cli.ctl_runs import run_group
+from zfs_walk.cli.ctl_status import status
 from zfs_walk.cli.tail import tail
+from zfs_walk.cli.top import top
 
 
 @click.group(epilog="Examples:\n\n\b\n  zfs-ctl run list\n  zfs-ctl agent list --json" + EXIT_CODES)
@@ -20,6 +23,9 @@ def main() -> None:
 main.add_command(run_group)
 main.add_command(agent_group)
 main.add_command(key_group)
+main.add_command(status)
+main.add_command(top)
+main.add_command(doctor)
 main.add_command(log_group)
 main.add_command(tail)
 

@@ -8,6 +8,8 @@ import click
 
 from zfs_walk.cli.asking import EXIT_CODES, ask, at_a_bus
 from zfs_walk.cli.command import ENVIRONMENT, set_up_logging
+from zfs_walk.cli.durations import DURATION
+from zfs_walk.errors import WrongUseError
 
 if TYPE_CHECKING:
     from zfs_walk.protocol.messages import Done, RunList, RunStatus
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group("run")
 def run_group() -> None:
-    """Runs: list, show, pause, continue, abort, verify."""
+    """Runs: list, show, pause, continue, abort, retry, verify, prune."""
 
 
 @run_group.command(
@@ -95,4 +97,37 @@ def _verb(name: str, text: str) -> None:
 _verb("pause", "Stop granting; holders commit and give back.")
 _verb("continue", "Go on with a paused run.")
 _verb("abort", "End a run; what was counted stays.")
+_verb("retry", "Take the items up again that were given up (quarantined).")
 _verb("verify", "Check the books: items, and totals against the ledger.")
+
+
+@run_group.command(
+    "prune",
+    epilog="Examples:\n\n\b\n  zfs-ctl run prune 3\n  zfs-ctl run prune --older-than 30d"
+    + EXIT_CODES,
+    context_settings=ENVIRONMENT,
+)
+@click.argument("run", type=click.IntRange(1), required=False)
+@click.option("--older-than", type=DURATION, metavar="TIME", help="All that ended so long ago.")
+@at_a_bus
+def run_prune(  # noqa: PLR0913 -- one argument an option
+    run: int | None,
+    older_than: float | None,
+    broker: str,
+    timeout: float,
+    verbose: int,
+    *,
+    json_: bool,
+) -> None:
+    """Forget runs that are over; their catalogs stay."""
+    from zfs_walk.protocol.messages import Prune
+
+    set_up_logging(verbose)
+    if (run is None) == (older_than is None):
+        raise WrongUseError(reason="give either RUN or --older-than TIME")
+    age = round(1000 * (older_than or 0.0))
+    reply: Done = ask(broker, timeout, lambda name, until: Prune(name, until, run or 0, age))
+    if json_:
+        click.echo(json.dumps({"schema": 1, "detail": reply.detail}))
+    else:
+        click.echo(reply.detail)

@@ -115,7 +115,7 @@ def private_bus(state: Path, run: int, host: str, arguments: WalkArguments) -> I
         ZfsWalkError: what ended one of them.
     """
     with ExitStack() as stack:
-        nursery = Nursery(arguments.workers, ipc_folder(), str(state))
+        nursery = Nursery(ipc_folder(), str(state))
         stack.callback(nursery.close)
         # Locks come after the fork: workers would hold them on after this process's death.
         lock(state)

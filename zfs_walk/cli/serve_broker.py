@@ -9,6 +9,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -134,11 +135,11 @@ def serve(  # noqa: PLR0913, PLR0917 -- what a broker is made of
             lent = lend_reader(keys, curve.public, "gateway")
         url = stack.enter_context(kept_gateway(gateway, router.endpoint, lent, verbose))
         endpoints = Endpoints(relay.publish, relay.subscribe, url)
+        settings = replace(settings, endpoints=endpoints, insecure=sockets.insecure)
         loop = BrokerLoop(
-            router, journal, replace(settings, endpoints=endpoints), keys=keys, history=history
+            router, journal, settings, keys=keys, history=history, publisher=log.publisher
         )
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda _number, _frame: loop.stop())
+        _handle_signals(loop)
         served = f"HTTP at {url}, " if url else ""
         click.echo(f"zfs-broker: ready at {router.endpoint}, {served}state in {folder}")
         sys.stdout.flush()
@@ -146,6 +147,23 @@ def serve(  # noqa: PLR0913, PLR0917 -- what a broker is made of
         manager.ready(f"serving at {router.endpoint}")
         stack.callback(manager.stopping)
         loop.run(manager.pulse)
+
+
+def _handle_signals(loop: BrokerLoop) -> None:
+    """First: end in order. Second: end at once; the journal has all that was answered."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def first(_number: int, _frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, second)
+        loop.stop()
+
+    def second(number: int, _frame: FrameType | None) -> None:
+        sys.stderr.flush()
+        os._exit(128 + number)
+
+    for number in signals:
+        signal.signal(number, first)
 
 
 def _start_relay(bus: Bus, sockets: Sockets, history: History) -> Relay:

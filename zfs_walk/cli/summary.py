@@ -105,6 +105,13 @@ def show_path(path: bytes) -> str:
     return text.encode("unicode_escape", "surrogateescape").decode("ascii", "replace")
 
 
+def show_text(text: str) -> str:
+    """A name that a peer gave, for a person: what is not printable is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def human(size: float) -> str:
     """Bytes in the largest unit that leaves at least one."""
     for unit in UNITS:

@@ -10,7 +10,14 @@ import click
 
 from zfs_walk import __version__
 from zfs_walk.cli.asking import EXIT_CODES
-from zfs_walk.cli.command import ENVIRONMENT, broker_option, host_name, set_up_logging, shared
+from zfs_walk.cli.command import (
+    ENVIRONMENT,
+    SECONDS,
+    broker_option,
+    host_name,
+    set_up_logging,
+    shared,
+)
 
 if TYPE_CHECKING:
     from zfs_walk.bus.gaps import Gap
@@ -58,7 +65,8 @@ Ctrl-C ends it."""
 )
 @shared
 @broker_option
-@click.option("--timeout", type=float, default=10.0, show_default=True, help="Seconds.")
+@click.option("--timeout", type=SECONDS, default=10.0, show_default=True,
+              help="Seconds to wait for the broker's answer.")  # fmt: skip
 @click.option(
     "--level",
     type=click.Choice(LEVELS),

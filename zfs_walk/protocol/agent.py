@@ -154,10 +154,14 @@ class Rehello(Message):
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatAck(Message):
-    """Answers HEARTBEAT ``n``; with n = 0 it is the broker's probe of a silent session."""
+    """Answers HEARTBEAT ``n``; with n = 0 it is the broker's probe of a silent session.
+
+    ``heartbeat_ms`` is the interval from now on: it grows with the number of agents.
+    """
 
     n: U64
     term: U64
+    heartbeat_ms: U32
     runs: Annotated[tuple[RunNote, ...], Length(64)]
 
 

@@ -304,9 +304,13 @@ class LogPage(Message):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotReply(Message):
-    """The broker, its agents' sessions, the last status of each, and the runs, newest first."""
+    """The broker, its agents' sessions, the last status of each, and the runs, newest first.
+
+    ``time_ns`` is the broker's clock as it answered, since the epoch.
+    """
 
     request: Request
+    time_ns: U64
     broker: BrokerStatistics
     agents: Annotated[tuple[AgentLine, ...], Length(10_000), Payload()]
     walkers: Annotated[tuple[WalkerStatus, ...], Length(10_000), Payload()]

@@ -77,6 +77,7 @@ from zfs_walk.protocol.message import (
     Request,
     Role,
 )
+from zfs_walk.protocol.statistics import MOST_WORKERS
 from zfs_walk.protocol.stream import (
     LEVELS,
     PUBLISHED,
@@ -171,6 +172,7 @@ __all__ = [
     "COMMANDS",
     "KEY_ROLES",
     "LEVELS",
+    "MOST_WORKERS",
     "NACK_CODES",
     "OPERATOR",
     "PROTO_MAX",

@@ -167,7 +167,7 @@ class LiveCount:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run in RUN_LIST."""
+    """One run in RUN_LIST; ``entries`` has what agents counted and did not commit yet."""
 
     run: U64
     state: RunState

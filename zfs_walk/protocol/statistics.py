@@ -1,9 +1,12 @@
 """What processes know about themselves; published once a second, and shown by zfs-ctl."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from zfs_walk.protocol.schema import U32, U64, Length, Name, Text, Word
+
+MOST_WORKERS: Final = 1_024
+"""Worker processes that one agent may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class WalkerStatistics:
     loop_lag_ms: U64
     records: U64
     records_lost: U64
-    workers: Annotated[tuple[WorkerStatistics, ...], Length(1024)]
+    workers: Annotated[tuple[WorkerStatistics, ...], Length(MOST_WORKERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class BrokerStatistics:
         host: its host's name; ``pid``, ``version``: of its process.
         term: its incarnation.
         uptime_ms: since this incarnation began.
-        secure: keys are demanded.
+        secure: keys are demanded, or only the broker's own user can connect at all.
         live: agents that are LIVE; ``suspect``, ``lost``: that are not.
         clients: commands that are connected.
         running: runs that are not over.

@@ -2,6 +2,8 @@
 
 import itertools
 
+import pytest
+
 from tests.model.invariants import check_agent
 from tests.unit.agents.making import (
     EPOCH,
@@ -18,6 +20,7 @@ from tests.unit.agents.making import (
     told,
     walked,
 )
+from zfs_walk.agents import cuts
 from zfs_walk.agents.cuts import MOST_COUNT, MOST_ITEMS
 from zfs_walk.agents.events import Delete, FreeSpool, Hurry, Instruction, Send, Tell
 from zfs_walk.agents.tasks import Flush, Forget, ListParts, ScanPart, Walk
@@ -119,7 +122,7 @@ def test_with_a_full_window_nothing_is_begun_nor_cut() -> None:
     task = 3
     while len(agent.unit.unacked) < 4:
         agent.after(1.0)
-        agent.hear(HeartbeatAck(1, 5, ()))
+        agent.hear(HeartbeatAck(1, 5, 1000, ()))
         agent.worker_says(walked(task, 1, listed=len(agent.unit.frontier.tasks[task]), result=task))
         task += 1
     assert not told(agent.after(0.5), Walk)
@@ -273,7 +276,7 @@ def test_a_fenced_unit_deletes_only_segments_that_were_not_applied() -> None:
 
 def test_an_aborted_run_keeps_every_segment_that_may_have_been_applied() -> None:
     agent = sealed_with_rows()
-    out = agent.hear(HeartbeatAck(1, 5, (RunNote(1, "ABORTED"),)))
+    out = agent.hear(HeartbeatAck(1, 5, 1000, (RunNote(1, "ABORTED"),)))
     assert not [i for i in out if isinstance(i, Delete)]
     assert not agent.core.units
 
@@ -465,3 +468,20 @@ def test_a_listing_that_fails_is_tried_three_times_then_its_parts_are_given_up()
     (commit,) = sent(agent.worker_says(listed(task, 0, errno=5, kind="io")), Commit)
     assert [q.item.part for q in commit.quarantined] == [0, 1, 2]
     assert {q.reason for q in commit.quarantined} == {"could not be listed 3 times, errno 5"}
+
+
+def test_a_unit_full_of_items_that_could_not_be_read_is_cut_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cuts, "MOST_ITEMS", 4)
+    agent, out = holding(directory(1), directory(2))
+    first, second = told(out, Walk)
+    for walk in (first, second):
+        failed = tuple((place, 5) for place in walk.batch)
+        out = agent.worker_says(
+            walked(walk.task, walk.task, listed=0, counters={}, levels=(), failed=failed)
+        )
+    (commit,) = sent(out, Commit)
+    assert (sorted(commit.removed), [item.n for item in commit.added]) == ([1, 2], [3, 4])
+    assert (commit.found, commit.done, commit.counters) == (0, 0, {})
+    assert told(out, Walk)

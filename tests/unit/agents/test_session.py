@@ -170,7 +170,7 @@ def test_a_heartbeat_goes_out_however_often_the_loop_turns() -> None:
         agent.now += 0.01
         out = agent.take(Tick())
         beats += len(sent(out, Heartbeat))
-        agent.hear(HeartbeatAck(1, 5, ()))
+        agent.hear(HeartbeatAck(1, 5, 1000, ()))
     assert 2 <= beats <= 4
 
 
@@ -250,7 +250,7 @@ def committed() -> tuple[Agent, list[Commit]]:
 def test_an_acknowledged_commit_is_not_sent_again() -> None:
     agent, commits = committed()
     agent.hear(Ack(UID, EPOCH, 2))
-    agent.hear(HeartbeatAck(1, 5, ()))
+    agent.hear(HeartbeatAck(1, 5, 1000, ()))
     assert len(commits) == 2
     assert not agent.unit.unacked
 
@@ -260,7 +260,7 @@ def test_a_commit_without_an_answer_is_sent_again_byte_for_byte() -> None:
     out = []
     for _ in range(4):
         out += agent.after(0.9)
-        agent.hear(HeartbeatAck(1, 5, ()))
+        agent.hear(HeartbeatAck(1, 5, 1000, ()))
     again = sent(out, Commit)
     assert again[:2] == commits
 
@@ -324,9 +324,9 @@ def test_a_unit_is_given_back_when_its_workers_are_back(command: Command) -> Non
 
 def test_a_heartbeats_answer_tells_of_a_run_that_pauses_or_is_over() -> None:
     agent, _ = holding(directory(1))
-    agent.hear(HeartbeatAck(1, 5, (RunNote(1, "PAUSED"),)))
+    agent.hear(HeartbeatAck(1, 5, 1000, (RunNote(1, "PAUSED"),)))
     assert agent.unit.releasing == "paused"
-    agent.hear(HeartbeatAck(2, 5, (RunNote(1, "ABORTED"),)))
+    agent.hear(HeartbeatAck(2, 5, 1000, (RunNote(1, "ABORTED"),)))
     assert not agent.core.units
 
 
@@ -364,7 +364,7 @@ def test_a_drain_that_is_not_acknowledged_is_given_up_but_sleep_does_not_count()
     assert not exits(agent.asleep(100.0))
     out = []
     for _ in range(32):
-        agent.hear(HeartbeatAck(1, 5, ()))
+        agent.hear(HeartbeatAck(1, 5, 1000, ()))
         out += agent.after(1.0)
     assert any("did not acknowledge" in failure for failure in exits(out))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.keys import Keyring
-from zfs_walk.broker.logs import Remembered
+from zfs_walk.broker.overview import Published
 from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.broker.state import (
     Garbled,
@@ -93,7 +93,7 @@ class Broker:
     def __init__(
         self,
         journal: SqliteJournal | None = None,
-        history: Remembered | None = None,
+        history: Published | None = None,
         keys: Keyring | None = None,
         **settings: Any,
     ) -> None:

@@ -4,16 +4,19 @@ To test another one, add it to `JOURNALS`.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from tests.unit.broker.making import OPTIONS, commit, directory, root
 from zfs_walk.broker.journal import (
     MOST_COUNT,
+    UNKNOWN,
     Applied,
     Fenced,
     Gap,
@@ -169,9 +172,9 @@ def test_an_epoch_that_is_over_is_fenced_and_its_last_commit_told(
 
 
 def test_an_epoch_of_somebody_else_is_fenced(journal: Journal, uid: int) -> None:
-    assert journal.apply(OTHER, commit(uid, EPOCH, 1, removed=(1,), done=1)) == Fenced(0)
-    assert journal.apply(ME, commit(uid, EPOCH + 5, 1)) == Fenced(0)
-    assert journal.apply(ME, commit(uid + 5, EPOCH, 1)) == Fenced(0)
+    assert journal.apply(OTHER, commit(uid, EPOCH, 1, removed=(1,), done=1)) == Fenced(UNKNOWN)
+    assert journal.apply(ME, commit(uid, EPOCH + 5, 1)) == Fenced(UNKNOWN)
+    assert journal.apply(ME, commit(uid + 5, EPOCH, 1)) == Fenced(UNKNOWN)
 
 
 @pytest.mark.parametrize("state", ["ABORTED", "DONE", "DONE_WITH_ERRORS"])
@@ -240,8 +243,8 @@ def test_applied_tells_only_the_session_that_it_was(journal: Journal, uid: int) 
     journal.apply(ME, commit(uid, EPOCH, 1, removed=(1,), done=1))
     journal.free(uid)
     assert journal.applied(ME, uid, EPOCH) == 1
-    assert journal.applied(OTHER, uid, EPOCH) == 0
-    assert journal.applied(ME, uid, EPOCH + 1) == 0
+    assert journal.applied(OTHER, uid, EPOCH) == UNKNOWN
+    assert journal.applied(ME, uid, EPOCH + 1) == UNKNOWN
 
 
 # ------------------------------------------------------------------------- grants
@@ -366,6 +369,142 @@ def test_an_aborted_runs_items_go_in_slices(journal: Journal) -> None:
     assert stored(journal, uid) is None
 
 
+# ------------------------------------------------------------------------- retry
+
+
+def given_up(*numbers: int) -> tuple[Quarantined, ...]:
+    return tuple(
+        Quarantined(Item(n, PART, 0, b"d%d" % n, 1, 4, deaths=3), "3 workers died over it")
+        for n in numbers
+    )
+
+
+def test_quarantined_items_become_a_unit_and_the_books_balance(journal: Journal, uid: int) -> None:
+    journal.apply(ME, commit(uid, EPOCH, 1, removed=(1, 2), quarantined=given_up(1, 2)))
+    journal.apply(ME, commit(uid, EPOCH, 2, removed=(3,), done=1))
+    unit = journal.retry("q", 1)
+    assert unit is not None
+    assert stored(journal, unit.uid) == StoredUnit(unit.uid, 1, 0, 0, 0, 2, 0)
+    books = journal.books(1)
+    assert (books.roots, books.done, books.quarantined, books.left) == (3, 1, 0, 2)
+    assert journal.load().runs[0].items == 2
+    assert (journal.quarantined(1), journal.answer("q")) == ((), 1)
+    granted = journal.grant(unit.uid, EPOCH + 1, ME, 10, 2**20)
+    # Nobody has died over them in this attempt.
+    assert granted.items == (Item(1, PART, 0, b"d1", 1, 4), Item(2, PART, 0, b"d2", 1, 4))
+
+
+def test_items_that_are_given_up_again_are_retried_again(journal: Journal, uid: int) -> None:
+    journal.apply(ME, commit(uid, EPOCH, 1, removed=(1, 2, 3), quarantined=given_up(1, 2, 3)))
+    for attempt in range(1, 4):
+        unit = journal.retry(f"q{attempt}", 1)
+        assert unit is not None
+        assert unit.items == 3
+        epoch = EPOCH + attempt
+        journal.grant(unit.uid, epoch, ME, 10, 2**20)
+        again = commit(unit.uid, epoch, 1, removed=(1, 2, 3), quarantined=given_up(1, 2, 3))
+        assert isinstance(journal.apply(ME, again), Applied)
+        books = journal.books(1)
+        assert (books.roots, books.quarantined, books.left) == (3, 3, 0)
+
+
+def test_a_run_with_nothing_quarantined_has_nothing_to_retry(journal: Journal, uid: int) -> None:
+    before = everything(journal)
+    assert journal.retry("q", 1) is None
+    assert everything(journal) == before
+    assert journal.answer("q") == 0
+    assert stored(journal, uid) is not None
+
+
+# ------------------------------------------------------------------------- pruning
+
+TABLES_OF_A_RUN = (
+    "run", "root", "unit", "lease", "item", "ledger", "counter", "problem", "quarantine", "segment",
+    "request",
+)  # fmt: skip
+
+
+def rows_of(journal: Journal, run: int) -> dict[str, int]:
+    """Rows that SQLite still has of a run, items by their unit."""
+    assert isinstance(journal, SqliteJournal)
+    found = {}
+    for table in TABLES_OF_A_RUN:
+        where = "uid IN (SELECT uid FROM unit WHERE run = ?)" if table == "item" else "run = ?"
+        query = f"SELECT count(*) FROM {table} WHERE {where}"  # noqa: S608 -- our own names
+        (found[table],) = journal._db.execute(query, (run,)).fetchone()
+    return {table: count for table, count in found.items() if count}
+
+
+def test_a_forgotten_run_goes_in_slices_and_takes_nothing_else_along(
+    journal: Journal, uid: int
+) -> None:
+    full = {
+        "removed": (1,), "done": 0, "quarantined": given_up(1), "counters": {"entries": 3},
+        "errors": (Problem(b"/x", 13, "denied"),), "segments": (Segment("s", "files", 1, 1, "c"),),
+    }  # fmt: skip
+    assert isinstance(journal.apply(ME, commit(uid, EPOCH, 1, **full)), Applied)
+    _, other = journal.add_run("r2", (root(),), OPTIONS, 1)
+    journal.grant(other.uid, EPOCH + 1, ME, 10, 2**20)
+    there = rows_of(journal, 2)
+    assert set(rows_of(journal, 1)) == set(TABLES_OF_A_RUN)
+    journal.set_run(1, "ABORTED", "", 0)
+    journal.forget(1)
+    stored_now = journal.load()
+    assert [run.run for run in stored_now.runs] == [2]
+    assert [unit.run for unit in stored_now.units] == [2]
+    assert stored_now.forgotten == (1,)
+    slices = 0
+    while journal.prune(1, 2) == 2:
+        slices += 1
+    assert slices >= 5
+    assert (rows_of(journal, 1), rows_of(journal, 2)) == ({}, there)
+    assert journal.load().forgotten == ()
+
+
+def test_a_forgotten_run_fences_so_that_no_file_is_deleted(journal: Journal, uid: int) -> None:
+    journal.apply(ME, commit(uid, EPOCH, 1, removed=(1, 2, 3), done=3))
+    journal.set_run(1, "DONE", "", 0)
+    journal.forget(1)
+    journal.prune(1, 1000)
+    assert journal.apply(ME, commit(uid, EPOCH, 1, removed=(1, 2, 3), done=3)) == Fenced(UNKNOWN)
+
+
+def test_a_pruned_journal_gives_its_space_back(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = SqliteJournal(path)
+    journal.take_term(1)
+    with_items(journal, 20_000)
+    journal.set_run(1, "ABORTED", "", 0)
+    journal.commit()
+    journal.forget(1)
+    while journal.prune(1, 5000):
+        journal.commit()
+    given = 0
+    while pages := journal.shrink(100):
+        assert pages <= 100
+        given += pages
+        journal.commit()
+    journal.close()
+    assert given > 100
+    assert path.stat().st_size < given * 4096
+
+
+def test_how_long_ago_a_run_ended_is_kept(tmp_path: Path) -> None:
+    now = 1_700_000_000.0
+    first = SqliteJournal(tmp_path / "journal", clock=lambda: now)
+    first.take_term(1)
+    for request in ("r1", "r2"):
+        first.add_run(request, (root(),), OPTIONS, 1)
+    first.set_run(1, "DONE", "", 5)
+    first.commit()
+    first.close()
+    second = SqliteJournal(tmp_path / "journal", clock=lambda: now + 3600)
+    assert [run.ended_s for run in second.load().runs] == [3600, 0]
+    second.set_run(1, "RUNNING", "", 5)
+    assert second.load().runs[0].ended_s == 0
+    second.close()
+
+
 def test_a_run_counts_as_started_from_its_first_grant_on(journal: Journal, uid: int) -> None:
     journal.add_run("r2", (root(),), OPTIONS, 2)
     journal.apply(ME, commit(uid, EPOCH, 1, split=((1, 2),)))
@@ -400,39 +539,58 @@ def test_what_was_not_committed_is_gone(tmp_path: Path) -> None:
     second.close()
 
 
-OF_SCHEMA_1 = """
-DROP TABLE session;
+SCHEMA_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('term', 7), ('next_run', 3);
+CREATE TABLE run (
+    run INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, options BLOB NOT NULL,
+    min_agents INTEGER NOT NULL, roots INTEGER NOT NULL, items INTEGER NOT NULL,
+    elapsed_ms INTEGER NOT NULL, submitted INTEGER NOT NULL);
+CREATE TABLE lease (
+    uid INTEGER NOT NULL, epoch INTEGER NOT NULL, session INTEGER NOT NULL,
+    seq INTEGER NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (uid, epoch)) WITHOUT ROWID;
+CREATE TABLE unit (
+    uid INTEGER PRIMARY KEY, run INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    session INTEGER NOT NULL, items INTEGER NOT NULL, attempt INTEGER NOT NULL);
+CREATE TABLE root (
+    run INTEGER NOT NULL, idx INTEGER NOT NULL, path BLOB NOT NULL, host TEXT NOT NULL,
+    fstype TEXT NOT NULL, ino INTEGER NOT NULL, network INTEGER NOT NULL,
+    PRIMARY KEY (run, idx)) WITHOUT ROWID;
+CREATE TABLE counter (
+    run INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,
+    PRIMARY KEY (run, name)) WITHOUT ROWID;
 CREATE TABLE session (
     session INTEGER PRIMARY KEY, role TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL,
     boot TEXT NOT NULL);
 INSERT INTO session VALUES (7, 'walker', 'h0', 'walker-0', 'boot');
 PRAGMA user_version = 1;
 """
+"""What the release before wrote, as far as `load` reads it."""
 
 
-def test_an_older_journal_is_migrated_after_a_copy(tmp_path: Path) -> None:
+def test_an_older_schema_is_migrated_after_a_copy(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    first = SqliteJournal(path)
-    first.take_term(5)
-    first.add_run("r1", (root(),), OPTIONS, 1)
-    first.commit()
-    first._db.executescript(OF_SCHEMA_1)
-    first.close()
-    second = SqliteJournal(path)
-    stored = second.load()
-    assert [run.run for run in stored.runs] == [1]
-    assert stored.sessions == (StoredSession(7, "walker", "h0", "walker-0", "boot", ""),)
-    second.add_session(StoredSession(8, "walker", "h0", "walker-1", "boot", "key"))
-    second.commit()
-    second.close()
-    third = SqliteJournal(path)
-    assert [session.key for session in third.load().sessions] == ["", "key"]
-    third.close()
+    older = sqlite3.connect(path)
+    older.executescript(SCHEMA_1)
+    options = msgpack.packb(astuple(OPTIONS))
+    rows = [(1, "DONE", "", options, 1, 1, 0, 9, 5), (2, "RUNNING", "", options, 1, 1, 1, 9, 5)]
+    older.executemany("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    older.commit()
+    older.close()
+    (tmp_path / "journal.schema-1").write_text("of a migration that was killed")
+    journal = SqliteJournal(path)
+    now = time.time()
+    assert [run.state for run in journal.load().runs] == ["DONE", "RUNNING"]
+    assert journal.load().sessions == (StoredSession(7, "walker", "h0", "walker-0", "boot", ""),)
+    journal.close()
+    later = SqliteJournal(path, clock=lambda: now + 1000)
+    ended = [run.ended_s for run in later.load().runs]
+    later.close()
+    assert 900 < ended[0] < 1100
+    assert ended[1] == 0
     copy = sqlite3.connect(tmp_path / "journal.schema-1")
     assert copy.execute("PRAGMA user_version").fetchone() == (1,)
-    assert copy.execute("SELECT * FROM session").fetchall() == [
-        (7, "walker", "h0", "walker-0", "boot")
-    ]
+    assert copy.execute("SELECT count(*) FROM run").fetchone() == (2,)
     copy.close()
 
 

@@ -25,12 +25,16 @@ from zfs_walk.protocol.messages import (
     Command,
     Continue,
     Done,
+    Drain,
     Error,
     Grant,
     HeartbeatAck,
     Message,
     Nack,
     Pause,
+    Prune,
+    Resize,
+    Retry,
     RunList,
     Runs,
     RunStatus,
@@ -97,6 +101,10 @@ REQUESTS: list[Message] = [
     Continue("q", 5, 1),
     Abort("q", 5, 1),
     Verify("q", 5, 1),
+    Retry("q", 5, 1),
+    Prune("q", 5, 1, 0),
+    Drain("q", 5, "", "walker-0"),
+    Resize("q", 5, "", "walker-0", 3),
     Segments("q", 5, 1, "", 10),
 ]
 
@@ -115,7 +123,7 @@ def test_a_request_past_its_deadline_is_not_executed(request_: Message) -> None:
     "request_",
     [
         Status("q", 0, 9, 0), Pause("q", 0, 9), Continue("q", 0, 9), Abort("q", 0, 9),
-        Verify("q", 0, 9), Segments("q", 0, 9, "", 1),
+        Verify("q", 0, 9), Segments("q", 0, 9, "", 1), Retry("q", 0, 9),
     ],
     ids=lambda r: type(r).__name__,
 )  # fmt: skip
@@ -245,6 +253,56 @@ def test_a_holder_of_a_paused_run_that_was_away_hears_of_it() -> None:
     (answer,) = only(sent, HeartbeatAck, A)
     assert [(note.run, note.state) for note in answer.runs] == [(number, "PAUSED")]
     assert only(broker.take(A, commit(grant.uid, grant.epoch, 1, release=True)), Ack)
+
+
+# ------------------------------------------------------------------------- retry
+
+
+def with_a_quarantined_item() -> tuple[Broker, int]:
+    broker, number, grant = running()
+    given_up = (Quarantined(directory(2), "3 workers died over it"),)
+    broker.take(A, commit(grant.uid, grant.epoch, 1, removed=(1, 2), done=1, quarantined=given_up))
+    assert broker.core.state.runs[number].state == "DONE_WITH_ERRORS"
+    return broker, number
+
+
+def test_a_retry_takes_the_run_up_again_and_grants_what_was_given_up() -> None:
+    broker, number = with_a_quarantined_item()
+    broker.take(A, WorkRequest(1))
+    sent = broker.take(CLI, Retry("q", 0, number))
+    assert only(sent, Done, CLI) == [Done("q", "RUNNING")]
+    (grant,) = only(sent, Grant, A)
+    assert [(item.path, item.deaths) for item in grant.items] == [(b"d", 0)]
+    (status,) = only(broker.take(CLI, Status("s", 0, number, 0)), RunStatus)
+    assert (status.state, status.items_left, status.quarantined) == ("RUNNING", 1, ())
+    broker.take(A, commit(grant.uid, grant.epoch, 1, removed=(1,), done=1))
+    assert broker.core.state.runs[number].state == "DONE"
+    assert ask(broker, Verify("v", 0, number)).detail == (
+        "2 roots + 0 found - 2 done - 0 quarantined = 0 left; totals agree"
+    )
+
+
+def test_a_retry_that_is_repeated_takes_nothing_up_twice() -> None:
+    broker, number = with_a_quarantined_item()
+    assert ask(broker, Retry("q", 0, number)) == Done("q", "RUNNING")
+    assert ask(broker, Retry("q", 0, number)) == Done("q", "RUNNING")
+    assert broker.journal.books(number).left == 1
+
+
+def test_a_retried_run_is_there_after_a_restart() -> None:
+    broker, number = with_a_quarantined_item()
+    ask(broker, Retry("q", 0, number))
+    later = broker.restart()
+    later.join("walker-1")
+    assert later.granted(B).run == number
+
+
+def test_only_a_run_with_quarantined_items_is_retried() -> None:
+    broker, number, _ = running()
+    answer = ask(broker, Retry("q", 0, number))
+    assert answer == Error(
+        "nothing-to-retry", "run 1 is RUNNING and has no quarantined items to retry", "q"
+    )
 
 
 # ------------------------------------------------------------------------- abort and the end

@@ -144,12 +144,13 @@ def test_a_message_that_the_wire_does_not_take_is_lost_and_no_more(bus: Bus) -> 
     publisher.close()
 
 
-@pytest.mark.slow
-def test_a_topic_is_marked_again_for_whoever_missed_its_mark(bus: Bus) -> None:
+def test_a_topic_that_has_grown_is_marked_once(bus: Bus) -> None:
     relay = bus.xsub("tcp://127.0.0.1:*")
     publisher = Publisher(bus, relay.endpoint, ORIGIN)
     publisher.publish(TOPIC, record)
-    assert [marks(relay), marks(relay)] == [LogMark(ORIGIN, 1)] * 2
+    assert marks(relay) == LogMark(ORIGIN, 1)
+    publisher.publish(TOPIC, record)
+    assert marks(relay) == LogMark(ORIGIN, 2)
     publisher.close()
 
 

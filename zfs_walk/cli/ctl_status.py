@@ -1,0 +1,39 @@
+"""``zfs-ctl status``: what is on a bus now."""
+# ruff: noqa: PLC0415 -- whoever asks for --help does not wait for ZeroMQ
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from zfs_walk.cli.asking import EXIT_CODES, ask, at_a_bus
+from zfs_walk.cli.command import ENVIRONMENT, set_up_logging
+
+if TYPE_CHECKING:
+    from zfs_walk.protocol.messages import SnapshotReply
+
+FILE_WIDTH = 200
+"""Columns where there is no terminal."""
+
+
+@click.command(epilog="Example: zfs-ctl status" + EXIT_CODES, context_settings=ENVIRONMENT)
+@at_a_bus
+def status(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
+    """Show the broker, its agents with their workers, and its runs."""
+    from zfs_walk.cli.overview import Overview
+    from zfs_walk.protocol.messages import Snapshot
+
+    set_up_logging(verbose)
+    reply: SnapshotReply = ask(broker, timeout, Snapshot)
+    overview = Overview.of(reply)
+    if json_:
+        click.echo(json.dumps(overview.as_json(), indent=2))
+        return
+    from rich.console import Console
+
+    from zfs_walk.cli.screen import show
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH
+    Console(width=width, highlight=False).print(show(overview))

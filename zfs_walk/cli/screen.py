@@ -1,0 +1,102 @@
+"""The overview of a bus as text, for `zfs-ctl status` and `top`."""
+
+from datetime import timedelta
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from zfs_walk.cli.overview import Agent, Overview
+from zfs_walk.cli.summary import human, show_path, show_text
+from zfs_walk.protocol.records import RunLine
+
+OVER: Final = frozenset({"DONE", "DONE_WITH_ERRORS", "ABORTED"})
+
+SHOWN_RUNS: Final = 10
+"""Finished runs that are shown; `zfs-ctl run list` has all."""
+
+BAD, WARN, GOOD, HEAD = "bold red", "yellow", "green", "bold"
+STATES: Final = {"live": GOOD, "suspect": WARN, "lost": BAD}
+RIGHT: Final = frozenset({"entries/s", "units", "waiting", "memory", "lag ms", "run", "entries",
+                          "left", "time"})  # fmt: skip
+
+
+def show(overview: Overview) -> RenderableType:
+    """Everything, one below the other; whatever peers gave as names is made harmless."""
+    return Group(_broker(overview), Text(), _agents(overview.agents), Text(), _runs(overview.runs))
+
+
+def _broker(overview: Overview) -> Text:
+    broker = overview.broker
+    text = Text.assemble(
+        ("broker ", HEAD),
+        f"on {show_text(broker.host) or '?'}, pid {broker.pid}, version"
+        f" {show_text(broker.version)}, term {broker.term}, up {_time(broker.uptime_ms)}",
+    )
+    if not broker.secure:
+        text.append("  INSECURE: no keys are demanded", BAD)
+    text.append(
+        f"\n  {broker.live} agents live, {broker.suspect} suspect, {broker.lost} lost;"
+        f" {broker.clients} commands; {broker.running} runs on; {broker.messages:,} messages,"
+        f" {broker.refused:,} refused"
+        f"\n  journal {human(broker.journal_bytes)}, memory {human(broker.rss)}, CPU"
+        f" {broker.cpu_ms / 1000:.1f} s, loop lag {broker.loop_lag_ms} ms,"
+        f" {broker.records:,} log records"
+    )
+    return text
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style=HEAD)
+    for column in columns:
+        table.add_column(
+            column, justify="right" if column in RIGHT else "left", overflow="fold",
+            no_wrap=column in {"name", "state", "run"},
+        )  # fmt: skip
+    return table
+
+
+def _agents(agents: tuple[Agent, ...]) -> RenderableType:
+    if not agents:
+        return Text("no agents: start one with `zfs-agent --role walker`", WARN)
+    table = _table(
+        "host", "name", "role", "state", "health", "entries/s", "units", "waiting", "memory",
+        "lag ms", "version", "pid: workers",
+    )  # fmt: skip
+    for agent in agents:
+        line, status = agent.line, agent.status
+        version = Text(show_text(line.version) or "?")
+        if not agent.same_version:
+            version = Text(f"{show_text(line.version)} (not the broker's)", WARN)
+        figures = ["", "", ""]
+        pids = ""
+        if status is not None:
+            figures = [f"{status.entries_per_s:,}", f"{status.waiting:,}", f"{status.loop_lag_ms}"]
+            pids = " ".join(f"{w.pid}{'*' if w.busy else ''}" for w in status.workers)
+        table.add_row(
+            *(Text(show_text(word)) for word in (line.host, line.name, line.role)),
+            Text(show_text(line.state), STATES.get(line.state, BAD)),
+            Text(show_text(agent.health), GOOD if agent.health == "ok" else WARN),
+            figures[0], f"{line.units}", figures[1], human(line.rss), figures[2], version,
+            f"{line.pid}: {pids}",
+        )  # fmt: skip
+    return table
+
+
+def _runs(runs: tuple[RunLine, ...]) -> RenderableType:
+    over = [run for run in runs if run.state in OVER][:SHOWN_RUNS]
+    shown = [run for run in runs if run.state not in OVER] + over
+    if not shown:
+        return Text("no runs")
+    table = _table("run", "state", "entries", "left", "time", "roots")
+    for run in shown:
+        table.add_row(
+            f"{run.run}", run.state, f"{run.entries:,}", f"{run.items_left:,}", _time(run.age_ms),
+            Text(" ".join(show_path(root) for root in run.roots)),
+        )  # fmt: skip
+    return table
+
+
+def _time(milliseconds: int) -> str:
+    return str(timedelta(seconds=milliseconds // 1000))

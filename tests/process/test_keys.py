@@ -479,4 +479,6 @@ def test_nothing_can_be_read_on_the_wire_unless_it_is_insecure(
         ended = place.run(*words, prefix=prefix, env=env)
         oracle.same_totals(ended.json, oracle.totals(hay))
         capture.up_to_now(open_site.endpoint)
+        status = ("ctl", "status", "--broker", open_site.endpoint, "--insecure", "--json")
+        assert place.run(*status, prefix=prefix, env=env).json["broker"]["secure"] is False
     assert capture.frames(NEEDLE) > 0

@@ -123,11 +123,6 @@ class Keyring:
         """Call this after each revocation: the relay binds anew, which drops its subscribers."""
         self._after_revocation = call
 
-    @property
-    def secure(self) -> bool:
-        """Keys are demanded."""
-        return self._store is not None
-
     def all(self) -> tuple[Key, ...]:
         """Every key by name, revoked ones too."""
         return self._keys

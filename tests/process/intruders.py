@@ -22,10 +22,10 @@ def changed(path: Path, content: Content, **changes: object) -> Path:
     return path
 
 
-def with_a_key_of_its_own(path: Path, content: Content) -> Path:
-    """A connection file with a key that the broker has never seen."""
+def own_key() -> Content:
+    """A key that the broker has never seen."""
     public, secret = new_pair()
-    return changed(path, content, public=public, secret=secret)
+    return {"public": public, "secret": secret}
 
 
 def address(endpoint: str) -> tuple[str, int]:
@@ -35,10 +35,14 @@ def address(endpoint: str) -> tuple[str, int]:
 
 
 @contextlib.contextmanager
-def dealer(endpoint: str, keys: Content | None) -> Iterator["zmq.Socket[bytes]"]:
-    """A raw socket, with the keys of a connection file, or in plain text."""
+def dealer(
+    endpoint: str, keys: Content | None, kind: int = zmq.DEALER
+) -> Iterator["zmq.Socket[bytes]"]:
+    """A raw socket, with the keys of a connection file, or in plain text; a SUB wants all."""
     context = zmq.Context()
-    made = context.socket(zmq.DEALER)
+    made = context.socket(kind)
+    if kind == zmq.SUB:
+        made.setsockopt(zmq.SUBSCRIBE, b"")
     made.setsockopt(zmq.LINGER, 0)
     if keys is not None:
         made.setsockopt(zmq.CURVE_SERVERKEY, keys["server"].encode())

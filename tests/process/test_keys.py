@@ -13,9 +13,16 @@ from pathlib import Path
 
 import msgpack
 import pytest
+import zmq
 
 from tests.process import oracle
-from tests.process.intruders import Recorder, address, changed, dealer, with_a_key_of_its_own
+from tests.process.intruders import (
+    Recorder,
+    address,
+    changed,
+    dealer,
+    own_key,
+)
 from tests.process.place import Ended, Place, Process, Site, Word, wait_for
 
 pytestmark = pytest.mark.slow
@@ -82,7 +89,7 @@ def busy(site: Site, tree: Path, slow: dict[str, str]) -> Busy:
 
 
 def test_who_has_no_right_key_is_refused_and_told_why(busy: Busy) -> None:
-    unknown = with_a_key_of_its_own(busy.folder / "own.json", busy.content)
+    unknown = changed(busy.folder / "own.json", busy.content, **own_key())
     for words in (("ctl", "run", "list"), ("agent", "--role", "walker")):
         ended = busy.run(*words, "--broker", unknown)
         assert ended.code == 14
@@ -170,6 +177,38 @@ def test_nothing_is_heard_of_a_revoked_key_on_a_live_connection(busy: Busy) -> N
     busy.log()
 
 
+def test_a_revoked_key_subscribes_to_nothing_more_and_others_go_on(site: Site) -> None:
+    site.start_broker()
+    mine = site.connection()
+    file = site.place.folder / "gone.json"
+    site.ctl("key", "add", "gone", "--role", "reader", "-o", file)
+    theirs = json.loads(file.read_text())
+    with dealer(site.endpoint, mine) as asking:
+        asking.send_multipart(hello("client"))
+        assert asking.poll(20_000)
+        publish, subscribe, _ = msgpack.unpackb(asking.recv_multipart()[1])["endpoints"]
+    with (
+        dealer(publish, mine, zmq.PUB) as speaker,
+        dealer(subscribe, mine, zmq.SUB) as valid,
+        dealer(subscribe, theirs, zmq.SUB) as gone,
+    ):
+
+        def hears(listener: "zmq.Socket[bytes]") -> bool:
+            while listener.poll(0):
+                listener.recv_multipart()
+            speaker.send_multipart([b"test", MAGIC, b"x"])
+            return bool(listener.poll(500))
+
+        wait_for("one listens", lambda: hears(valid))
+        wait_for("the other listens", lambda: hears(gone))
+        site.ctl("key", "revoke", "gone")
+        wait_for("it is cut off", lambda: not hears(gone))
+        wait_for("the other is back", lambda: hears(valid))
+        for _ in range(5):
+            assert hears(valid)
+            assert not hears(gone)
+
+
 # ---------------------------------------------------------------------- strangers at the port
 
 
@@ -210,7 +249,7 @@ JUNK = (
 def test_a_port_scanners_bytes_are_refused(busy: Busy) -> None:
     for junk in JUNK * 10:
         with (
-            contextlib.suppress(ConnectionError),
+            contextlib.suppress(OSError),
             socket.create_connection(address(busy.site.endpoint), 20) as scanner,
         ):
             scanner.sendall(junk)
@@ -440,4 +479,6 @@ def test_nothing_can_be_read_on_the_wire_unless_it_is_insecure(
         ended = place.run(*words, prefix=prefix, env=env)
         oracle.same_totals(ended.json, oracle.totals(hay))
         capture.up_to_now(open_site.endpoint)
+        status = ("ctl", "status", "--broker", open_site.endpoint, "--insecure", "--json")
+        assert place.run(*status, prefix=prefix, env=env).json["broker"]["secure"] is False
     assert capture.frames(NEEDLE) > 0

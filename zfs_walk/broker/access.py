@@ -3,6 +3,7 @@
 from zfs_walk.broker.keys import Key, Keyring
 from zfs_walk.broker.sessions import Sessions
 from zfs_walk.broker.state import State
+from zfs_walk.errors import KeyFileError
 from zfs_walk.protocol.messages import (
     CLIENT,
     Done,
@@ -71,6 +72,9 @@ class Access:
         except ValueError as error:
             self._state.send(route, Error("no-such-key", str(error), message.request))
             return
+        except KeyFileError as error:
+            self._state.send(route, Error("not-written", str(error), message.request))
+            return
         # Whoever revokes the own key still gets this.
         self._state.send(route, Done(message.request, f"{message.name} is revoked"))
         self._end(message.name, now)
@@ -85,6 +89,8 @@ class Access:
             self._keys.add(message.name, message.public, message.roles)
         except ValueError as error:
             return Error("bad-key", str(error), message.request)
+        except KeyFileError as error:
+            return Error("not-written", str(error), message.request)
         return Done(message.request, f"{message.name} is added")
 
     def _line(self, key: Key, now: float) -> KeyLine:

@@ -65,7 +65,10 @@ LOCAL: Final = Key("local", "", (OPERATOR,))
 
 
 class KeyStore(Protocol):
-    """Keeps keys durably and knows the time; writing is durable when the method returns."""
+    """Keeps keys durably and knows the time; writing is durable when the method returns.
+
+    It raises `zfs_walk.errors.KeyFileError` where it can't write, and nothing has changed then.
+    """
 
     def load(self) -> tuple[Key, ...]:
         """Every key, revoked ones too."""
@@ -119,11 +122,6 @@ class Keyring:
     def after_revocation(self, call: Callable[[], None]) -> None:
         """Call this after each revocation: the relay binds anew, which drops its subscribers."""
         self._after_revocation = call
-
-    @property
-    def secure(self) -> bool:
-        """Keys are demanded."""
-        return self._store is not None
 
     def all(self) -> tuple[Key, ...]:
         """Every key by name, revoked ones too."""

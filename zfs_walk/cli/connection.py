@@ -25,12 +25,10 @@ class Target:
     Attributes:
         endpoint: where it listens.
         curve: this process's keys; None: none is wanted there.
-        name: of the key.
     """
 
     endpoint: str
     curve: "Curve | None"
-    name: str = ""
 
 
 def find_target(broker: str) -> Target:
@@ -54,7 +52,7 @@ def find_target(broker: str) -> Target:
     from zfs_walk.bus.curve import Curve  # noqa: PLC0415 -- ZeroMQ, which --help does not need
 
     curve = Curve(connection.public, connection.secret, connection.server)
-    return Target(connection.endpoint, curve, connection.name)
+    return Target(connection.endpoint, curve)
 
 
 def _find(broker: str) -> Connection | None:

@@ -2,6 +2,7 @@
 # ruff: noqa: PLC0415 -- whoever asks for --help does not wait for ZeroMQ
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 ROLES: Final = ("walker", "scout", "uploader", "loadgen", "reader", "operator")
 """KEY_ROLES of `zfs_walk.protocol.messages`, which --help need not wait for."""
+
+NAMES: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,99}")
 
 NANO = 10**9
 
@@ -112,6 +115,11 @@ def key_add(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.protocol.messages import KeyAdd
 
     set_up_logging(verbose)
+    if not NAMES.fullmatch(name):
+        raise WrongUseError(
+            reason=f"{name!r} can't be a key's name: letters, digits, '.', '_', '@' and '-' are"
+            " wanted"
+        )
     target = find_target(broker)
     if target.curve is None:
         raise WrongUseError(reason=f"the broker at {target.endpoint} demands no keys")

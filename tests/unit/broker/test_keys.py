@@ -7,6 +7,7 @@ import pytest
 from tests.unit.broker.making import Broker, hello, journal_in_memory, only
 from zfs_walk.broker.keys import Key, Keyring
 from zfs_walk.bus.verdict import Verdict
+from zfs_walk.errors import KeyFileError
 from zfs_walk.protocol.messages import (
     CLIENT,
     Abort,
@@ -298,6 +299,28 @@ def test_a_revoked_keys_name_may_be_used_again_its_public_key_never(broker: Brok
         (WALKER, True),
         (NEW, False),
     ]
+
+
+class Full(Kept):
+    """A store on a full disk."""
+
+    def add(self, name: str, public: str, roles: tuple[str, ...]) -> Key:
+        raise KeyFileError(path="keys.json", reason=f"no space for {name} {public} {roles}")
+
+    def revoke(self, name: str) -> Key:
+        raise KeyFileError(path="keys.json", reason=f"no space for {name}")
+
+
+def test_what_can_not_be_kept_is_not_done_and_the_broker_goes_on() -> None:
+    broker = Broker(keys=Keyring(Full()))
+    route = operate(broker)
+    for request in (KeyAdd("q", 0, "new", NEW, ("walker",)), KeyRevoke("q", 0, "rita")):
+        [(_, answer)] = broker.take(route, request, OPERATOR)
+        assert isinstance(answer, Error)
+        assert answer.code == "not-written"
+        assert "no space" in answer.detail
+    assert broker.take(b"n", hello(), NEW) == []
+    assert only(broker.take(b"r", client("r"), READER), Welcome)
 
 
 # ---------------------------------------------------------------------- at the handshake

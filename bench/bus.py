@@ -168,12 +168,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     given = parser.parse_args()
     print(HEAD)
-    for row in (
-        *throughput(given.rounds, given.seconds),
-        *latency(given.rounds, given.seconds),
-        *crowd(5 * given.seconds),
-    ):
-        print(row)
+    for rows in (throughput, latency):
+        print(*rows(given.rounds, given.seconds), sep="\n", flush=True)
+    print(*crowd(5 * given.seconds), sep="\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ python bench/crowd.py ENDPOINT SERVER PUBLIC SECRET AGENTS SECONDS: prints the s
 last of them was welcomed; then they heartbeat for so many seconds after a line from stdin.
 """
 
+import resource
 import sys
 import time
 
@@ -67,6 +68,8 @@ def serve(agents: list[Agent], waiter: Waiter, seconds: float) -> None:
 def main() -> None:
     """Print how long the joining took, then heartbeat."""
     endpoint, server, public, secret, count, seconds = sys.argv[1:]
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     bus = Bus(Curve(public, secret, server))
     begun = time.monotonic()
     agents = [Agent(bus, endpoint, number) for number in range(int(count))]

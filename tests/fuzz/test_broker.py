@@ -114,12 +114,16 @@ MAKERS: Sequence[Callable[[random.Random], list[bytes]]] = (
 
 
 @contextmanager
-def dealer(endpoint: str) -> Iterator["zmq.Socket[bytes]"]:
-    """A raw socket to the broker."""
+def dealer(site: Site) -> Iterator["zmq.Socket[bytes]"]:
+    """A raw socket to the broker, with an operator's key: no other gets so far."""
     context = zmq.Context()
     made = context.socket(zmq.DEALER)
     made.setsockopt(zmq.LINGER, 1000)
-    made.connect(endpoint)
+    keys = site.connection()
+    made.setsockopt(zmq.CURVE_SERVERKEY, keys["server"].encode())
+    made.setsockopt(zmq.CURVE_PUBLICKEY, keys["public"].encode())
+    made.setsockopt(zmq.CURVE_SECRETKEY, keys["secret"].encode())
+    made.connect(site.endpoint)
     try:
         yield made
     finally:
@@ -162,10 +166,10 @@ def watched(site: Site, tree: Path, slow: dict[str, str]) -> Watched:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_junk_of_strangers_changes_nothing(watched: Watched, seed: int) -> None:
+def test_junk_of_those_who_said_nothing_changes_nothing(watched: Watched, seed: int) -> None:
     rng = random.Random(seed)
     sent = 0
-    with dealer(watched.site.endpoint) as socket_:
+    with dealer(watched.site) as socket_:
         while watched.goes_on() and sent < 20_000:
             socket_.send_multipart(rng.choice(MAKERS)(rng))
             sent += 1
@@ -180,7 +184,7 @@ def test_junk_of_those_who_said_hello_changes_nothing(watched: Watched, role: st
     rng = random.Random(role)
     sent = 0
     while watched.goes_on() and sent < 6_000:
-        with dealer(watched.site.endpoint) as socket_:
+        with dealer(watched.site) as socket_:
             socket_.send_multipart(hello(rng, role))
             assert socket_.poll(20_000)
             socket_.recv_multipart()
@@ -196,7 +200,7 @@ def test_junk_of_those_who_said_hello_changes_nothing(watched: Watched, role: st
 def test_huge_messages_do_not_stay_in_memory(watched: Watched) -> None:
     rng = random.Random(7)
     for _ in range(12):
-        with dealer(watched.site.endpoint) as socket_:
+        with dealer(watched.site) as socket_:
             socket_.send_multipart(huge(rng))
             socket_.poll(200)
     watched.is_well()
@@ -204,7 +208,7 @@ def test_huge_messages_do_not_stay_in_memory(watched: Watched) -> None:
 
 def test_one_who_never_reads_is_not_waited_for(watched: Watched) -> None:
     rng = random.Random(8)
-    with dealer(watched.site.endpoint) as socket_:
+    with dealer(watched.site) as socket_:
         socket_.setsockopt(zmq.SNDTIMEO, 10_000)
         socket_.send_multipart(hello(rng, "client"))
         for _ in range(10_000):
@@ -215,7 +219,7 @@ def test_one_who_never_reads_is_not_waited_for(watched: Watched) -> None:
 def test_a_term_of_the_far_future_is_refused_and_a_later_one_survived(watched: Watched) -> None:
     rng = random.Random(9)
     now = int(time.time())
-    with dealer(watched.site.endpoint) as socket_:
+    with dealer(watched.site) as socket_:
         for term in (2**62, now + 20 * 366 * 86_400, now + 1_000_000):
             socket_.send_multipart(hello(rng, "client", term))
             assert socket_.poll(20_000)
@@ -244,7 +248,7 @@ def test_raw_connections_by_the_thousand_change_nothing(watched: Watched) -> Non
 
 def test_another_major_version_is_told_which_one_is_spoken(site: Site) -> None:
     site.start_broker()
-    with dealer(site.endpoint) as socket_:
+    with dealer(site) as socket_:
         socket_.send_multipart([b"ZW\x09", b"whatever"])
         assert socket_.poll(20_000)
         frames = socket_.recv_multipart()

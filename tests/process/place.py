@@ -95,6 +95,10 @@ class Place:
         """Start one of our commands."""
         return self._start([*prefix, *self.command(*arguments)], env or {})
 
+    def start_program(self, *words: str) -> Process:
+        """Start a program of the system's."""
+        return self._start(list(words), {})
+
     def start_python(self, code: str, *arguments: str, talk: bool = False) -> Process:
         """Start a program of the test's own; ``talk``: it will be told more on its stdin."""
         return self._start([sys.executable, "-c", code, *arguments], {}, talk=talk)
@@ -222,13 +226,15 @@ class Site:
         self.endpoint = self.http = ""
         self.agents: list[Process] = []
 
-    def start_broker(self, *arguments: Word) -> Process:
+    def start_broker(
+        self, *arguments: Word, prefix: Sequence[str] = (), env: Env | None = None
+    ) -> Process:
         """Start the broker, at its old address if it had one; returns when it is ready."""
         bind = self.endpoint or "tcp://127.0.0.1:*"
         # The ports after an old one may be somebody else's by now.
         free = ("--publish", "tcp://127.0.0.1:*", "--subscribe", "tcp://127.0.0.1:*")
         words = ("--bind", bind, "--state", self.state, "--http", "none", *free, *arguments)
-        return self._ready(self.place.start("broker", *words))
+        return self._ready(self.place.start("broker", *words, prefix=prefix, env=env))
 
     def start_broker_of_another_release(self, release: str) -> Process:
         """Start a broker that ``release``, some lines of Python, has made another one's."""
@@ -271,6 +277,16 @@ class Site:
         """Agents that the broker knows."""
         rows = self.ledger.rows("SELECT name FROM session ORDER BY session")
         return [str(row[0]) for row in rows]
+
+    def connection(self) -> Any:
+        """The connection file that the broker made for whoever started it."""
+        files = (self.place.home / ".config/zfs_walk/connections").glob("*.json")
+        [found] = [
+            content
+            for content in (json.loads(file.read_text()) for file in files)
+            if content["endpoint"] == self.endpoint
+        ]
+        return found
 
     def walk(self, *arguments: Word) -> Process:
         """Start a walk on this bus."""

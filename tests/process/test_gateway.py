@@ -93,6 +93,7 @@ def test_metrics_say_what_the_bus_says(served: Process, site: Site, tree: Path) 
     paused = site.place.run("walk", "--broker", site.endpoint, "--detach", "--min-agents", 9, tree)
     assert (ended.code, paused.code) == (0, 0)
     wait_for("the run waits", lambda: ("zfs_walk_run_entries", ("2",)) in series(site))
+    wait_for("the agents say", lambda: series(site)["zfs_walk_walkers_publishing", ()] == 2)
     agents = site.ctl("agent", "list")["agents"]
     runs = site.ctl("run", "list")["runs"]
     found = series(site)
@@ -103,6 +104,8 @@ def test_metrics_say_what_the_bus_says(served: Process, site: Site, tree: Path) 
     assert found["zfs_walk_run_entries", ("2",)] == waiting["entries"] == 0
     assert found["zfs_walk_run_queue_items", ("2",)] == waiting["items_left"] == 1
     assert ("zfs_walk_run_entries", ("1",)) not in found
+    assert found["zfs_walk_walkers_publishing", ()] == 2
+    assert found["zfs_walk_walkers_workers", ()] == sum(agent["workers"] for agent in agents) == 4
     assert found["zfs_walk_broker_up", ()] == 1
     assert found["zfs_walk_broker_messages_total", ()] > 0
     assert found["zfs_walk_broker_journal_size_bytes", ()] > 0
@@ -315,3 +318,14 @@ def test_help_of_the_broker_imports_nothing_of_the_web() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"aiohttp", "prometheus_client", "asyncio", "zmq", "msgpack", "ssl"}
     assert heavy & {line.partition(".")[0] for line in done.stdout.splitlines()} == set()
+
+
+def test_the_key_of_the_gateway_is_lent(served: Process, site: Site) -> None:
+    del served
+    listed = site.place.run("ctl", "key", "list", "--broker", site.endpoint)
+    assert listed.code == 0
+    assert "gateway" not in listed.out
+    revoked = site.place.run("ctl", "key", "revoke", "gateway", "--broker", site.endpoint)
+    assert revoked.code == 2
+    assert "there is no valid key gateway" in revoked.err
+    assert status(site.http, "/readyz") == 200

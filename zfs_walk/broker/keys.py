@@ -179,7 +179,8 @@ class Keyring:
         Raises:
             ValueError: no valid key has this name.
         """
-        if self._store is None or self.named(name) is None:
+        key = self.named(name)
+        if self._store is None or key is None or key in self._lent:
             known = ", ".join(sorted(key.name for key in self._valid.values())[:20])
             text = f"there is no valid key {name}; there are: {known}"
             raise ValueError(text)

@@ -24,15 +24,3 @@ def new_pair() -> tuple[str, str]:
     """Make a public key and its secret."""
     public, secret = zmq.curve_keypair()
     return public.decode(), secret.decode()
-
-
-def public_of(secret: str) -> str:
-    """The public key that belongs to a secret.
-
-    Raises:
-        ValueError: it is no secret key in Z85.
-    """
-    try:
-        return zmq.curve_public(secret.encode()).decode()
-    except zmq.ZMQError as error:
-        raise ValueError(str(error)) from error

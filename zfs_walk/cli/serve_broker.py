@@ -63,6 +63,11 @@ def check_exposure(sockets: Sockets) -> None:
     for endpoint in filter(None, (sockets.bind, sockets.publish, sockets.subscribe)):
         if endpoint.startswith(IPC):
             _check_folder(Path(endpoint.removeprefix(IPC)).absolute().parent)
+        elif sockets.bind.startswith(IPC) and not sockets.insecure:
+            raise WrongUseError(
+                reason=f"{endpoint} takes keys, which a broker on ipc does not have; take ipc://"
+                " for it as well, or tcp:// for --bind"
+            )
     if sockets.insecure:
         refuse_root()
 

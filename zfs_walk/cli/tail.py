@@ -65,13 +65,8 @@ Ctrl-C ends it."""
 )
 @shared
 @broker_option
-@click.option(
-    "--timeout",
-    type=SECONDS,
-    default=10.0,
-    show_default=True,
-    help="Seconds to wait for a broker in the beginning.",
-)
+@click.option("--timeout", type=SECONDS, default=10.0, show_default=True,
+              help="Seconds to wait for the broker's answer.")  # fmt: skip
 @click.option(
     "--level",
     type=click.Choice(LEVELS),

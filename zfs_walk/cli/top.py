@@ -36,7 +36,9 @@ class _Quit(BaseException):
     epilog="Example: zfs-ctl top. Keys: q or Ctrl-C leaves." + EXIT_CODES,
     context_settings=ENVIRONMENT,
 )
-@click.option("--interval", type=SECONDS, default=1.0, show_default=True, help="Seconds.")
+@click.option(
+    "--interval", type=SECONDS, default=1.0, show_default=True, help="Seconds between two looks."
+)
 @of_a_bus
 def top(interval: float, broker: str, timeout: float, verbose: int) -> None:
     """Watch the bus full-screen."""

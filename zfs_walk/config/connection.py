@@ -72,8 +72,13 @@ def read_connection(path: Path) -> Connection | None:
 
 def user_folder() -> Path:
     """Where this user's connection files are."""
-    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(home).expanduser().absolute() / "zfs_walk"
+    given = os.environ.get("XDG_CONFIG_HOME")
+    if given:
+        return Path(given).absolute() / "zfs_walk"
+    try:
+        return Path.home() / ".config/zfs_walk"
+    except RuntimeError:  # a user without a home, as some services'; it has no files there
+        return Path("/.config/zfs_walk")
 
 
 def file_for(endpoint: str) -> Path:

@@ -25,22 +25,14 @@ def read_private(path: Path, schema: int) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise KeyFileError(path=path, reason=error.strerror) from error
-    with os.fdopen(descriptor, encoding="utf-8") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise KeyFileError(path=path, reason="it is no file")
-        if found.st_uid != os.geteuid():
-            raise KeyFileError(
-                path=path,
-                reason=f"it belongs to uid {found.st_uid}; have a key made for this user with"
-                " `zfs-ctl key add`",
-            )
-        if found.st_mode & OTHERS:
-            raise KeyFileError(path=path, reason=f"others may read it; run: chmod 600 {path}")
-        try:
+    try:
+        _check(path, os.fstat(descriptor))
+        with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:
             content = json.load(file)
-        except (ValueError, OSError) as error:
-            raise KeyFileError(path=path, reason=f"it is broken ({error})") from error
+    except (ValueError, OSError) as error:
+        raise KeyFileError(path=path, reason=f"it is broken ({error})") from error
+    finally:
+        os.close(descriptor)
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
         raise KeyFileError(path=path, reason="it holds no keys")
     if content["schema"] != schema:
@@ -50,6 +42,19 @@ def read_private(path: Path, schema: int) -> dict[str, Any] | None:
             " release that wrote it, or a newer one",
         )
     return content
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise KeyFileError(path=path, reason="it is no file")
+    if found.st_uid != os.geteuid():
+        raise KeyFileError(
+            path=path,
+            reason=f"it belongs to uid {found.st_uid}; have a key made for this user with"
+            " `zfs-ctl key add`",
+        )
+    if found.st_mode & OTHERS:
+        raise KeyFileError(path=path, reason=f"others may read it; run: chmod 600 {path}")
 
 
 def write_private(path: Path, schema: int, content: dict[str, Any], *, replace: bool) -> None:

@@ -23,7 +23,7 @@ def as_yaml(context: click.Context, settings: Mapping[str, Setting]) -> str:
     """
     lines = [f"# {context.command_path}: each option, its value, and where that comes from."]
     for option in file_options(context.command):
-        value = _plain(context.params[option.name or ""])
+        value = _plain(_value(context, option))
         key = _scalar(key_of(option))
         line = f"# {key}:" if value is None else f"{key}: {_scalar(value)}"
         lines.append(f"{line}  # {_origin(context, option, settings)}")
@@ -42,6 +42,16 @@ def variable_of(context: click.Context, option: click.Option) -> str:
     if isinstance(option.envvar, str):
         return option.envvar
     return f"{context.auto_envvar_prefix}_{option.name}".upper()
+
+
+def _value(context: click.Context, option: click.Option) -> Any:
+    """The value in effect; flags that only a callback sees are found as click finds them."""
+    name = option.name or ""
+    if option.expose_value:
+        return context.params[name]
+    given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    raw, _ = option.consume_value(context, {name: option.flag_value} if given else {})
+    return option.type_cast_value(context, raw)
 
 
 def _origin(context: click.Context, option: click.Option, settings: Mapping[str, Setting]) -> str:

@@ -28,7 +28,7 @@ class Address:
         """
         host, colon, port = text.rpartition(":")
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        if not colon or not bare or (":" in bare) != (bare != host):
+        if not colon or not bare or set("[]/") & set(bare) or (":" in bare) != (bare != host):
             raise ValueError(text)
         if not (port.isascii() and port.isdecimal() and int(port) <= 65535):  # noqa: PLR2004 -- TCP
             raise ValueError(text)

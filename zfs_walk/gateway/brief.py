@@ -1,7 +1,7 @@
 """What the broker tells its gateway, through a pipe: a command line shows in every process list."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from zfs_walk.bus.curve import Curve
 
@@ -26,7 +26,7 @@ class Brief:
     host: str
     version: str
     listener: int
-    token: str
+    token: str = field(repr=False)
     verbose: int
     curve: Curve | None
 

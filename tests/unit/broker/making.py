@@ -4,6 +4,7 @@ import weakref
 from typing import Any
 
 from zfs_walk.broker.core import BrokerCore
+from zfs_walk.broker.keys import Keyring
 from zfs_walk.broker.overview import Published
 from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.broker.state import (
@@ -93,17 +94,20 @@ class Broker:
         self,
         journal: SqliteJournal | None = None,
         history: Published | None = None,
+        keys: Keyring | None = None,
         **settings: Any,
     ) -> None:
         self.journal = journal or journal_in_memory()
         self.now = 1000.0
         self.levels: list[SetLogLevel] = []
-        self.core = BrokerCore(self.journal, Settings(**settings), TERM, self.now, history=history)
+        self.core = BrokerCore(
+            self.journal, Settings(**settings), TERM, self.now, keys=keys, history=history
+        )
         self.journal.commit()
 
-    def take(self, route: bytes, message: Message) -> list[tuple[bytes, Message]]:
-        """A message comes; what is sent, as (route, message)."""
-        return self._handle(Received(route, message))
+    def take(self, route: bytes, message: Message, user: str = "") -> list[tuple[bytes, Message]]:
+        """A message comes, with a public key; what is sent, as (route, message)."""
+        return self._handle(Received(route, message, user))
 
     def garbled(self, route: bytes, code: str, detail: str) -> list[tuple[bytes, Message]]:
         return self._handle(Garbled(route, code, detail))
@@ -151,6 +155,11 @@ class Broker:
         message = Submit(request, 0, roots or (root(),), OPTIONS, min_agents)
         self.take(b"client", message)
         return self.journal.answer(request)
+
+    def run(self, route: bytes, user: str) -> int:
+        """A client that has said HELLO submits a run; its number."""
+        self.take(route, Submit("run", 0, (root(),), OPTIONS, 1), user)
+        return self.journal.answer("run")
 
     def granted(self, route: bytes, want: int = 1) -> Grant:
         """An agent asks, and gets a unit."""

@@ -562,6 +562,7 @@ CREATE TABLE counter (
 CREATE TABLE session (
     session INTEGER PRIMARY KEY, role TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL,
     boot TEXT NOT NULL);
+INSERT INTO session VALUES (7, 'walker', 'h0', 'walker-0', 'boot');
 PRAGMA user_version = 1;
 """
 """What the release before wrote, as far as `load` reads it."""
@@ -580,6 +581,7 @@ def test_an_older_schema_is_migrated_after_a_copy(tmp_path: Path) -> None:
     journal = SqliteJournal(path)
     now = time.time()
     assert [run.state for run in journal.load().runs] == ["DONE", "RUNNING"]
+    assert journal.load().sessions == (StoredSession(7, "walker", "h0", "walker-0", "boot", ""),)
     journal.close()
     later = SqliteJournal(path, clock=lambda: now + 1000)
     ended = [run.ended_s for run in later.load().runs]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from zfs_walk.scan import roots
-from zfs_walk.scan.interface import Root
+from zfs_walk.scan.interface import Budget, Directory, Root, ScanOptions, UnreachableError
+from zfs_walk.scan.pure import PureScanner
 from zfs_walk.scan.roots import identify, is_network, mounts_below, overlapping, resolve, same
 
 pytestmark = pytest.mark.usefixtures("no_leak")
@@ -187,3 +188,26 @@ def test_a_bind_mount_of_a_root_overlaps_with_it(folder: Path, with_mounts: Any)
 
 def test_df_is_there_to_compare_with() -> None:
     assert shutil.which("df")
+
+
+def test_a_root_that_is_really_elsewhere_is_not_within(folder: Path) -> None:
+    for name in ("mine", "mine-too", "other"):
+        (folder / name / "below").mkdir(parents=True)
+        (folder / name / "file").touch()
+    (folder / "mine/out").symlink_to(folder / "other")
+    (folder / "in").symlink_to(folder / "mine")
+    within = (os.fsencode((folder / "mine").resolve()),)
+
+    def entries(name: str) -> int:
+        root = identify(os.fsencode(folder) + name.encode())
+        scanner = PureScanner([root], ScanOptions(within=within))
+        try:
+            return len(scanner.scan([Directory(0, b"")], Budget()).columns)
+        finally:
+            scanner.close()
+
+    assert entries("/mine") == 4
+    assert entries("/in/below") == entries("/in/file") == 1
+    for name in ("/mine-too", "/other", "/mine/out/below", "/mine/out/file", "/other/file", ""):
+        with pytest.raises(UnreachableError, match=r"is outside of the folders .* \(--allow\)"):
+            entries(name)

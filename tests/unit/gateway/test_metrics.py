@@ -1,0 +1,125 @@
+"""/metrics from made-up snapshots: the official parser reads them, and their number is bounded."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from zfs_walk.gateway.metrics import exposition
+from zfs_walk.gateway.watch import Seen
+from zfs_walk.protocol.messages import SnapshotReply, WalkerStatus
+from zfs_walk.protocol.records import AgentLine, RunLine
+from zfs_walk.protocol.statistics import (
+    BrokerStatistics,
+    Origin,
+    WalkerStatistics,
+    WorkerStatistics,
+)
+
+OPERATIONS = Path(__file__).parents[3] / "docs/operations.md"
+NASTY = 'a"b\\c\nd{x="y"} é'
+
+BROKER = BrokerStatistics(
+    **{
+        field.name: NASTY if field.name in {"host", "version"} else 7
+        for field in dataclasses.fields(BrokerStatistics)
+    }  # type: ignore[arg-type]
+)
+WALKER = WalkerStatistics(
+    "ok", 1, 20, 300, 4, 50, 6, 1000, 70, 80, 90, 11,
+    (WorkerStatistics(1, 10, True, 100), WorkerStatistics(2, 11, False, 200)),
+)  # fmt: skip
+
+
+def agent(number: int, state: str, role: str = "walker") -> AgentLine:
+    return AgentLine(number, role, f"host{number}", "n", 1, "0", 2, state, 0, 1, 0)
+
+
+def snapshot(agents: int, runs: int = 0) -> SnapshotReply:
+    return SnapshotReply(
+        "r",
+        1,
+        BROKER,
+        tuple(agent(number, "live") for number in range(agents)),
+        tuple(
+            WalkerStatus(Origin(str(number), "walker", f"h{number}", "n", 1, 1, "0"), 1, 1, WALKER)
+            for number in range(agents)
+        ),
+        tuple(RunLine(number, "DONE", (b"/",), 5, 0, 1) for number in range(runs)),
+    )
+
+
+def series(reply: SnapshotReply | None, age: float = 0.5) -> dict[tuple[Any, ...], float]:
+    families = text_string_to_metric_families(exposition(Seen(reply, age)).decode())  # type: ignore[no-untyped-call]
+    return {
+        (sample.name.removeprefix("zfs_walk_"), *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_labels_are_escaped() -> None:
+    assert series(snapshot(0))["broker_info", NASTY, NASTY] == 1
+
+
+def test_a_broker_that_never_spoke_is_down() -> None:
+    assert series(None) == {("broker_up",): 1, ("broker_answer_age_seconds",): 0.5}
+    assert series(None, 3.0)["broker_up",] == 0
+
+
+def test_agents_are_counted_by_role_and_state() -> None:
+    reply = dataclasses.replace(
+        snapshot(0), agents=(agent(1, "live"), agent(2, "lost"), agent(3, "live", "scout"))
+    )
+    found = {key: value for key, value in series(reply).items() if key[0] == "agents"}
+    assert found == {
+        ("agents", "walker", "live"): 1, ("agents", "walker", "suspect"): 0,
+        ("agents", "walker", "lost"): 1, ("agents", "scout", "live"): 1,
+        ("agents", "scout", "suspect"): 0, ("agents", "scout", "lost"): 0,
+    }  # fmt: skip
+
+
+def test_what_walkers_say_is_summed_up() -> None:
+    found = series(snapshot(3))
+    assert found["walkers_publishing",] == found["walkers_healthy",] == 3
+    assert found["walkers_workers",] == 6
+    assert found["walkers_workers_busy",] == 3
+    assert found["walkers_entries",] == 900
+    assert found["walkers_queue_items",] == 60
+    assert found["walkers_resident_memory_bytes",] == 3 * 1300
+    assert found["walkers_loop_lag_max_seconds",] == 0.08
+
+
+def test_only_runs_that_go_on_have_series_of_their_own() -> None:
+    lines = (RunLine(9, "RUNNING", (b"/x",), 12, 3, 1), RunLine(8, "DONE", (b"/x",), 5, 0, 1))
+    found = series(dataclasses.replace(snapshot(0), runs=lines))
+    assert found["run_entries", "9"] == 12
+    assert found["run_queue_items", "9"] == 3
+    assert (found["runs", "running"], found["runs", "done"], found["runs", "paused"]) == (1, 1, 0)
+    assert ("run_entries", "8") not in found
+
+
+def test_a_thousand_agents_and_old_runs_add_no_series() -> None:
+    assert series(snapshot(1000, 900)).keys() == series(snapshot(1, 1)).keys()
+
+
+def test_the_documented_series_are_those_that_there_are() -> None:
+    documented = {
+        line.split("`")[1].partition("{")[0]
+        for line in OPERATIONS.read_text().splitlines()
+        if line.startswith("| `zfs_walk_")
+    }
+    lines = (RunLine(9, "RUNNING", (b"/x",), 12, 3, 1),)
+    found = series(dataclasses.replace(snapshot(1), runs=lines))
+    assert documented == {f"zfs_walk_{key[0]}" for key in found}
+
+
+@pytest.mark.parametrize("word", ["host", "path", "user"])
+def test_no_series_is_labelled_by_what_has_no_bound(word: str) -> None:
+    text = exposition(Seen(snapshot(2), 0.0)).decode()
+    labelled = [line for line in text.splitlines() if f"{word}=" in line]
+    assert [line.partition("{")[0] for line in labelled] == (
+        ["zfs_walk_broker_info"] if word == "host" else []
+    )

@@ -1,5 +1,6 @@
 """The log stream from workers to a tail, with the log files as oracle."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.process import oracle
+from tests.process import mounts, oracle
 from tests.process.place import Process, Site, wait_for
 from tests.process.stream import (
     Tail,
@@ -248,3 +249,41 @@ def test_log_path_names_the_files(quick_site: Site) -> None:
     [path] = place.run("ctl", "log", "path", "--json", "--state", quick_site.state).json["paths"]
     assert Path(path) == quick_site.state / "log" / "broker.jsonl"
     assert Path(path).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.root
+def test_a_full_disk_below_the_log_stops_no_walk_and_is_said_once(
+    quick_site: Site, tree: Path
+) -> None:
+    site = quick_site
+    with mounts.tmpfs(site.place.folder / "disk", "size=64k") as disk:
+        agent = site.start_agent("--state", disk)
+        wait_for("the agent comes", lambda: len(site.names()) == 1)
+        tail = Tail(site, "--since", "1h", "--role", "walker")
+        level(site, "debug")
+        ended = site.place.end(site.walk(tree))
+        oracle.same_totals(ended.json, oracle.totals(tree))
+        log = disk / "log" / "walker-1.jsonl"
+        (disk / "rest").write_bytes(b"")
+        with contextlib.suppress(OSError), (disk / "rest").open("ab", buffering=0) as rest:
+            while True:
+                rest.write(b"x" * 4096)
+        before = len(log.read_text().splitlines())
+        for number in range(3):
+            again = site.place.end(site.walk(tree / f"d{number}"))
+            oracle.same_totals(again.json, oracle.totals(tree / f"d{number}"))
+        agent.terminate()
+        said = site.place.end(agent)
+        assert said.code == 0
+        complaint = f"the log {log} can't be written: No space left on device"
+        assert said.err.count(complaint) == 1
+        lines = log.read_text()
+        assert lines.endswith("\n")
+        written = [json.loads(line) for line in lines.splitlines()]
+        assert len(written) >= before
+    # The bus had what the file had no room for.
+    wait_for(
+        "the tail has it all",
+        lambda: any(each["message"].startswith("handing back") for each in tail.said()),
+    )
+    assert tail.count() > len(written)

@@ -273,4 +273,5 @@ class Crew:
     def forget(self, unit: Unit, roll: int) -> None:
         """Have the rows of a unit dropped that were staged under a roll or an earlier one."""
         message: ToWorker = Forget(unit.uid, unit.epoch, roll)
-        self._out.extend(Tell(worker, message) for worker in self.workers)
+        # One that has not connected yet has staged nothing, and could take no message.
+        self._out.extend(Tell(w.number, message) for w in self.workers.values() if w.ready)

@@ -37,6 +37,12 @@ class LinkHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record, or count it."""
+        try:
+            self._say(record)
+        except Exception:  # noqa: BLE001 -- a log line is no reason to end whatever logs it
+            self.handleError(record)
+
+    def _say(self, record: logging.LogRecord) -> None:
         level = level_name(record.levelno)
         message = Logged(
             self._worker, round(record.created * 1e9), run_of(record), level, record.name[:NAME],

@@ -39,6 +39,12 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record; `logging` holds this handler's lock, so lines are in order."""
+        try:
+            self._say(record)
+        except Exception:  # noqa: BLE001 -- a log line is no reason to end whatever logs it
+            self.handleError(record)
+
+    def _say(self, record: logging.LogRecord) -> None:
         origin = self.publisher.origin
         level = level_name(record.levelno)
         # Before the publisher holds its lock: a field's __str__ may log something itself.

@@ -1,0 +1,176 @@
+"""The relay fans out, remembers, and lets nobody hold it up."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from zfs_walk.broker.history import History
+from zfs_walk.broker.relay import Relay
+from zfs_walk.bus.publisher import Publisher
+from zfs_walk.bus.sockets import FAN_OUT_HIGH_WATER, Bus, Sub, Waiter
+from zfs_walk.protocol.codec import BUS
+from zfs_walk.protocol.messages import LogMark, LogRecord, Message
+from zfs_walk.protocol.statistics import Origin
+
+ORIGIN = Origin("p1", "walker", "h1", "walker-1", 7, 0, "0")
+TOPIC = b"log.info.walker.h1"
+PATIENCE = 30.0
+
+
+def record(seq: int) -> LogRecord:
+    return LogRecord(ORIGIN, seq, 1, "", 0, "info", "zfs_walk", "said", (), "")
+
+
+class Place:
+    """A relay with its history, a publisher, and sockets that are closed at the end.
+
+    ``early``: what came to subscribers before all their subscriptions were in effect.
+    """
+
+    def __init__(self) -> None:
+        self.bus = Bus()
+        self.history = History()
+        self.relay = Relay(self.bus, "tcp://127.0.0.1:*", "tcp://127.0.0.1:*", self.history)
+        self.relay.start()
+        self.publisher = Publisher(self.bus, self.relay.publish, ORIGIN)
+        self.subs: list[Sub] = []
+        self.early: list[list[bytes]] = []
+
+    def subscriber(self, *topics: bytes) -> Sub:
+        """One whose subscriptions are in effect."""
+        joined = f"joined.{len(self.subs)}".encode()
+        sub = self.bus.sub(self.relay.subscribe, [*topics, joined])
+        self.subs.append(sub)
+        while (frames := self.next(sub)) != [joined]:
+            self.early.append(frames)
+        return sub
+
+    def next(self, sub: Sub) -> list[bytes]:
+        """The next message, which must come soon."""
+        waiter = Waiter()
+        waiter.add(sub)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            frames = sub.receive()
+            if frames is not None:
+                return frames
+            waiter.wait(0.1)
+        raise AssertionError
+
+    def next_message(self, sub: Sub, kind: type[Message]) -> Message:
+        """The next message of a kind."""
+        while True:
+            message: Message = BUS.decode(self.next(sub)[1:])
+            if isinstance(message, kind):
+                return message
+
+    def say(self, number: int) -> None:
+        """Publish records."""
+        for _ in range(number):
+            self.publisher.publish(TOPIC, record)
+
+    def kept(self, number: int) -> None:
+        """Wait until the history has so many."""
+        until = time.monotonic() + PATIENCE
+        while self.history.counts()[0] < number:
+            assert time.monotonic() < until
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        for sub in self.subs:
+            sub.close()
+        self.publisher.close()
+        self.relay.stop()
+        self.bus.close()
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    made = Place()
+    yield made
+    made.close()
+
+
+def test_what_is_published_reaches_whoever_subscribed_it_and_the_history(place: Place) -> None:
+    sub, other = place.subscriber(b"log.info."), place.subscriber(b"log.error.")
+    place.say(3)
+    assert [place.next_message(sub, LogRecord) for _ in range(3)] == [*map(record, (1, 2, 3))]
+    assert place.next_message(sub, LogMark) == LogMark(ORIGIN, 3)
+    assert other.receive() is None
+    assert place.history.logs(0, 0, 9)[0] == tuple(map(record, (1, 2, 3)))
+
+
+def test_after_joined_the_history_ends_where_the_stream_begins(place: Place) -> None:
+    place.say(100)
+    sub = place.subscriber(b"log.")
+    known = {each.seq for each in place.history.logs(0, 0, 1_000)[0]}
+    place.say(1)
+    live = {BUS.decode(frames[1:]).seq for frames in place.early}
+    while 101 not in live:
+        message = place.next_message(sub, LogRecord)
+        assert isinstance(message, LogRecord)
+        live.add(message.seq)
+    assert known | live == set(range(1, 102))
+
+
+def test_a_mark_is_repeated_when_its_publisher_is_gone(place: Place) -> None:
+    sub = place.subscriber(b"log.")
+    place.say(2)
+    place.publisher.close()
+    first = place.next_message(sub, LogMark)
+    assert first == LogMark(ORIGIN, 2)
+    assert place.next_message(sub, LogMark) == first
+
+
+def test_a_subscriber_that_reads_nothing_holds_nobody_up(place: Place) -> None:
+    idle = place.subscriber(b"log.")
+    idle.socket.set_hwm(1)
+    sub = place.subscriber(b"log.")
+    place.say(2 * FAN_OUT_HIGH_WATER)
+    place.kept(2 * FAN_OUT_HIGH_WATER)
+    last = 0
+    while last < 2 * FAN_OUT_HIGH_WATER:
+        message = place.next_message(sub, LogRecord)
+        assert isinstance(message, LogRecord)
+        last = message.seq
+
+
+def test_what_is_strange_is_counted_and_no_more(place: Place) -> None:
+    stranger = place.bus.pub(place.relay.publish)
+    assert stranger.subscribed(PATIENCE)
+    for frames in (
+        [b"log.info.walker.h1"],
+        [b"log.info.walker.h1", b"ZW\x01", b"\xff"],
+        [b"log.info.walker.h1", b"ZW\x09", b"\x80"],
+        [b"status.walker.h1", b"ZW\x01", b"\x81\xa1t\xa3NEW"],
+        [b"elsewhere", b"ZW\x01", b"\x80"],
+        [b"", b"", b""],
+    ):
+        stranger.send_waiting(frames)
+    place.say(1)
+    place.kept(1)
+    until = time.monotonic() + PATIENCE
+    while place.relay.malformed < 6:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    stranger.close()
+    assert place.history.counts()[0] == 1
+
+
+def test_rebinding_ends_every_connection_and_nothing_is_lost(place: Place) -> None:
+    sub = place.subscriber(b"log.")
+    place.say(1)
+    assert place.next_message(sub, LogRecord) == record(1)
+    place.kept(1)
+    place.relay.rebind()
+    until = time.monotonic() + PATIENCE
+    while not sub.lost_connection():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    place.say(5)
+    place.kept(6)
+    assert place.history.logs(0, 0, 9)[0] == tuple(map(record, range(1, 7)))
+    again = place.subscriber(b"log.")
+    place.say(1)
+    assert place.next_message(again, LogRecord) == record(7)

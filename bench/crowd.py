@@ -12,7 +12,8 @@ from zfs_walk.agents.core import AgentCore, AgentSettings
 from zfs_walk.agents.events import Connected, FromBroker, Reconnect, Send, Tick
 from zfs_walk.agents.link import Identity
 from zfs_walk.bus.curve import Curve
-from zfs_walk.bus.sockets import Bus, Dealer, Waiter
+from zfs_walk.bus.ends import Dealer, Waiter
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import WALKER
 

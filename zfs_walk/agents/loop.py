@@ -38,9 +38,10 @@ from zfs_walk.agents.worker import SEGMENTS
 from zfs_walk.agents.worker_log import log_for_worker
 from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.endpoints import reachable
+from zfs_walk.bus.ends import Dealer, Sent, Waiter
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.logrecord import set_level
-from zfs_walk.bus.sockets import Bus, Dealer, Sent, Waiter
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import (

@@ -14,7 +14,8 @@ from zfs_walk.agents.spool import Spool
 from zfs_walk.agents.tasks import LINK, FromWorker, Logged, Ready, ToWorker
 from zfs_walk.agents.worker import run_worker
 from zfs_walk.agents.zygote import Death, Zygote
-from zfs_walk.bus.sockets import Bus, Pull, Push, Sent
+from zfs_walk.bus.ends import Pull, Push, Sent
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import ProcessDiedError, StateError
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})

@@ -37,8 +37,9 @@ from zfs_walk.agents.tasks import (
     Walked,
 )
 from zfs_walk.agents.worker_log import log_to_agent
+from zfs_walk.bus.ends import Pull, Push, Waiter
 from zfs_walk.bus.logrecord import set_level
-from zfs_walk.bus.sockets import Bus, Pull, Push, Waiter
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.catalog.folder import check_token
 from zfs_walk.catalog.totals import Totals
 from zfs_walk.errors import CatalogError, ZfsWalkError

@@ -3,6 +3,7 @@
 import logging
 
 from zfs_walk.agents.tasks import LINK, Logged
+from zfs_walk.bus.ends import Push, Sent
 from zfs_walk.bus.logrecord import (
     NAME,
     WORKER,
@@ -13,7 +14,6 @@ from zfs_walk.bus.logrecord import (
     run_of,
     text_of,
 )
-from zfs_walk.bus.sockets import Push, Sent
 
 
 class LinkHandler(logging.Handler):

@@ -21,6 +21,7 @@ from zfs_walk.broker.state import (
     Event,
     Garbled,
     Instruction,
+    Note,
     Received,
     Send,
     SendFailed,
@@ -30,9 +31,9 @@ from zfs_walk.broker.state import (
     Vitals,
 )
 from zfs_walk.bus.complaints import Complaints
+from zfs_walk.bus.ends import Router, Sent, Waiter
 from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.publisher import Publisher
-from zfs_walk.bus.sockets import Router, Sent, Waiter
 from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.vitals import own_cpu_ms, resident_bytes
 from zfs_walk.bus.wake import Wake
@@ -200,6 +201,9 @@ class BrokerLoop:
             send = waiting.popleft()
             if isinstance(send, SetLogLevel):
                 set_level(send.level, send.logger)
+                continue
+            if isinstance(send, Note):
+                LOG.log(send.level, "%s", send.text, extra={"run": send.run})
                 continue
             sent = self._send(send)
             if sent is not Sent.ACCEPTED:

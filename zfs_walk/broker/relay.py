@@ -12,7 +12,8 @@ from typing import Final
 
 from zfs_walk.broker.history import History
 from zfs_walk.bus.complaints import Complaints
-from zfs_walk.bus.sockets import Bus, Waiter, XPub, XSub
+from zfs_walk.bus.ends import Waiter, XPub, XSub
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
 from zfs_walk.protocol.messages import LogMark, LogRecord, WalkerStatus, wire_name

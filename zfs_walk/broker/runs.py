@@ -1,5 +1,7 @@
 """Runs: their states, and what clients ask about them."""
 
+import logging
+
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.state import Run, SessionState, State, Unit, Waiter
 from zfs_walk.errors import InternalError
@@ -24,6 +26,9 @@ from zfs_walk.protocol.records import LiveCount
 
 DROP_SLICE = 2_000
 """Items of an aborted run that one tick deletes: about 10 ms, so that nobody waits for it."""
+
+STALLED = "no agent can go on"
+"""How the reason of a pause begins that nobody asked for."""
 
 
 class Runs:
@@ -93,6 +98,12 @@ class Runs:
         run.state, run.reason = state, reason
         run.over_since = now if run.over else None
         self._journal.set_run(run.number, state, reason, run.elapsed_ms)
+        troubled = state in {"ABORTED", "DONE_WITH_ERRORS"} or reason.startswith(STALLED)
+        self._state.note(
+            logging.WARNING if troubled else logging.INFO,
+            f"run {run.number} is {state}{f': {reason}' if reason else ''}",
+            run.number,
+        )
         if state != "RUNNING":
             self._answer_waiters(run, now)
 
@@ -128,7 +139,7 @@ class Runs:
             if run.number in session.cannot and session.state is not SessionState.LOST
         ]
         if reasons and not self._walkers(run, suspects=True):
-            self._drain(run, "no agent can go on: " + "; ".join(reasons)[:2000], now)
+            self._drain(run, f"{STALLED}: " + "; ".join(reasons)[:2000], now)
 
     def _drain(self, run: Run, reason: str, now: float) -> None:
         self.change(run, "DRAINING", reason, now)
@@ -167,6 +178,8 @@ class Runs:
             run.units[unit.uid] = Unit(unit.uid, number, 0, 0, unit.items)
             self._state.runs[number] = run
             self._state.units.update(run.units)
+            roots = " ".join(root.path.decode(errors="backslashreplace") for root in run.roots[:8])
+            self._state.note(logging.INFO, f"run {number} begins: {roots}", number)
         self._state.send(route, Submitted(message.request, number))
 
     def _status(self, route: bytes, message: Status, now: float) -> None:

@@ -1,5 +1,7 @@
 """Who is there: HELLO, heartbeats, probes, and what becomes of those who are not."""
 
+import logging
+
 from zfs_walk.broker.journal import Journal, StoredSession
 from zfs_walk.broker.orders import Orders
 from zfs_walk.broker.runs import Runs
@@ -132,6 +134,7 @@ class Sessions:
                 StoredSession(session.id, hello.role, hello.host, hello.name, hello.boot, key)
             )
             self._state.sessions[session.id] = session
+            self._note(logging.INFO, session, f"has joined with {hello.capacity} workers")
         self._state.routes.pop(session.route, None)
         self._state.routes[route] = session.id
         self._defend(session)
@@ -236,8 +239,9 @@ class Sessions:
             session.heartbeat = interval
         return HeartbeatAck(n, self._state.term, round(interval * 1000), notes)
 
-    def on_bye(self, session: Session, bye: Bye, now: float) -> None:  # noqa: ARG002
+    def on_bye(self, session: Session, bye: Bye, now: float) -> None:
         """A session ends itself: its leases are free at once."""
+        self._note(logging.INFO, session, f"says goodbye: {bye.reason}")
         self._state.send(session.route, ByeAck())
         self.end(session, now)
         self._work.match(now)
@@ -252,10 +256,15 @@ class Sessions:
         self._state.set_want(session, 0)
         self._orders.ended(session)
         del self._state.sessions[session.id]
+        self._note(logging.INFO, session, "has left")
         self._journal.end_session(session.id)
         self._state.ended[session.host, session.role, session.name, session.boot] = None
         while len(self._state.ended) > REMEMBER_ENDED:
             self._state.ended.pop(next(iter(self._state.ended)))
+
+    def _note(self, level: int, session: Session, what: str) -> None:
+        name = f"{session.name} on {session.host} (session {session.id:x})"
+        self._state.note(level, f"{name} {what}")
 
     def gone(self, route: bytes, now: float) -> None:
         """A message could not be sent because nobody is there."""
@@ -299,14 +308,16 @@ class Sessions:
                     self.end(session, now)
             elif session.state is SessionState.SUSPECT:
                 if now >= session.lost_at:
-                    self._lose(session)
+                    self._lose(session, now)
             elif silent > MISSED * heartbeat:
                 self._suspect(session, session.heard + self._state.lease_ttl)
             if session.route and silent > heartbeat and now - session.probed > heartbeat:
                 self._probe(session, now)
 
-    def _lose(self, session: Session) -> None:
+    def _lose(self, session: Session, now: float) -> None:
         session.state = SessionState.LOST
+        silent = f"is lost: nothing was heard of it for {now - session.heard:.0f} s"
+        self._note(logging.WARNING, session, f"{silent}; its work goes to others")
         session.live.clear()
         for uid in session.units:
             self._work.open_lease(self._state.units[uid])

@@ -63,7 +63,16 @@ class SetLogLevel:
     logger: str
 
 
-Instruction = Send | SetLogLevel
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something for the log: ``level`` as in `logging`, ``run`` 0 if it belongs to none."""
+
+    level: int
+    text: str
+    run: int = 0
+
+
+Instruction = Send | SetLogLevel | Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +369,10 @@ class State:
             self.refused += 1
         if route:
             self.out.append(Send(route, message))
+
+    def note(self, level: int, text: str, run: int = 0) -> None:
+        """Tell the log."""
+        self.out.append(Note(level, text, run))
 
     def refuse(self, route: bytes, message: Message, code: str, detail: str) -> None:
         """Answer a client's request with an error."""

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from zfs_walk.bus.sockets import Bus, Dealer, Waiter
+from zfs_walk.bus.ends import Dealer, Waiter
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import HandshakeError, NoBrokerError, RefusedError, VersionRefusedError
 from zfs_walk.protocol.codec import BUS, MAJOR, WrongMajorError
 from zfs_walk.protocol.messages import (

@@ -8,8 +8,9 @@ from typing import Final
 
 from zfs_walk.bus.client import Client
 from zfs_walk.bus.endpoints import reachable
+from zfs_walk.bus.ends import Sub, Waiter
 from zfs_walk.bus.gaps import Gap, Gaps
-from zfs_walk.bus.sockets import Bus, Sub, Waiter
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import NoBrokerError, RefusedError
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
 from zfs_walk.protocol.messages import LEVELS, LogMark, LogPage, LogRecord, LogSince

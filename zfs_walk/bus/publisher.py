@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from zfs_walk.bus.sockets import PUBLISH_WAIT_MS, Bus, Pub, Sent
+from zfs_walk.bus.ends import Pub, Sent
+from zfs_walk.bus.sockets import PUBLISH_WAIT_MS, Bus
 from zfs_walk.errors import WrongUseError
 from zfs_walk.protocol.codec import BUS, TooLargeError
 from zfs_walk.protocol.messages import LogMark, Message

@@ -11,7 +11,8 @@ from zfs_walk.agents.crew import Crew
 from zfs_walk.agents.events import Instruction, Spawn, Tell
 from zfs_walk.agents.tasks import LINK, Logged, SetLevel
 from zfs_walk.agents.worker_log import LinkHandler, log_for_worker
-from zfs_walk.bus.sockets import HIGH_WATER, Bus, Pull, Push, Waiter
+from zfs_walk.bus.ends import Pull, Push, Waiter
+from zfs_walk.bus.sockets import HIGH_WATER, Bus
 
 
 def test_workers_that_are_there_are_told_and_later_ones_when_they_are_ready() -> None:

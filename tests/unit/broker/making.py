@@ -10,6 +10,7 @@ from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.broker.state import (
     Garbled,
     Instruction,
+    Note,
     Received,
     Send,
     SendFailed,
@@ -100,6 +101,7 @@ class Broker:
         self.journal = journal or journal_in_memory()
         self.now = 1000.0
         self.levels: list[SetLogLevel] = []
+        self.notes: list[Note] = []
         self.core = BrokerCore(
             self.journal, Settings(**settings), TERM, self.now, keys=keys, history=history
         )
@@ -134,6 +136,7 @@ class Broker:
     def _handle(self, event: Received | Garbled | SendFailed | Tick) -> list[tuple[bytes, Message]]:
         out: list[Instruction] = self.core.handle(event, self.now)
         self.journal.commit()
+        self.notes += [order for order in out if isinstance(order, Note)]
         self.levels += [order for order in out if isinstance(order, SetLogLevel)]
         return [(send.route, send.message) for send in out if isinstance(send, Send)]
 

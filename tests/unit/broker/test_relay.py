@@ -7,8 +7,9 @@ import pytest
 
 from zfs_walk.broker.history import History
 from zfs_walk.broker.relay import Relay
+from zfs_walk.bus.ends import Sub, Waiter
 from zfs_walk.bus.publisher import Publisher
-from zfs_walk.bus.sockets import FAN_OUT_HIGH_WATER, Bus, Sub, Waiter
+from zfs_walk.bus.sockets import FAN_OUT_HIGH_WATER, Bus
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import LogMark, LogRecord, Message
 from zfs_walk.protocol.statistics import Origin

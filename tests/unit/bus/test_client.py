@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from zfs_walk.bus.client import Client
-from zfs_walk.bus.sockets import Bus, Router, Waiter
+from zfs_walk.bus.ends import Router, Waiter
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import Done, Error, Hello, Pause, Rehello, Welcome

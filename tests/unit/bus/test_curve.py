@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from zfs_walk.bus.curve import Curve, new_pair
-from zfs_walk.bus.sockets import Bus, Dealer, Router, Sent, Waiter
+from zfs_walk.bus.ends import Dealer, Router, Sent, Waiter
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.bus.verdict import Verdict
 
 Peer = Callable[[Curve | None], Dealer]

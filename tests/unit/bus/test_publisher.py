@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from zfs_walk.bus.ends import Waiter, XSub
 from zfs_walk.bus.publisher import QUEUE_BYTES, Publisher
-from zfs_walk.bus.sockets import Bus, Waiter, XSub
+from zfs_walk.bus.sockets import Bus
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import LogMark, LogRecord, Message
 from zfs_walk.protocol.statistics import Origin

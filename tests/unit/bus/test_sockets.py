@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from zfs_walk.bus.sockets import HIGH_WATER, Bus, Dealer, Router, Sent, Waiter
+from zfs_walk.bus.ends import Dealer, Router, Sent, Waiter
+from zfs_walk.bus.sockets import HIGH_WATER, Bus
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import WrongUseError
 from zfs_walk.protocol.codec import MAX_MESSAGE

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 BIG_PYTHON = os.environ.get("TESTS_BIG_PYTHON", "")
-"""The Python whose turn it is with the big trees (bin/test sets it); empty: any."""
+"""The Python whose turn it is with big tests (bin/test sets it); empty: any."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,4 +19,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("plain_user") and is_root:
             item.add_marker(pytest.mark.skip(reason="needs a plain user"))
         if item.get_closest_marker("big") and BIG_PYTHON not in {"", running}:
-            item.add_marker(pytest.mark.skip(reason="big trees are walked with one Python only"))
+            item.add_marker(pytest.mark.skip(reason="is big: done with one Python only"))

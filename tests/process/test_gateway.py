@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.process.place import Place, Process, Site, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 ANY_PORT = ("--http", "127.0.0.1:0")
 

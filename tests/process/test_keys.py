@@ -25,7 +25,7 @@ from tests.process.intruders import (
 )
 from tests.process.place import Ended, Place, Process, Site, Word, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 MAGIC = b"ZW\x01"
 

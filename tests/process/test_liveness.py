@@ -18,7 +18,7 @@ from zfs_walk.config.connection import read_connection
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import WALKER, Hello
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
 class Member:

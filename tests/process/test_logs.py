@@ -23,7 +23,7 @@ from tests.process.stream import (
     tell,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 BURST = 100_000
 

@@ -8,7 +8,7 @@ import pytest
 from tests.process import oracle
 from tests.process.place import Process, Site, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
 def in_the_middle(site: Site) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.process.place import PATIENCE, Process, Site, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
 def agents(site: Site) -> list[dict[str, object]]:

@@ -309,7 +309,7 @@ class Site:
                 process.send_signal(signal.SIGTERM)
         for process in self.agents:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(5.0)
+                process.wait(2.0)
 
 
 def places() -> Iterator[Place]:

@@ -47,7 +47,7 @@ class Busy:
     """A site where a slow walk is under way."""
 
     def __init__(self, site: Site, tree: Path, slow: dict[str, str]) -> None:
-        self.site, self.tree, self.slow = site, tree, slow | {"SHIM_SLOW": "20000"}
+        self.site, self.tree, self.slow = site, tree, slow
         self.broker = site.start_broker("--heartbeat", "0.5", "--lease-ttl", "4")
         site.start_agents(1, env=self.slow)
         self.walk = site.walk(tree)
@@ -81,13 +81,15 @@ class Busy:
 
 
 @pytest.fixture
-def busy(site: Site, tree: Path, slow: dict[str, str]) -> Busy:
-    return Busy(site, tree, slow)
+def busy(request: pytest.FixtureRequest, site: Site, tree: Path, slow: dict[str, str]) -> Busy:
+    """The walk takes some six seconds, or more with more microseconds a directory."""
+    return Busy(site, tree, slow | {"SHIM_SLOW": str(getattr(request, "param", 8000))})
 
 
 # ---------------------------------------------------------------------- who has no right key
 
 
+@pytest.mark.parametrize("busy", [25_000], indirect=True)
 def test_who_has_no_right_key_is_refused_and_told_why(busy: Busy) -> None:
     unknown = changed(busy.folder / "own.json", busy.content, **own_key())
     for words in (("ctl", "run", "list"), ("agent", "--role", "walker")):

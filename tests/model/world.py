@@ -16,8 +16,9 @@ from tests.model.invariants import check_agent, check_broker, check_matched
 from tests.model.tree import PART_LIMIT, Tree, worth
 from tests.unit.broker.making import journal_in_memory
 from zfs_walk.broker.core import BrokerCore
+from zfs_walk.broker.events import Received, Send, SendFailed, Tick
+from zfs_walk.broker.settings import Settings
 from zfs_walk.broker.sqlite import COUNTER_STARTS, SqliteJournal
-from zfs_walk.broker.state import Received, Send, SendFailed, Settings, Tick
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import (
     CLIENT,

@@ -10,12 +10,10 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from pathlib import Path
 
-import msgpack
-
-from zfs_walk.broker import ledger, upkeep
+from zfs_walk.broker import ledger, queries, upkeep
 from zfs_walk.broker.journal import (
     UNKNOWN,
     Books,
@@ -25,10 +23,9 @@ from zfs_walk.broker.journal import (
     StoredSession,
     StoredUnit,
     Verdict,
-    add,
 )
 from zfs_walk.broker.state import OVER
-from zfs_walk.broker.tables import SCHEMA
+from zfs_walk.broker.tables import SCHEMA, pack_options, signed
 from zfs_walk.broker.upkeep import FORGOTTEN
 from zfs_walk.errors import InternalError, JournalError, StateError
 from zfs_walk.protocol.messages import Commit
@@ -181,36 +178,7 @@ class SqliteJournal:
 
     def load(self) -> Stored:
         """Everything, for a start."""
-        db = self._db
-        runs = tuple(
-            StoredRun(
-                run, state, reason, self._roots(run), _options(options), min_agents, items, elapsed,
-                bool(started), max(0, int(self._clock()) - ended) if ended else 0,
-                self.counters(run),
-            )
-            for run, state, reason, options, min_agents, items, elapsed, started, ended
-            in db.execute(
-                "SELECT run, state, reason, options, min_agents, items, elapsed_ms,"
-                " run IN (SELECT run FROM lease), ended FROM run WHERE state != ?", (FORGOTTEN,)
-            ).fetchall()
-        )  # fmt: skip
-        units = tuple(
-            StoredUnit(*row)
-            for row in db.execute(
-                "SELECT u.uid, u.run, u.epoch, coalesce(l.seq, 0), u.session, u.items, u.attempt"
-                " FROM unit u LEFT JOIN lease l ON l.uid = u.uid AND l.epoch = u.epoch"
-                " JOIN run r ON r.run = u.run WHERE r.state != ?",
-                (FORGOTTEN,),
-            )
-        )
-        sessions = tuple(
-            StoredSession(*row)
-            for row in db.execute("SELECT session, role, host, name, boot, key FROM session")
-        )
-        forgotten = tuple(
-            run for (run,) in db.execute("SELECT run FROM run WHERE state = ?", (FORGOTTEN,))
-        )
-        return Stored(runs, units, sessions, forgotten)
+        return queries.everything(self._db, int(self._clock()))
 
     def add_session(self, session: StoredSession) -> None:
         """A new session."""
@@ -242,13 +210,13 @@ class SqliteJournal:
             db.execute("UPDATE meta SET value = ? WHERE key = 'next_run'", (run + 1,))
             db.execute(
                 "INSERT INTO run VALUES (?, 'RUNNING', '', ?, ?, ?, ?, 0, ?, 0)",
-                (run, msgpack.packb(astuple(options)), min_agents, len(roots), len(roots),
+                (run, pack_options(options), min_agents, len(roots), len(roots),
                  int(self._clock())),
             )  # fmt: skip
             db.executemany(
                 "INSERT INTO root VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (run, i, root.path, root.host, root.fstype, _signed(root.ino), root.network)
+                    (run, i, root.path, root.host, root.fstype, signed(root.ino), root.network)
                     for i, root in enumerate(roots)
                 ],
             )
@@ -295,15 +263,6 @@ class SqliteJournal:
         """Give free pages back; the file itself gets smaller at the next checkpoint."""
         with self._writing() as db:
             return upkeep.shrink(db, most)
-
-    def _roots(self, run: int) -> tuple[RootRecord, ...]:
-        return tuple(
-            RootRecord(path, host, fstype, ino % 2**64, bool(network))
-            for path, host, fstype, ino, network in self._db.execute(
-                "SELECT path, host, fstype, ino, network FROM root WHERE run = ? ORDER BY idx",
-                (run,),
-            )
-        )
 
     # ------------------------------------------------------------------ units
 
@@ -379,72 +338,24 @@ class SqliteJournal:
 
     def counters(self, run: int) -> dict[str, int]:
         """The run's totals."""
-        return dict(
-            self._db.execute("SELECT name, value FROM counter WHERE run = ?", (run,)).fetchall()
-        )
+        return queries.counters(self._db, run)
 
     def problems(self, run: int) -> tuple[Problem, ...]:
         """At most 100 examples of entries that could not be read."""
-        return tuple(
-            Problem(*row)
-            for row in self._db.execute(
-                "SELECT path, errno, kind FROM problem WHERE run = ?", (run,)
-            )
-        )
+        return queries.problems(self._db, run)
 
     def quarantined(self, run: int) -> tuple[Quarantined, ...]:
         """At most 100 of the items that were given up."""
-        return tuple(
-            Quarantined(Item(0, *row[:-1]), row[-1])
-            for row in self._db.execute(
-                "SELECT kind, root, path, part, parts, deaths, reason FROM quarantine"
-                " WHERE run = ? LIMIT ?",
-                (run, ledger.EXAMPLES),
-            )
-        )
+        return queries.quarantined(self._db, run)
 
     def segments(self, run: int, after: str, limit: int) -> tuple[Segment, ...]:
         """Committed segments in the order of their names."""
-        return tuple(
-            Segment(*row)
-            for row in self._db.execute(
-                "SELECT name, kind, rows, size, checksum FROM segment"
-                " WHERE run = ? AND name > ? ORDER BY name LIMIT ?",
-                (run, after, limit),
-            )
-        )
+        return queries.segments(self._db, run, after, limit)
 
     def size(self) -> int:
         """Bytes of the database, without what is still to be written into it."""
-        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        (each,) = self._db.execute("PRAGMA page_size").fetchone()
-        return int(pages * each)
+        return queries.size(self._db)
 
     def books(self, run: int) -> Books:
         """The sums that must agree."""
-        db = self._db
-        (roots,) = db.execute("SELECT roots FROM run WHERE run = ?", (run,)).fetchone()
-        found, done, quarantined = db.execute(
-            "SELECT coalesce(sum(found), 0), coalesce(sum(done), 0), coalesce(sum(quarantined), 0)"
-            " FROM ledger WHERE run = ?",
-            (run,),
-        ).fetchone()
-        (left,) = db.execute(
-            "SELECT count(*) FROM item i JOIN unit u ON u.uid = i.uid WHERE u.run = ?", (run,)
-        ).fetchone()
-        sums: dict[str, int] = {}
-        for (packed,) in db.execute("SELECT counters FROM ledger WHERE run = ?", (run,)):
-            for name, value in msgpack.unpackb(packed).items():
-                sums[name] = add(sums.get(name, 0), value)
-        return Books(roots, found, done, quarantined, left, self.counters(run), sums)
-
-
-def _options(packed: bytes) -> WalkOptions:
-    fields = msgpack.unpackb(packed)
-    options = WalkOptions(*fields)
-    return replace(options, excludes=tuple(options.excludes), includes=tuple(options.includes))
-
-
-def _signed(number: int) -> int:
-    """SQLite's integers have a sign; inodes have none."""
-    return number - 2**64 if number >= 2**63 else number
+        return queries.books(self._db, run)

@@ -1,19 +1,17 @@
-"""The journal in SQLite: WAL, ``synchronous=FULL``, one writer.
+"""The journal in SQLite.
 
 ``SqliteJournal(":memory:")`` is the same code without a disk; the model tests crash and restart
 brokers over it.
 """
 
-import logging
 import secrets
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
 from zfs_walk.broker import ledger, queries, upkeep
+from zfs_walk.broker.database import Database
 from zfs_walk.broker.journal import (
     UNKNOWN,
     Books,
@@ -25,9 +23,9 @@ from zfs_walk.broker.journal import (
     Verdict,
 )
 from zfs_walk.broker.state import OVER
-from zfs_walk.broker.tables import SCHEMA, pack_options, signed
+from zfs_walk.broker.tables import pack_options, signed
 from zfs_walk.broker.upkeep import FORGOTTEN
-from zfs_walk.errors import InternalError, JournalError, StateError
+from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import Commit
 from zfs_walk.protocol.records import (
     DIR,
@@ -38,8 +36,6 @@ from zfs_walk.protocol.records import (
     Segment,
     WalkOptions,
 )
-
-LOG = logging.getLogger("zfs_walk.broker")
 
 COUNTER_BITS = 28
 COUNTER_STARTS = 2**24
@@ -71,97 +67,26 @@ class SqliteJournal:
             StateError: the file is no journal, or one of a newer schema.
             JournalError: it can't be written.
         """
-        self.path = str(path)
         self.term = 0
         self._first_id = first_id
         self._clock = clock
         self._counter = 0
-        self._open = False
-        try:
-            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
-        with ExitStack() as if_refused:
-            if_refused.callback(self._db.close)
-            self._prepare(first_run)
-            if_refused.pop_all()
-
-    def _prepare(self, first_run: int) -> None:
-        try:
-            # Takes effect where there is no table yet; elsewhere with the VACUUM below.
-            self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            (schema,) = self._db.execute("PRAGMA user_version").fetchone()
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
-        if schema == 0:
-            with self._writing() as db:
-                upkeep.create(db, first_run)
-            self.commit()
-        elif schema < SCHEMA:
-            self._migrate(schema)
-        elif schema != SCHEMA:
-            raise StateError(
-                path=self.path,
-                reason=f"its journal has schema {schema}, this release knows {SCHEMA}; "
-                "use the release that wrote it, or a newer one",
-            )
-
-    def _migrate(self, schema: int) -> None:
-        """Bring an older journal to our schema in one transaction, after a copy."""
-        copy = Path(f"{self.path}.schema-{schema}")
-        # Of a migration that did not come to its end.
-        copy.unlink(missing_ok=True)
-        try:
-            self._db.execute("VACUUM INTO ?", (str(copy),))
-            LOG.warning("the journal has schema %d; the old one is kept as %s", schema, copy)
-            with self._writing() as db:
-                upkeep.migrate(db, schema)
-            self.commit()
-            self._db.execute("VACUUM")
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
-
-    # ------------------------------------------------------------------ transactions
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Open a transaction if there is none; `commit` ends it."""
-        try:
-            if not self._open:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._open = True
-            yield self._db
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
+        self._database = Database(path, first_run)
+        self._db = self._database.connection
 
     def commit(self) -> None:
         """Make everything since the last commit durable."""
-        if self._open:
-            try:
-                self._db.execute("COMMIT")
-            except sqlite3.DatabaseError as error:
-                raise self._failure(error) from error
-            self._open = False
-
-    def _failure(self, error: sqlite3.DatabaseError) -> JournalError | StateError:
-        if "not a database" in str(error):
-            return StateError(path=self.path, reason="it holds a file that is no journal")
-        return JournalError(path=self.path, reason=str(error))
+        self._database.commit()
 
     def close(self) -> None:
         """Undo an open transaction and close the file."""
-        if self._open:
-            self._db.rollback()
-            self._open = False
-        self._db.close()
+        self._database.close()
 
     # ------------------------------------------------------------------ identities
 
     def take_term(self, at_least: int) -> int:
         """A new term, durable before anything is answered in it."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             (stored,) = db.execute("SELECT value FROM meta WHERE key = 'term'").fetchone()
             self.term = max(stored + 1, at_least)
             db.execute("UPDATE meta SET value = ? WHERE key = 'term'", (self.term,))
@@ -182,12 +107,12 @@ class SqliteJournal:
 
     def add_session(self, session: StoredSession) -> None:
         """A new session."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)", astuple(session))
 
     def end_session(self, session: int) -> None:
         """A session that will not come back."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute("DELETE FROM session WHERE session = ?", (session,))
 
     # ------------------------------------------------------------------ runs
@@ -205,7 +130,7 @@ class SqliteJournal:
         min_agents: int,
     ) -> tuple[StoredRun, StoredUnit]:
         """A new run with one unit that holds a DIR item for each root."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             (run,) = db.execute("SELECT value FROM meta WHERE key = 'next_run'").fetchone()
             db.execute("UPDATE meta SET value = ? WHERE key = 'next_run'", (run + 1,))
             db.execute(
@@ -235,7 +160,7 @@ class SqliteJournal:
     def set_run(self, run: int, state: str, reason: str, elapsed_ms: int) -> None:
         """A run's new state."""
         ended = int(self._clock()) if state in OVER else 0
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute(
                 "UPDATE run SET state = ?, reason = ?, elapsed_ms = ?, ended = ? WHERE run = ?",
                 (state, reason, elapsed_ms, ended, run),
@@ -243,25 +168,25 @@ class SqliteJournal:
 
     def retry(self, request: str, run: int) -> StoredUnit | None:
         """Make a unit of the run's quarantined items; nobody has died over them yet."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             uid = self.next_id()
             taken = upkeep.retry(db, request, run, uid)
         return StoredUnit(uid, run, 0, 0, 0, taken, 0) if taken else None
 
     def forget(self, run: int) -> None:
         """The run is not there any more, whatever of it is still to be deleted."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute("UPDATE run SET state = ? WHERE run = ?", (FORGOTTEN, run))
 
     def prune(self, run: int, most: int) -> int:
         """Delete a slice of a forgotten run; the run's own row goes last."""
         gone = self.drop_items(run, most)
-        with self._writing() as db:
+        with self._database.writing() as db:
             return upkeep.prune(db, run, most, gone)
 
     def shrink(self, most: int) -> int:
         """Give free pages back; the file itself gets smaller at the next checkpoint."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             return upkeep.shrink(db, most)
 
     # ------------------------------------------------------------------ units
@@ -270,7 +195,7 @@ class SqliteJournal:
         self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int
     ) -> Granted:
         """Lease a unit under a new epoch, carved to the bounds of a message."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             items: list[Item] = []
             size = 0
             for row in db.execute(
@@ -302,7 +227,7 @@ class SqliteJournal:
 
     def free(self, uid: int) -> None:
         """Nobody holds the unit any more."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute("UPDATE unit SET epoch = 0, session = 0 WHERE uid = ?", (uid,))
 
     def apply(self, session: int, commit: Commit) -> Verdict:
@@ -310,7 +235,7 @@ class SqliteJournal:
         standing = ledger.judge(self._db, session, commit)
         if not isinstance(standing, ledger.Standing):
             return standing
-        with self._writing() as db:
+        with self._database.writing() as db:
             return ledger.apply(db, commit, standing, self.next_id)
 
     def applied(self, session: int, uid: int, epoch: int) -> int:
@@ -323,7 +248,7 @@ class SqliteJournal:
 
     def drop_items(self, run: int, most: int) -> int:
         """Delete a slice of an aborted run's items, and its units with the last one."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             rows = db.execute(
                 "SELECT i.uid, i.n FROM item i JOIN unit u ON u.uid = i.uid"
                 " WHERE u.run = ? LIMIT ?",

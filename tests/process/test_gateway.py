@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.process.place import Place, Process, Site, wait_for
+from tests.process.stream import Tail
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
 
@@ -329,3 +330,18 @@ def test_the_key_of_the_gateway_is_lent(served: Process, site: Site) -> None:
     assert revoked.code == 2
     assert "there is no valid key gateway" in revoked.err
     assert status(site.http, "/readyz") == 200
+
+
+def test_what_the_gateway_logs_is_on_the_bus_and_in_a_file(served: Process, site: Site) -> None:
+    tail = Tail(site, "--role", "gateway", "--since", "5m")
+    wait_for("the tail shows it", lambda: tail.count() >= 1)
+    file = site.state / "log" / "gateway.jsonl"
+    served.send_signal(signal.SIGSTOP)
+    wait_for("the silence is written down", lambda: file.read_text().count("\n") >= 2)
+    served.send_signal(signal.SIGCONT)
+    wait_for("the silence is told", lambda: tail.count() >= 3)
+    said = [record["message"] for record in tail.said()]
+    assert said[0] == f"serves HTTP for the broker at {site.endpoint}"
+    assert said[1].startswith(f"No broker answers at {site.endpoint}")
+    assert said[2] == "the broker answers again"
+    assert file.read_text().splitlines()[:3] == tail.lines()[:3]

@@ -387,6 +387,8 @@ def test_an_agent_walks_below_its_allowed_folders_only(
 # ---------------------------------------------------------------------- what is on the wire
 
 NEEDLE = "needle-in-the-hay"
+LOGGED = "with the broker at"
+"""A text that every agent logs."""
 
 
 @pytest.fixture
@@ -469,6 +471,7 @@ def test_nothing_can_be_read_on_the_wire_unless_it_is_insecure(
         capture.up_to_now(site.endpoint)
     assert capture.frames("CURVE") > 0
     assert capture.frames(NEEDLE) == 0
+    assert capture.frames(LOGGED) == 0
     prefix, env = as_nobody
     open_site = Site(place)
     open_site.state = place.folder / "nobody/broker"
@@ -482,3 +485,4 @@ def test_nothing_can_be_read_on_the_wire_unless_it_is_insecure(
         status = ("ctl", "status", "--broker", open_site.endpoint, "--insecure", "--json")
         assert place.run(*status, prefix=prefix, env=env).json["broker"]["secure"] is False
     assert capture.frames(NEEDLE) > 0
+    assert capture.frames(LOGGED) > 0

@@ -23,9 +23,12 @@ from zfs_walk.protocol.messages import (
 READING: Final = frozenset({Status, Runs, Agents, Verify, Segments, LogSince, Snapshot})
 """What a reader may ask for: whatever changes nothing."""
 
+GATEWAY: Final = "gateway"
+"""The right to publish of a broker's own gateway: no key that is added gets it."""
+
 DOMAINS: Final = {
     "bus": frozenset({*AGENT_ROLES, READER, OPERATOR}),
-    "publish": frozenset({*AGENT_ROLES, OPERATOR}),
+    "publish": frozenset({*AGENT_ROLES, OPERATOR, GATEWAY}),
     "subscribe": frozenset({READER, OPERATOR}),
 }
 """Roles of which a key must have one to connect to the broker's sockets."""

@@ -6,7 +6,7 @@ import pwd
 import socket
 from pathlib import Path
 
-from zfs_walk.broker.keys import Key, Keyring
+from zfs_walk.broker.keys import GATEWAY, Key, Keyring
 from zfs_walk.bus.curve import Curve, new_pair
 from zfs_walk.cli.keyfile import KeyFile, server_curve
 from zfs_walk.config.connection import OWN, Connection, file_for, read_connection
@@ -52,10 +52,10 @@ def give_operator(keys: Keyring, server: str, endpoint: str, state: Path) -> Pat
     return path
 
 
-def lend_reader(keys: Keyring, server: str, name: str) -> Curve:
-    """Keys for a process of the broker's own that only looks; good as long as the broker lives."""
+def lend_to_gateway(keys: Keyring, server: str) -> Curve:
+    """Keys for the broker's own gateway, which looks and logs; good as long as the broker lives."""
     public, secret = new_pair()
-    keys.lend(Key(name, public, (READER,)))
+    keys.lend(Key(GATEWAY, public, (READER, GATEWAY)))
     return Curve(public, secret, server)
 
 

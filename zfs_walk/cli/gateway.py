@@ -1,14 +1,23 @@
 """The gateway's process, which only a broker starts: its brief comes through stdin."""
 
+import logging
 import os
+import secrets
 import signal
 import socket
 import sys
 import threading
+from pathlib import Path
+from typing import Final
 
 from zfs_walk.bus.parent import signal_at_death_of
-from zfs_walk.cli.command import set_up_logging
+from zfs_walk.cli.logs import begin_logging, open_log
 from zfs_walk.gateway.brief import Brief
+
+LOG = logging.getLogger("zfs_walk.gateway")
+
+GATEWAY: Final = "gateway"
+"""Its role, and its name: a broker has one."""
 
 
 def run() -> None:
@@ -17,11 +26,22 @@ def run() -> None:
     signal_at_death_of(brief.parent, signal.SIGKILL)
     threading.Thread(target=_end_with_the_pipe, name="parent", daemon=True).start()
     # Whatever takes long to import comes after the parent's end would be noticed.
-    from zfs_walk.gateway.watch import Watch  # noqa: PLC0415
+    from zfs_walk.bus.client import Client  # noqa: PLC0415
+    from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.gateway.watch import PATIENCE, Watch  # noqa: PLC0415
     from zfs_walk.gateway.web import serve  # noqa: PLC0415
+    from zfs_walk.protocol.statistics import Origin  # noqa: PLC0415
 
-    set_up_logging(brief.verbose)
-    serve(socket.socket(fileno=brief.listener), Watch(brief), brief.token)
+    begin_logging(brief.verbose)
+    bus = Bus(brief.curve)
+    origin = Origin(
+        secrets.token_hex(8), GATEWAY, brief.host, GATEWAY, os.getpid(), 0, brief.version
+    )
+    folder = Path(brief.log_folder)
+    open_log(bus, brief.publish, origin, folder, brief.log_size, brief.log_count)
+    client = Client(bus, brief.endpoint, brief.host, brief.version, PATIENCE)
+    LOG.info("serves HTTP for the broker at %s", brief.endpoint)
+    serve(socket.socket(fileno=brief.listener), Watch(client), brief.token)
 
 
 def _end_with_the_pipe() -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from zfs_walk import __version__
-from zfs_walk.cli.command import host_name
 from zfs_walk.config.values import Described
 from zfs_walk.errors import MissingExtraError, WrongUseError
 from zfs_walk.gateway.address import NONE, WANTED, Address
 
 if TYPE_CHECKING:
-    from zfs_walk.bus.curve import Curve
+    from zfs_walk.gateway.brief import Brief
 
 LOG = logging.getLogger("zfs_walk.broker")
 
@@ -106,31 +104,19 @@ def _read_token(path: Path) -> str:
 
 
 @contextmanager
-def kept_gateway(
-    plan: GatewayPlan | None, endpoint: str, curve: "Curve | None", verbose: int
-) -> Iterator[str]:
+def kept_gateway(plan: GatewayPlan | None, brief: Callable[[int, str], "Brief"]) -> Iterator[str]:
     """Keep a gateway alive meanwhile; gives its URL, or an empty text without one.
 
     Args:
         plan: what to serve where.
-        endpoint: of the broker.
-        curve: the gateway's keys, if any are demanded.
-        verbose: of the broker's own log.
+        brief: makes what the gateway is told from its listening socket and the token.
     """
     if plan is None:
         yield ""
         return
-    from zfs_walk.cli.first_keys import reachable_at  # noqa: PLC0415 -- ZeroMQ, too
-    from zfs_walk.gateway.brief import Brief  # noqa: PLC0415 -- --help needs none of it
-    from zfs_walk.gateway.keeper import Keeper  # noqa: PLC0415
+    from zfs_walk.gateway.keeper import Keeper  # noqa: PLC0415 -- --help needs none of it
 
-    def brief(listener: int) -> Brief:
-        return Brief(
-            os.getpid(), reachable_at(endpoint), host_name(None), __version__, listener, plan.token,
-            verbose, curve,
-        )  # fmt: skip
-
-    keeper = Keeper(plan.address, PROGRAM, brief)
+    keeper = Keeper(plan.address, PROGRAM, lambda listener: brief(listener, plan.token))
     keeper.start()
     try:
         yield keeper.url

@@ -22,11 +22,12 @@ from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.bus.endpoints import beside
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.cli.command import refuse_root
-from zfs_walk.cli.first_keys import give_operator, lend_reader, open_keyring
+from zfs_walk.cli.first_keys import give_operator, lend_to_gateway, open_keyring, reachable_at
 from zfs_walk.cli.http import GatewayPlan, kept_gateway
 from zfs_walk.cli.logs import close_log, open_log
 from zfs_walk.cli.notify import ServiceManager
 from zfs_walk.errors import WrongUseError
+from zfs_walk.gateway.brief import Brief
 from zfs_walk.protocol.records import Endpoints
 from zfs_walk.protocol.statistics import Origin
 
@@ -132,8 +133,16 @@ def serve(  # noqa: PLR0913, PLR0917 -- what a broker is made of
             keys.after_revocation(relay.rebind)
             connection = give_operator(keys, curve.public, router.endpoint, folder)
             LOG.info("connection file of this user: %s", connection)
-            lent = lend_reader(keys, curve.public, "gateway")
-        url = stack.enter_context(kept_gateway(gateway, router.endpoint, lent, verbose))
+            lent = lend_to_gateway(keys, curve.public)
+
+        def brief(listener: int, token: str) -> Brief:
+            return Brief(
+                os.getpid(), reachable_at(router.endpoint), reachable_at(relay.publish),
+                settings.host, __version__, listener, token, verbose, str(folder), *log_bounds,
+                lent,
+            )  # fmt: skip
+
+        url = stack.enter_context(kept_gateway(gateway, brief))
         endpoints = Endpoints(relay.publish, relay.subscribe, url)
         settings = replace(settings, endpoints=endpoints, insecure=sockets.insecure)
         loop = BrokerLoop(

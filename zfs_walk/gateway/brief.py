@@ -13,21 +13,28 @@ class Brief:
     Attributes:
         parent: the broker's process id.
         endpoint: where the broker listens.
+        publish: where its relay takes what is published.
         host: this host's name.
         version: of zfs_walk.
         listener: descriptor of the listening socket, inherited.
         token: that every request must bring; empty: none.
         verbose: of the broker's own log.
+        log_folder: the state folder, for the local log.
+        log_size: MiB of a log file; ``log_count``: files that are kept.
         curve: keys, if the broker demands any.
     """
 
     parent: int
     endpoint: str
+    publish: str
     host: str
     version: str
     listener: int
     token: str = field(repr=False)
     verbose: int
+    log_folder: str
+    log_size: int
+    log_count: int
     curve: Curve | None
 
     def encode(self) -> bytes:

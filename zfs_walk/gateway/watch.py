@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from zfs_walk.bus.client import Client
-from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import InternalError, ZfsWalkError
-from zfs_walk.gateway.brief import Brief
 from zfs_walk.protocol.messages import Snapshot, SnapshotReply
 
 LOG = logging.getLogger("zfs_walk.gateway")
@@ -44,9 +42,13 @@ class Seen:
 class Watch:
     """Asks from a thread of its own; `seen` may be called from any."""
 
-    def __init__(self, brief: Brief) -> None:
-        """Begin; that the broker has started this process is its first sign of life."""
-        self._brief = brief
+    def __init__(self, client: Client) -> None:
+        """Begin; that the broker has started this process is its first sign of life.
+
+        Args:
+            client: of the broker, from now on this object's own.
+        """
+        self._client = client
         self._last: tuple[SnapshotReply | None, float] = (None, time.monotonic())
         self._thread = threading.Thread(target=self._ask_or_end, name="watch", daemon=True)
         self._thread.start()
@@ -65,13 +67,11 @@ class Watch:
             os._exit(InternalError.exit_code)
 
     def _ask_for_ever(self) -> None:
-        brief = self._brief
-        client = Client(Bus(brief.curve), brief.endpoint, brief.host, brief.version, PATIENCE)
         silent = False
         while True:
             began = time.monotonic()
             try:
-                reply: SnapshotReply = client.ask(Snapshot)
+                reply: SnapshotReply = self._client.ask(Snapshot)
             except ZfsWalkError as error:
                 if not silent:
                     LOG.warning("%s", error)

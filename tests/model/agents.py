@@ -243,7 +243,7 @@ class SimAgent:
         lines = [
             (
                 f"agent {self.host}/{self.name} live {core.link.live} idle {len(core.crew.idle())}"
-                f" told {core._told_want} drain {core._draining}"
+                f" told {core.want.told} drain {core.draining.reason}"
             )
         ]
         lines += [

@@ -16,8 +16,9 @@ from tests.model.invariants import check_agent, check_broker, check_matched
 from tests.model.tree import PART_LIMIT, Tree, worth
 from tests.unit.broker.making import journal_in_memory
 from zfs_walk.broker.core import BrokerCore
+from zfs_walk.broker.events import Received, Send, SendFailed, Tick
+from zfs_walk.broker.settings import Settings
 from zfs_walk.broker.sqlite import COUNTER_STARTS, SqliteJournal
-from zfs_walk.broker.state import Received, Send, SendFailed, Settings, Tick
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import (
     CLIENT,
@@ -189,7 +190,8 @@ class World:
         self.broker = None
         self._broker_life += 1
         self._inbox.clear()
-        undo(self.journal)
+        # What a crash leaves of a journal: nothing of the open transaction.
+        self.journal._database.undo()
         for conn in self._conns.values():
             conn.attached = False
             conn.life += 1
@@ -200,7 +202,7 @@ class World:
         self.after(self.rng.choice((0.0, 0.5, 3.0, 20.0)) * self.rng.random(), self.start_broker)
 
     def backup_journal(self) -> None:
-        if self.journal._open:
+        if self.journal._database.in_transaction:
             return
         copy = self._new_journal()
         self.journal._db.backup(copy._db)
@@ -573,13 +575,6 @@ class World:
 
 def void(_: object) -> None:
     """For a callback that returns nothing."""
-
-
-def undo(journal: SqliteJournal) -> None:
-    """What a crash leaves of a journal: nothing of the open transaction."""
-    if journal._open:
-        journal._db.rollback()
-        journal._open = False
 
 
 def _client_hello(number: int) -> Hello:

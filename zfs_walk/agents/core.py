@@ -7,8 +7,10 @@ broker informed. It imports no socket, file, process or clock.
 import logging
 from dataclasses import dataclass
 
+from zfs_walk.agents.commands import Commands
+from zfs_walk.agents.commits import Commits
 from zfs_walk.agents.crew import Crew, WorkerState
-from zfs_walk.agents.cuts import StealOrder
+from zfs_walk.agents.draining import Draining
 from zfs_walk.agents.events import (
     Connected,
     Drain,
@@ -19,7 +21,6 @@ from zfs_walk.agents.events import (
     Instruction,
     Note,
     Reconnect,
-    SetLogLevel,
     Tick,
     Welcomed,
     WorkerDied,
@@ -29,14 +30,11 @@ from zfs_walk.agents.link import Identity, Link
 from zfs_walk.agents.statistics import CoreStatistics
 from zfs_walk.agents.tasks import Flushed, Listed, Ready, Walked
 from zfs_walk.agents.unit import Unit
+from zfs_walk.agents.want import Want
 from zfs_walk.protocol.messages import (
-    LEVELS,
-    MOST_WORKERS,
     Ack,
-    Bye,
     ByeAck,
     Command,
-    CommandDone,
     Error,
     Grant,
     Heartbeat,
@@ -45,22 +43,8 @@ from zfs_walk.protocol.messages import (
     Nack,
     Rehello,
     Steal,
-    StealRefused,
     Welcome,
-    WorkRequest,
 )
-
-STEAL_STANDS = 0.25
-"""Seconds that a STEAL may stand before it is refused (docs/protocol.md rule 5)."""
-
-IDLE_BEFORE_ASKING = 0.005
-"""Seconds that workers are idle before the broker is asked: they may get something from here."""
-
-MOST_UNITS = 4
-"""Units that an agent holds at most (docs/protocol.md section 3)."""
-
-DRAIN_PATIENCE = 30.0
-"""Seconds until a drain that the broker does not acknowledge is given up: the leases run out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +72,13 @@ class AgentCore:
         self._out: list[Instruction] = []
         self.crew = Crew(settings.identity.capacity, self._out)
         self.held = Holdings(self.crew, self.link, self._out)
+        self.draining = Draining(self.held, self.link, self._out)
+        self.want = Want(self.crew, self.held, self.link, self.draining)
+        self._commits = Commits(self.crew, self.held)
+        self._commands = Commands(self.crew, self.held, self.link, self.draining, self._out)
         self._beats = 0
         self._entries = self._errors = 0
         self._next_beat = now
-        self._told_want = 0
-        self._idle_since: float | None = None
-        self._draining = ""
-        self._drained_since: float | None = None
-        self._bye_sent = False
         self._last = now
 
     @property
@@ -120,8 +103,8 @@ class AgentCore:
         """What keeps it from its work, the gravest first."""
         if not self.link.live:
             return "no broker answers"
-        if self._draining:
-            return f"it is leaving: {self._draining}"
+        if self.draining.reason:
+            return f"it is leaving: {self.draining.reason}"
         if self.crew.early_deaths:
             return f"{self.crew.early_deaths} workers in a row could not start"
         refusals = [f"run {run}: {reason}" for run, reason in self.held.refusals()]
@@ -154,7 +137,7 @@ class AgentCore:
             case WorkerDied():
                 self._died(event)
             case Drain(reason):
-                self._drain(reason, now)
+                self.draining.begin(reason, now)
             case Tick():
                 self._tick(event, now)
         self._work(now)
@@ -165,29 +148,18 @@ class AgentCore:
         if gap <= self.link.heartbeat:
             return
         self.link.shift(gap)
-        if self._drained_since is not None:
-            self._drained_since += gap
-        for unit in self.units.values():
-            if unit.steal is not None:
-                unit.steal.since += gap
+        self.draining.shift(gap)
+        self._commits.shift(gap)
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
-        due = now + 0.5
-        if self.link.live:
-            due = min(due, self._next_beat)
-        for unit in self.units.values():
-            due = min(due, unit.next_cut())
-            if unit.steal is not None:
-                due = min(due, unit.steal.since + STEAL_STANDS)
-        if self._idle_since is not None and not self._told_want and self.link.live:
-            due = min(due, self._idle_since + IDLE_BEFORE_ASKING)
-        return due
+        due = min(now + 0.5, self._commits.next_deadline(), self.want.next_deadline())
+        return min(due, self._next_beat) if self.link.live else due
 
     def _tick(self, tick: Tick, now: float) -> None:
         instruction = self.link.tick(now)
         if instruction is not None:
-            self._told_want = 0
+            self.want.forget()
             if self.link.welcomed and isinstance(instruction, Reconnect):
                 text = "the broker is silent: trying again, and walking on meanwhile"
                 self._out.append(Note(logging.INFO, text))
@@ -200,18 +172,13 @@ class AgentCore:
     def _beat(self, tick: Tick) -> None:
         self._beats += 1
         self.held.beat = self._beats
-        if not self.crew.idle():
-            self._told_want = 0
-        self._send(
+        self.held.send(
             Heartbeat(
-                self._beats, self.held.holdings(), self._told_want, serving=True, why="",
+                self._beats, self.held.holdings(), self.want.renew(), serving=True, why="",
                 live=self.held.live(), rss=tick.rss, cpu_ms=tick.cpu_ms,
                 loop_lag_ms=tick.loop_lag_ms,
             )
         )  # fmt: skip
-
-    def _send(self, message: Message) -> None:
-        self.held.send(message)
 
     # ------------------------------------------------------------------ the broker
 
@@ -220,7 +187,7 @@ class AgentCore:
             case Welcome():
                 self._welcome(message, now)
             case Rehello(term):
-                self._told_want = 0
+                self.want.forget()
                 self.link.term = max(self.link.term, term)
                 self._out.append(self.link.reconnect(now))
             case Grant():
@@ -230,9 +197,9 @@ class AgentCore:
             case Nack():
                 self.held.nacked(message, now)
             case Steal():
-                self._steal(message, now)
+                self._commits.on_steal(message, now)
             case Command():
-                self._command(message, now)
+                self._commands.obey(message, now)
             case HeartbeatAck():
                 self.link.heartbeat = max(0.001, message.heartbeat_ms / 1000)
                 self._next_beat = min(self._next_beat, now + self.link.heartbeat)
@@ -249,78 +216,24 @@ class AgentCore:
     def _welcome(self, message: Welcome, now: float) -> None:
         self.link.welcome(message, now)
         self._out.append(Welcomed(message.session, message.endpoints))
-        self._told_want = 0
+        self.want.forget()
         self._next_beat = now
-        self._bye_sent = False
+        self.draining.welcomed()
         self.held.welcomed(message, now)
-
-    def _steal(self, steal: Steal, now: float) -> None:
-        unit = self.units.get((steal.uid, steal.epoch))
-        if unit is None or unit.finished:
-            self._send(StealRefused(steal.steal_id, steal.uid, steal.epoch, "not held"))
-        else:
-            unit.steal = StealOrder(steal.steal_id, steal.thieves, now)
 
     def _granted(self, grant: Grant, now: float) -> None:
         unit = self.held.granted(grant, now)
         if unit is not None:
-            self._told_want = 0
-            self._idle_since = None
-            unit.releasing = self._draining
-
-    def _command(self, command: Command, now: float) -> None:
-        match command.name:
-            case "pause":
-                self.held.release(command.run, "paused")
-            case "release":
-                for unit in self.units.values():
-                    if unit.uid == command.uid:
-                        unit.releasing = unit.releasing or "released by request"
-            case "abort":
-                self.held.run_is(command.run, "ABORTED")
-            case "drain":
-                self._drain("drained by request", now)
-                self._done(command, "it hands its work back and ends")
-                return
-            case "resize":
-                self._resize(command)
-                return
-            case "set-log-level" if command.level in LEVELS:
-                self.crew.set_level(command.level, command.logger)
-                self._out.append(SetLogLevel(command.level, command.logger))
-            case "set-log-level":
-                detail = f"{command.level!r} is no level; there are {', '.join(LEVELS)}"
-                self._done(command, detail, ok=False)
-                return
-        self._done(command, "")
-
-    def _done(self, command: Command, detail: str, *, ok: bool = True) -> None:
-        self._send(CommandDone(command.id, ok=ok, detail=detail))
-
-    def _resize(self, command: Command) -> None:
-        if self._draining:
-            self._done(command, f"it is leaving: {self._draining}", ok=False)
-        elif not 1 <= command.workers <= MOST_WORKERS:
-            self._done(command, f"1 to {MOST_WORKERS} workers are possible", ok=False)
-        else:
-            before, self.link.capacity = self.crew.capacity, command.workers
-            self.crew.resize(command.workers)
-            self._done(command, f"{before} -> {command.workers} workers")
+            self.want.granted()
+            unit.releasing = self.draining.reason
 
     def _refused(self, code: str, detail: str) -> None:
-        if code == "superseded" and self._draining:
+        if code == "superseded" and self.draining.reason:
             self._out.append(Exit(""))  # only the answer to our BYE was lost
         elif code in {"version", "name-in-use", "superseded", "not-allowed"}:
             self._out.append(Exit(f"{code}: {detail}"))
         else:
             self._out.append(Note(logging.ERROR, f"the broker says {code}: {detail}"))
-
-    def _drain(self, reason: str, now: float) -> None:
-        if not self._draining:
-            self._draining = reason
-            self._drained_since = now
-        for unit in self.units.values():
-            unit.releasing = unit.releasing or reason
 
     # ------------------------------------------------------------------ the pool
 
@@ -364,72 +277,15 @@ class AgentCore:
         if worker.unit is not None:
             worker.unit.progress.worker_died(worker.task, event.place if event.pointed else None)
         self.held.worker_died(event.worker)
-        if not self._draining or self.units:
+        if not self.draining.reason or self.units:
             self.crew.fill()
 
     # ------------------------------------------------------------------ work
 
     def _work(self, now: float) -> None:
-        for unit in list(self.units.values()):
-            self._advance(unit, now)
-            if unit.over:
-                self.held.drop(unit.uid, unit.epoch, unit.seq)
+        self._commits.advance(now)
         self.crew.dispatch(self.units.values(), self.held.runs)
         self.crew.hurry_the_busy()
         self.crew.dismiss_the_free(self.units.values())
-        self._ask(now)
-        self._leave(now)
-
-    def _advance(self, unit: Unit, now: float) -> None:
-        """Cut what is due, seal what is written, answer a standing STEAL."""
-        if unit.cut_due(now) or unit.may_flush(self.crew.leavers()):
-            unit.begin_cut(now)
-            self.crew.flush(unit)
-        self._seal(unit, now)
-        if unit.steal is not None:
-            # After the seal: what the broker knows by now can be given without another cut.
-            self._answer_steal(unit, now)
-            self._seal(unit, now)
-
-    def _seal(self, unit: Unit, now: float) -> None:
-        if unit.cut is not None and not unit.cut.waiting:
-            self.held.commit(unit, unit.seal(), now)
-
-    def _answer_steal(self, unit: Unit, now: float) -> None:
-        cut_before = unit.cut
-        commit = unit.split(now, self.crew.capacity)
-        if commit is not None:
-            self.held.commit(unit, commit, now)
-        elif cut_before is None and unit.cut is not None:
-            self.crew.flush(unit)
-        elif unit.steal is not None and (
-            now >= unit.steal.since + STEAL_STANDS or unit.releasing or unit.finished
-        ):
-            self._send(StealRefused(unit.steal.id, unit.uid, unit.epoch, "nothing to give"))
-            unit.steal = None
-
-    def _ask(self, now: float) -> None:
-        """Tell the broker how many workers have nothing to do, if that stays so for a moment."""
-        idle = len(self.crew.idle())
-        held = sum(not unit.finished for unit in self.units.values())
-        if not idle or self._draining or held >= MOST_UNITS:
-            self._idle_since = None
-            return
-        if self._idle_since is None:
-            self._idle_since = now
-        settled = not held or now >= self._idle_since + IDLE_BEFORE_ASKING
-        if settled and self._told_want == 0 and self.link.live:
-            self._told_want = idle
-            self._send(WorkRequest(idle))
-
-    def _leave(self, now: float) -> None:
-        if not self._draining or self._drained_since is None:
-            return
-        if not self.units and self.link.live and not self._bye_sent:
-            self._bye_sent = True
-            self._send(Bye(self._draining))
-        elif not self.units and not self.link.live:
-            # Nothing is held, so there is nothing that a broker would have to be told.
-            self._out.append(Exit(""))
-        elif now - self._drained_since > DRAIN_PATIENCE:
-            self._out.append(Exit("the broker did not acknowledge the work that was given back"))
+        self.want.ask(now)
+        self.draining.leave(now)

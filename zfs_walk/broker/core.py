@@ -5,6 +5,7 @@ It imports no socket, file, process or clock. Replies leave only after the journ
 """
 
 from zfs_walk.broker.access import Access
+from zfs_walk.broker.events import Event, Garbled, Instruction, Received, SendFailed, Tick
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Key, Keyring
 from zfs_walk.broker.logs import Logs
@@ -13,21 +14,8 @@ from zfs_walk.broker.overview import Overview, Published
 from zfs_walk.broker.retention import Retention
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
-from zfs_walk.broker.state import (
-    OVER,
-    Event,
-    Garbled,
-    Instruction,
-    Received,
-    Run,
-    SendFailed,
-    Session,
-    SessionState,
-    Settings,
-    State,
-    Tick,
-    Unit,
-)
+from zfs_walk.broker.settings import Settings
+from zfs_walk.broker.state import OVER, Run, Session, SessionState, State, Unit
 from zfs_walk.broker.work import Work
 from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import (

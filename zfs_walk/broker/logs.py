@@ -2,7 +2,8 @@
 
 from typing import Final, Protocol
 
-from zfs_walk.broker.state import SessionState, SetLogLevel, State
+from zfs_walk.broker.events import SetLogLevel
+from zfs_walk.broker.state import SessionState, State
 from zfs_walk.protocol.messages import Command, Done, Error, LogLevel, LogPage, LogRecord, LogSince
 
 PAGE_RECORDS: Final = 500

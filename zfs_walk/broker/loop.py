@@ -14,10 +14,7 @@ from collections.abc import Callable
 
 from zfs_walk import __version__
 from zfs_walk.broker.core import BrokerCore
-from zfs_walk.broker.journal import Journal
-from zfs_walk.broker.keys import Keyring
-from zfs_walk.broker.overview import Published
-from zfs_walk.broker.state import (
+from zfs_walk.broker.events import (
     Event,
     Garbled,
     Instruction,
@@ -26,10 +23,13 @@ from zfs_walk.broker.state import (
     Send,
     SendFailed,
     SetLogLevel,
-    Settings,
     Tick,
     Vitals,
 )
+from zfs_walk.broker.journal import Journal
+from zfs_walk.broker.keys import Keyring
+from zfs_walk.broker.overview import Published
+from zfs_walk.broker.settings import Settings
 from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.ends import Router, Sent, Waiter
 from zfs_walk.bus.logrecord import set_level

@@ -1,21 +1,17 @@
-"""The journal in SQLite: WAL, ``synchronous=FULL``, one writer.
+"""The journal in SQLite.
 
 ``SqliteJournal(":memory:")`` is the same code without a disk; the model tests crash and restart
 brokers over it.
 """
 
-import logging
 import secrets
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import astuple, replace
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
-import msgpack
-
-from zfs_walk.broker import ledger, upkeep
+from zfs_walk.broker import ledger, queries, upkeep
+from zfs_walk.broker.database import Database
 from zfs_walk.broker.journal import (
     UNKNOWN,
     Books,
@@ -25,12 +21,11 @@ from zfs_walk.broker.journal import (
     StoredSession,
     StoredUnit,
     Verdict,
-    add,
 )
 from zfs_walk.broker.state import OVER
-from zfs_walk.broker.tables import SCHEMA
+from zfs_walk.broker.tables import pack_options, signed
 from zfs_walk.broker.upkeep import FORGOTTEN
-from zfs_walk.errors import InternalError, JournalError, StateError
+from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import Commit
 from zfs_walk.protocol.records import (
     DIR,
@@ -41,8 +36,6 @@ from zfs_walk.protocol.records import (
     Segment,
     WalkOptions,
 )
-
-LOG = logging.getLogger("zfs_walk.broker")
 
 COUNTER_BITS = 28
 COUNTER_STARTS = 2**24
@@ -74,97 +67,26 @@ class SqliteJournal:
             StateError: the file is no journal, or one of a newer schema.
             JournalError: it can't be written.
         """
-        self.path = str(path)
         self.term = 0
         self._first_id = first_id
         self._clock = clock
         self._counter = 0
-        self._open = False
-        try:
-            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
-        with ExitStack() as if_refused:
-            if_refused.callback(self._db.close)
-            self._prepare(first_run)
-            if_refused.pop_all()
-
-    def _prepare(self, first_run: int) -> None:
-        try:
-            # Takes effect where there is no table yet; elsewhere with the VACUUM below.
-            self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            (schema,) = self._db.execute("PRAGMA user_version").fetchone()
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
-        if schema == 0:
-            with self._writing() as db:
-                upkeep.create(db, first_run)
-            self.commit()
-        elif schema < SCHEMA:
-            self._migrate(schema)
-        elif schema != SCHEMA:
-            raise StateError(
-                path=self.path,
-                reason=f"its journal has schema {schema}, this release knows {SCHEMA}; "
-                "use the release that wrote it, or a newer one",
-            )
-
-    def _migrate(self, schema: int) -> None:
-        """Bring an older journal to our schema in one transaction, after a copy."""
-        copy = Path(f"{self.path}.schema-{schema}")
-        # Of a migration that did not come to its end.
-        copy.unlink(missing_ok=True)
-        try:
-            self._db.execute("VACUUM INTO ?", (str(copy),))
-            LOG.warning("the journal has schema %d; the old one is kept as %s", schema, copy)
-            with self._writing() as db:
-                upkeep.migrate(db, schema)
-            self.commit()
-            self._db.execute("VACUUM")
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
-
-    # ------------------------------------------------------------------ transactions
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Open a transaction if there is none; `commit` ends it."""
-        try:
-            if not self._open:
-                self._db.execute("BEGIN IMMEDIATE")
-                self._open = True
-            yield self._db
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
+        self._database = Database(path, first_run)
+        self._db = self._database.connection
 
     def commit(self) -> None:
         """Make everything since the last commit durable."""
-        if self._open:
-            try:
-                self._db.execute("COMMIT")
-            except sqlite3.DatabaseError as error:
-                raise self._failure(error) from error
-            self._open = False
-
-    def _failure(self, error: sqlite3.DatabaseError) -> JournalError | StateError:
-        if "not a database" in str(error):
-            return StateError(path=self.path, reason="it holds a file that is no journal")
-        return JournalError(path=self.path, reason=str(error))
+        self._database.commit()
 
     def close(self) -> None:
         """Undo an open transaction and close the file."""
-        if self._open:
-            self._db.rollback()
-            self._open = False
-        self._db.close()
+        self._database.close()
 
     # ------------------------------------------------------------------ identities
 
     def take_term(self, at_least: int) -> int:
         """A new term, durable before anything is answered in it."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             (stored,) = db.execute("SELECT value FROM meta WHERE key = 'term'").fetchone()
             self.term = max(stored + 1, at_least)
             db.execute("UPDATE meta SET value = ? WHERE key = 'term'", (self.term,))
@@ -181,45 +103,16 @@ class SqliteJournal:
 
     def load(self) -> Stored:
         """Everything, for a start."""
-        db = self._db
-        runs = tuple(
-            StoredRun(
-                run, state, reason, self._roots(run), _options(options), min_agents, items, elapsed,
-                bool(started), max(0, int(self._clock()) - ended) if ended else 0,
-                self.counters(run),
-            )
-            for run, state, reason, options, min_agents, items, elapsed, started, ended
-            in db.execute(
-                "SELECT run, state, reason, options, min_agents, items, elapsed_ms,"
-                " run IN (SELECT run FROM lease), ended FROM run WHERE state != ?", (FORGOTTEN,)
-            ).fetchall()
-        )  # fmt: skip
-        units = tuple(
-            StoredUnit(*row)
-            for row in db.execute(
-                "SELECT u.uid, u.run, u.epoch, coalesce(l.seq, 0), u.session, u.items, u.attempt"
-                " FROM unit u LEFT JOIN lease l ON l.uid = u.uid AND l.epoch = u.epoch"
-                " JOIN run r ON r.run = u.run WHERE r.state != ?",
-                (FORGOTTEN,),
-            )
-        )
-        sessions = tuple(
-            StoredSession(*row)
-            for row in db.execute("SELECT session, role, host, name, boot, key FROM session")
-        )
-        forgotten = tuple(
-            run for (run,) in db.execute("SELECT run FROM run WHERE state = ?", (FORGOTTEN,))
-        )
-        return Stored(runs, units, sessions, forgotten)
+        return queries.everything(self._db, int(self._clock()))
 
     def add_session(self, session: StoredSession) -> None:
         """A new session."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)", astuple(session))
 
     def end_session(self, session: int) -> None:
         """A session that will not come back."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute("DELETE FROM session WHERE session = ?", (session,))
 
     # ------------------------------------------------------------------ runs
@@ -237,18 +130,18 @@ class SqliteJournal:
         min_agents: int,
     ) -> tuple[StoredRun, StoredUnit]:
         """A new run with one unit that holds a DIR item for each root."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             (run,) = db.execute("SELECT value FROM meta WHERE key = 'next_run'").fetchone()
             db.execute("UPDATE meta SET value = ? WHERE key = 'next_run'", (run + 1,))
             db.execute(
                 "INSERT INTO run VALUES (?, 'RUNNING', '', ?, ?, ?, ?, 0, ?, 0)",
-                (run, msgpack.packb(astuple(options)), min_agents, len(roots), len(roots),
+                (run, pack_options(options), min_agents, len(roots), len(roots),
                  int(self._clock())),
             )  # fmt: skip
             db.executemany(
                 "INSERT INTO root VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (run, i, root.path, root.host, root.fstype, _signed(root.ino), root.network)
+                    (run, i, root.path, root.host, root.fstype, signed(root.ino), root.network)
                     for i, root in enumerate(roots)
                 ],
             )
@@ -267,7 +160,7 @@ class SqliteJournal:
     def set_run(self, run: int, state: str, reason: str, elapsed_ms: int) -> None:
         """A run's new state."""
         ended = int(self._clock()) if state in OVER else 0
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute(
                 "UPDATE run SET state = ?, reason = ?, elapsed_ms = ?, ended = ? WHERE run = ?",
                 (state, reason, elapsed_ms, ended, run),
@@ -275,35 +168,26 @@ class SqliteJournal:
 
     def retry(self, request: str, run: int) -> StoredUnit | None:
         """Make a unit of the run's quarantined items; nobody has died over them yet."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             uid = self.next_id()
             taken = upkeep.retry(db, request, run, uid)
         return StoredUnit(uid, run, 0, 0, 0, taken, 0) if taken else None
 
     def forget(self, run: int) -> None:
         """The run is not there any more, whatever of it is still to be deleted."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute("UPDATE run SET state = ? WHERE run = ?", (FORGOTTEN, run))
 
     def prune(self, run: int, most: int) -> int:
         """Delete a slice of a forgotten run; the run's own row goes last."""
         gone = self.drop_items(run, most)
-        with self._writing() as db:
+        with self._database.writing() as db:
             return upkeep.prune(db, run, most, gone)
 
     def shrink(self, most: int) -> int:
         """Give free pages back; the file itself gets smaller at the next checkpoint."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             return upkeep.shrink(db, most)
-
-    def _roots(self, run: int) -> tuple[RootRecord, ...]:
-        return tuple(
-            RootRecord(path, host, fstype, ino % 2**64, bool(network))
-            for path, host, fstype, ino, network in self._db.execute(
-                "SELECT path, host, fstype, ino, network FROM root WHERE run = ? ORDER BY idx",
-                (run,),
-            )
-        )
 
     # ------------------------------------------------------------------ units
 
@@ -311,7 +195,7 @@ class SqliteJournal:
         self, uid: int, epoch: int, session: int, most_items: int, most_bytes: int
     ) -> Granted:
         """Lease a unit under a new epoch, carved to the bounds of a message."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             items: list[Item] = []
             size = 0
             for row in db.execute(
@@ -343,7 +227,7 @@ class SqliteJournal:
 
     def free(self, uid: int) -> None:
         """Nobody holds the unit any more."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             db.execute("UPDATE unit SET epoch = 0, session = 0 WHERE uid = ?", (uid,))
 
     def apply(self, session: int, commit: Commit) -> Verdict:
@@ -351,7 +235,7 @@ class SqliteJournal:
         standing = ledger.judge(self._db, session, commit)
         if not isinstance(standing, ledger.Standing):
             return standing
-        with self._writing() as db:
+        with self._database.writing() as db:
             return ledger.apply(db, commit, standing, self.next_id)
 
     def applied(self, session: int, uid: int, epoch: int) -> int:
@@ -364,7 +248,7 @@ class SqliteJournal:
 
     def drop_items(self, run: int, most: int) -> int:
         """Delete a slice of an aborted run's items, and its units with the last one."""
-        with self._writing() as db:
+        with self._database.writing() as db:
             rows = db.execute(
                 "SELECT i.uid, i.n FROM item i JOIN unit u ON u.uid = i.uid"
                 " WHERE u.run = ? LIMIT ?",
@@ -379,72 +263,24 @@ class SqliteJournal:
 
     def counters(self, run: int) -> dict[str, int]:
         """The run's totals."""
-        return dict(
-            self._db.execute("SELECT name, value FROM counter WHERE run = ?", (run,)).fetchall()
-        )
+        return queries.counters(self._db, run)
 
     def problems(self, run: int) -> tuple[Problem, ...]:
         """At most 100 examples of entries that could not be read."""
-        return tuple(
-            Problem(*row)
-            for row in self._db.execute(
-                "SELECT path, errno, kind FROM problem WHERE run = ?", (run,)
-            )
-        )
+        return queries.problems(self._db, run)
 
     def quarantined(self, run: int) -> tuple[Quarantined, ...]:
         """At most 100 of the items that were given up."""
-        return tuple(
-            Quarantined(Item(0, *row[:-1]), row[-1])
-            for row in self._db.execute(
-                "SELECT kind, root, path, part, parts, deaths, reason FROM quarantine"
-                " WHERE run = ? LIMIT ?",
-                (run, ledger.EXAMPLES),
-            )
-        )
+        return queries.quarantined(self._db, run)
 
     def segments(self, run: int, after: str, limit: int) -> tuple[Segment, ...]:
         """Committed segments in the order of their names."""
-        return tuple(
-            Segment(*row)
-            for row in self._db.execute(
-                "SELECT name, kind, rows, size, checksum FROM segment"
-                " WHERE run = ? AND name > ? ORDER BY name LIMIT ?",
-                (run, after, limit),
-            )
-        )
+        return queries.segments(self._db, run, after, limit)
 
     def size(self) -> int:
         """Bytes of the database, without what is still to be written into it."""
-        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        (each,) = self._db.execute("PRAGMA page_size").fetchone()
-        return int(pages * each)
+        return queries.size(self._db)
 
     def books(self, run: int) -> Books:
         """The sums that must agree."""
-        db = self._db
-        (roots,) = db.execute("SELECT roots FROM run WHERE run = ?", (run,)).fetchone()
-        found, done, quarantined = db.execute(
-            "SELECT coalesce(sum(found), 0), coalesce(sum(done), 0), coalesce(sum(quarantined), 0)"
-            " FROM ledger WHERE run = ?",
-            (run,),
-        ).fetchone()
-        (left,) = db.execute(
-            "SELECT count(*) FROM item i JOIN unit u ON u.uid = i.uid WHERE u.run = ?", (run,)
-        ).fetchone()
-        sums: dict[str, int] = {}
-        for (packed,) in db.execute("SELECT counters FROM ledger WHERE run = ?", (run,)):
-            for name, value in msgpack.unpackb(packed).items():
-                sums[name] = add(sums.get(name, 0), value)
-        return Books(roots, found, done, quarantined, left, self.counters(run), sums)
-
-
-def _options(packed: bytes) -> WalkOptions:
-    fields = msgpack.unpackb(packed)
-    options = WalkOptions(*fields)
-    return replace(options, excludes=tuple(options.excludes), includes=tuple(options.includes))
-
-
-def _signed(number: int) -> int:
-    """SQLite's integers have a sign; inodes have none."""
-    return number - 2**64 if number >= 2**63 else number
+        return queries.books(self._db, run)

@@ -3,135 +3,19 @@
 import enum
 from dataclasses import dataclass, field
 
+from zfs_walk.broker.events import Instruction, Note, Send, Vitals
+from zfs_walk.broker.settings import Settings
 from zfs_walk.protocol.messages import WALKER, Command, Error, Hello, Message
-from zfs_walk.protocol.records import NO_ENDPOINTS, Endpoints, LiveCount, RootRecord, WalkOptions
+from zfs_walk.protocol.records import LiveCount, RootRecord, WalkOptions
 
 MAX_UNITS = 4
 """Units that one agent may hold at once (docs/protocol.md section 3)."""
-
 
 AGENTS_PER_SECOND = 200
 """Heartbeats a second that a broker is to get at most: with more agents the interval grows."""
 
 TTL_HEARTBEATS = 10
 """A lease lasts at least so many heartbeats."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Time limits, the protocol's defaults (docs/protocol.md section 6), and endpoints.
-
-    Attributes:
-        heartbeat: least seconds between two heartbeats of an agent.
-        lease_ttl: least seconds that a lease lasts without being renewed.
-        grace: seconds that an unreachable agent has to say HELLO again.
-        commit_interval: longest time in seconds between two commits of a unit.
-        window: commits of a unit that may be on their way unacknowledged.
-        host: the broker's own.
-        insecure: whoever can connect may do everything.
-        keep_runs: seconds that a run is kept after its end; 0: for ever.
-        endpoints: where the broker's other sockets are, for WELCOME.
-        grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
-    """
-
-    heartbeat: float = 1.0
-    lease_ttl: float = 15.0
-    grace: float = 3.0
-    commit_interval: float = 5.0
-    window: int = 4
-    host: str = ""
-    insecure: bool = False
-    keep_runs: float = 30 * 86_400.0
-    endpoints: Endpoints = NO_ENDPOINTS
-    grant_items: int = 10_000
-    grant_bytes: int = 8 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a message along a route."""
-
-    route: bytes
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class SetLogLevel:
-    """Log what is at this level or above, of a logger and all below it; empty: of all of ours."""
-
-    level: str
-    logger: str
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something for the log: ``level`` as in `logging`, ``run`` 0 if it belongs to none."""
-
-    level: int
-    text: str
-    run: int = 0
-
-
-Instruction = Send | SetLogLevel | Note
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message came along a route, from whoever has the secret of the public key ``user``.
-
-    ``user`` is empty where no key is demanded (`zfs_walk.broker.keys.LOCAL`).
-    """
-
-    route: bytes
-    message: Message
-    user: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Garbled:
-    """Something came along a route that is no message; ``code`` says what is wrong with it."""
-
-    route: bytes
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class SendFailed:
-    """A message could not be sent: ``gone`` if the peer is, else its queue is full."""
-
-    route: bytes
-    message: Message
-    gone: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Vitals:
-    """What the broker's process knows about itself; the fields of `BrokerStatistics`, and a clock.
-
-    Attributes:
-        wall_ns: what the wall clock is ahead of the monotonic one, in nanoseconds.
-    """
-
-    pid: int = 0
-    version: str = ""
-    wall_ns: int = 0
-    messages: int = 0
-    transactions: int = 0
-    journal_bytes: int = 0
-    rss: int = 0
-    cpu_ms: int = 0
-    loop_lag_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time has passed; ``vitals`` are new ones, if there are."""
-
-    vitals: Vitals | None = None
-
-
-Event = Received | Garbled | SendFailed | Tick
 
 
 class SessionState(enum.Enum):
@@ -333,7 +217,7 @@ class State:
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
     wanting: dict[int, None] = field(default_factory=dict)
     forgotten: list[int] = field(default_factory=list)
-    vitals: Vitals = Vitals()
+    vitals: Vitals = field(default_factory=Vitals)
     refused: int = 0
     heartbeat: float = field(init=False)
     lease_ttl: float = field(init=False)

@@ -1,6 +1,14 @@
-"""The journal's tables, their schema number, and how an older one becomes this one."""
+"""The journal's tables, their schema number, and how an older one becomes this one.
 
+And how values are kept that SQLite has no type for.
+"""
+
+from dataclasses import astuple, replace
 from typing import Final
+
+import msgpack
+
+from zfs_walk.protocol.records import WalkOptions
 
 SCHEMA: Final = 2
 """2: sessions have the name of their key, and runs the time of their end."""
@@ -60,3 +68,25 @@ CREATE TABLE session (
     boot TEXT NOT NULL, key TEXT NOT NULL DEFAULT '');
 CREATE TABLE request (request TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+
+def pack_options(options: WalkOptions) -> bytes:
+    """A run's options, for their column."""
+    packed: bytes = msgpack.packb(astuple(options))
+    return packed
+
+
+def unpack_options(packed: bytes) -> WalkOptions:
+    """A run's options, from their column."""
+    options = WalkOptions(*msgpack.unpackb(packed))
+    return replace(options, excludes=tuple(options.excludes), includes=tuple(options.includes))
+
+
+def signed(number: int) -> int:
+    """An inode's number for its column: SQLite's integers have a sign; inodes have none."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+def unsigned(number: int) -> int:
+    """An inode's number, from its column."""
+    return number % 2**64

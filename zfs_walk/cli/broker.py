@@ -88,7 +88,7 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     Prints one line with the endpoint when it is ready.
     """
     # Whoever asks for --help does not wait for ZeroMQ and SQLite.
-    from zfs_walk.broker.state import Settings  # noqa: PLC0415
+    from zfs_walk.broker.settings import Settings  # noqa: PLC0415
     from zfs_walk.cli.command import host_name  # noqa: PLC0415
     from zfs_walk.cli.serve_broker import Sockets, check_exposure, serve  # noqa: PLC0415
     from zfs_walk.cli.state import lock, state_base  # noqa: PLC0415

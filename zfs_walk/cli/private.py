@@ -17,8 +17,8 @@ from zfs_walk.agents.link import Identity
 from zfs_walk.agents.loop import AgentLoop
 from zfs_walk.agents.pool import Nursery
 from zfs_walk.broker.loop import BrokerLoop
+from zfs_walk.broker.settings import Settings
 from zfs_walk.broker.sqlite import SqliteJournal
-from zfs_walk.broker.state import Settings
 from zfs_walk.bus.client import Client
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.cli.arguments import WalkArguments

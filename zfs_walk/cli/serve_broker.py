@@ -17,8 +17,8 @@ from zfs_walk import __version__
 from zfs_walk.broker.history import History
 from zfs_walk.broker.loop import BrokerLoop
 from zfs_walk.broker.relay import INSIDE, Relay
+from zfs_walk.broker.settings import Settings
 from zfs_walk.broker.sqlite import SqliteJournal
-from zfs_walk.broker.state import Settings
 from zfs_walk.bus.endpoints import beside
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.cli.command import refuse_root

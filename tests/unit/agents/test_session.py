@@ -147,7 +147,7 @@ def test_a_unit_to_drop_is_dropped() -> None:
 
 def test_every_welcome_forgets_the_request_and_the_agent_asks_again() -> None:
     agent = connected()
-    assert agent.core._told_want
+    assert agent.core.want.told
     agent.hear(Rehello(6))
     agent.take(Connected())
     assert sent(agent.hear(welcome()), WorkRequest) == [WorkRequest(2)]

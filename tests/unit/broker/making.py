@@ -4,10 +4,7 @@ import weakref
 from typing import Any
 
 from zfs_walk.broker.core import BrokerCore
-from zfs_walk.broker.keys import Keyring
-from zfs_walk.broker.overview import Published
-from zfs_walk.broker.sqlite import SqliteJournal
-from zfs_walk.broker.state import (
+from zfs_walk.broker.events import (
     Garbled,
     Instruction,
     Note,
@@ -15,9 +12,12 @@ from zfs_walk.broker.state import (
     Send,
     SendFailed,
     SetLogLevel,
-    Settings,
     Tick,
 )
+from zfs_walk.broker.keys import Keyring
+from zfs_walk.broker.overview import Published
+from zfs_walk.broker.settings import Settings
+from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.protocol.messages import (
     CLIENT,
     Commit,

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from tests.unit.broker.making import Broker, hello, only
+from zfs_walk.broker.events import SetLogLevel
 from zfs_walk.broker.history import History
-from zfs_walk.broker.state import SetLogLevel
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import (
     CLIENT,

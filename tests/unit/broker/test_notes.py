@@ -3,7 +3,7 @@
 import logging
 
 from tests.unit.broker.making import Broker, commit
-from zfs_walk.broker.state import Note
+from zfs_walk.broker.events import Note
 from zfs_walk.protocol.messages import Bye
 
 A = b"walker-0"

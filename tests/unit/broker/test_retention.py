@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.unit.broker.making import TERM, Broker, commit, heartbeat, hello, only
 from zfs_walk.broker.core import BrokerCore
-from zfs_walk.broker.state import Settings
+from zfs_walk.broker.settings import Settings
 from zfs_walk.protocol.messages import (
     CLIENT,
     Abort,

@@ -1,0 +1,115 @@
+"""What is read from the SQLite journal; nothing is written."""
+
+import sqlite3
+
+import msgpack
+
+from zfs_walk.broker.journal import Books, Stored, StoredRun, StoredSession, StoredUnit, add
+from zfs_walk.broker.ledger import EXAMPLES
+from zfs_walk.broker.tables import unpack_options, unsigned
+from zfs_walk.broker.upkeep import FORGOTTEN
+from zfs_walk.protocol.records import Item, Problem, Quarantined, RootRecord, Segment
+
+
+def everything(db: sqlite3.Connection, now: int) -> Stored:
+    """All that a broker must know at its start; ``now``: seconds since the epoch."""
+    runs = tuple(
+        StoredRun(
+            run, state, reason, roots(db, run), unpack_options(options), min_agents, items, elapsed,
+            bool(started), max(0, now - ended) if ended else 0, counters(db, run),
+        )
+        for run, state, reason, options, min_agents, items, elapsed, started, ended
+        in db.execute(
+            "SELECT run, state, reason, options, min_agents, items, elapsed_ms,"
+            " run IN (SELECT run FROM lease), ended FROM run WHERE state != ?", (FORGOTTEN,)
+        ).fetchall()
+    )  # fmt: skip
+    units = tuple(
+        StoredUnit(*row)
+        for row in db.execute(
+            "SELECT u.uid, u.run, u.epoch, coalesce(l.seq, 0), u.session, u.items, u.attempt"
+            " FROM unit u LEFT JOIN lease l ON l.uid = u.uid AND l.epoch = u.epoch"
+            " JOIN run r ON r.run = u.run WHERE r.state != ?",
+            (FORGOTTEN,),
+        )
+    )
+    sessions = tuple(
+        StoredSession(*row)
+        for row in db.execute("SELECT session, role, host, name, boot, key FROM session")
+    )
+    forgotten = tuple(
+        run for (run,) in db.execute("SELECT run FROM run WHERE state = ?", (FORGOTTEN,))
+    )
+    return Stored(runs, units, sessions, forgotten)
+
+
+def roots(db: sqlite3.Connection, run: int) -> tuple[RootRecord, ...]:
+    """The run's roots, as they were submitted."""
+    return tuple(
+        RootRecord(path, host, fstype, unsigned(ino), bool(network))
+        for path, host, fstype, ino, network in db.execute(
+            "SELECT path, host, fstype, ino, network FROM root WHERE run = ? ORDER BY idx", (run,)
+        )
+    )
+
+
+def counters(db: sqlite3.Connection, run: int) -> dict[str, int]:
+    """The run's totals."""
+    return dict(db.execute("SELECT name, value FROM counter WHERE run = ?", (run,)).fetchall())
+
+
+def problems(db: sqlite3.Connection, run: int) -> tuple[Problem, ...]:
+    """At most 100 examples of entries that could not be read."""
+    return tuple(
+        Problem(*row)
+        for row in db.execute("SELECT path, errno, kind FROM problem WHERE run = ?", (run,))
+    )
+
+
+def quarantined(db: sqlite3.Connection, run: int) -> tuple[Quarantined, ...]:
+    """At most 100 of the items that were given up."""
+    return tuple(
+        Quarantined(Item(0, *row[:-1]), row[-1])
+        for row in db.execute(
+            "SELECT kind, root, path, part, parts, deaths, reason FROM quarantine"
+            " WHERE run = ? LIMIT ?",
+            (run, EXAMPLES),
+        )
+    )
+
+
+def segments(db: sqlite3.Connection, run: int, after: str, limit: int) -> tuple[Segment, ...]:
+    """Committed segments in the order of their names."""
+    return tuple(
+        Segment(*row)
+        for row in db.execute(
+            "SELECT name, kind, rows, size, checksum FROM segment"
+            " WHERE run = ? AND name > ? ORDER BY name LIMIT ?",
+            (run, after, limit),
+        )
+    )
+
+
+def size(db: sqlite3.Connection) -> int:
+    """Bytes of the database, without what is still to be written into it."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (each,) = db.execute("PRAGMA page_size").fetchone()
+    return int(pages * each)
+
+
+def books(db: sqlite3.Connection, run: int) -> Books:
+    """The sums that must agree."""
+    (submitted,) = db.execute("SELECT roots FROM run WHERE run = ?", (run,)).fetchone()
+    found, done, given_up = db.execute(
+        "SELECT coalesce(sum(found), 0), coalesce(sum(done), 0), coalesce(sum(quarantined), 0)"
+        " FROM ledger WHERE run = ?",
+        (run,),
+    ).fetchone()
+    (left,) = db.execute(
+        "SELECT count(*) FROM item i JOIN unit u ON u.uid = i.uid WHERE u.run = ?", (run,)
+    ).fetchone()
+    sums: dict[str, int] = {}
+    for (packed,) in db.execute("SELECT counters FROM ledger WHERE run = ?", (run,)):
+        for name, value in msgpack.unpackb(packed).items():
+            sums[name] = add(sums.get(name, 0), value)
+    return Books(submitted, found, done, given_up, left, counters(db, run), sums)

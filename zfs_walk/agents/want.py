@@ -9,7 +9,7 @@ from zfs_walk.protocol.messages import WorkRequest
 IDLE_BEFORE_ASKING = 0.005
 """Seconds that workers are idle before the broker is asked: they may get something from here."""
 
-MOST_UNITS = 4
+MAX_UNITS = 4
 """Units that an agent holds at most (docs/protocol.md section 3)."""
 
 
@@ -55,7 +55,7 @@ class Want:
         """Tell the broker how many workers have nothing to do, if that stays so for a moment."""
         idle = len(self._crew.idle())
         held = sum(not unit.finished for unit in self._held)
-        if not idle or self._draining.reason or held >= MOST_UNITS:
+        if not idle or self._draining.reason or held >= MAX_UNITS:
             self._idle_since = None
             return
         if self._idle_since is None:

@@ -46,7 +46,7 @@ class History:
         self._ring: deque[Kept] = deque()
         self._bytes = 0
         self._added = 0
-        self._statuses: dict[str, WalkerStatus] = {}
+        self._statuses: dict[str, tuple[int, WalkerStatus]] = {}
         self.malformed = 0
 
     def add_log(self, magic: bytes, header: bytes, now_ns: int) -> None:
@@ -94,10 +94,15 @@ class History:
         self.malformed += 1
         return None
 
-    def add_status(self, status: WalkerStatus) -> None:
-        """Remember an agent's last status."""
+    def add_status(self, status: WalkerStatus, now_ns: int) -> None:
+        """Remember an agent's last status.
+
+        Args:
+            status: of the agent, whose clock may be wrong.
+            now_ns: nanoseconds since the epoch.
+        """
         with self._lock:
-            self._statuses[status.origin.publisher] = status
+            self._statuses[status.origin.publisher] = now_ns, status
 
     def statuses(self, now_ns: int) -> tuple[WalkerStatus, ...]:
         """The last status of every publisher that has spoken lately.
@@ -107,11 +112,11 @@ class History:
         """
         with self._lock:
             self._statuses = {
-                publisher: status
-                for publisher, status in self._statuses.items()
-                if now_ns - status.time_ns < FORGET_STATUS
+                publisher: (came_ns, status)
+                for publisher, (came_ns, status) in self._statuses.items()
+                if now_ns - came_ns < FORGET_STATUS
             }
-            return tuple(self._statuses.values())
+            return tuple(status for _, status in self._statuses.values())
 
     def counts(self) -> tuple[int, int, int]:
         """Log records that came through, and how many and how many bytes of them are kept."""

@@ -139,7 +139,7 @@ class Relay:
             elif topic.startswith(STATUS_TOPICS):
                 status = BUS.decode((magic, header))
                 if isinstance(status, WalkerStatus):
-                    self._history.add_status(status)
+                    self._history.add_status(status, time.time_ns())
             else:
                 self._drop("no such topic")
         except WrongMajorError as error:

@@ -7,7 +7,13 @@ from typing import Any, Final
 
 from zfs_walk.bus.ends import Dealer, Waiter
 from zfs_walk.bus.sockets import Bus
-from zfs_walk.errors import HandshakeError, NoBrokerError, RefusedError, VersionRefusedError
+from zfs_walk.errors import (
+    HandshakeError,
+    NoBrokerError,
+    RefusedError,
+    VersionRefusedError,
+    WrongUseError,
+)
 from zfs_walk.protocol.codec import BUS, MAJOR, WrongMajorError
 from zfs_walk.protocol.messages import (
     CLIENT,
@@ -150,7 +156,10 @@ class Client:
         return False
 
     def _send(self, message: Message, until: float) -> bool:
-        frames = BUS.encode(message)
+        try:
+            frames = BUS.encode(message)
+        except UnicodeEncodeError as error:
+            raise WrongUseError(reason=f"{error.object!r} is not UTF-8") from error
         dealer = self._dealer
         if dealer is None:
             return False
@@ -158,6 +167,7 @@ class Client:
             if time.monotonic() >= until:
                 return False
             self._look_at_handshake(dealer)
+            self._check()
             self._waiter.until_writable(dealer, wanted=True)
             self._waiter.wait(min(0.2, max(0.0, until - time.monotonic())))
             self._waiter.until_writable(dealer, wanted=False)

@@ -28,6 +28,9 @@ INSECURE: Final = "zfs_walk.insecure"
 SECONDS: Final = click.FloatRange(0.0, 1e9, min_open=True)
 """The type of options that are times."""
 
+RUN: Final = click.IntRange(1, 2**63 - 1)
+"""The type of arguments and options that are numbers of runs."""
+
 CLOSED_PIPE: Final = 141
 """What a shell reports of a program that SIGPIPE ended: whoever read our output has enough."""
 

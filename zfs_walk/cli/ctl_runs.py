@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zfs_walk.cli.asking import EXIT_CODES, ask, at_a_bus
-from zfs_walk.cli.command import ENVIRONMENT, set_up_logging
+from zfs_walk.cli.command import ENVIRONMENT, RUN, set_up_logging
 from zfs_walk.cli.durations import DURATION
 from zfs_walk.errors import WrongUseError
 
@@ -56,7 +56,7 @@ def run_list(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
 @run_group.command(
     "show", epilog="Example: zfs-ctl run show 3" + EXIT_CODES, context_settings=ENVIRONMENT
 )
-@click.argument("run", type=int)
+@click.argument("run", type=RUN)
 @at_a_bus
 def run_show(run: int, broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
     """Show a run's totals so far."""
@@ -80,7 +80,7 @@ def _verb(name: str, text: str) -> None:
         name, help=text, epilog=f"Example: zfs-ctl run {name} 3" + EXIT_CODES,
         context_settings=ENVIRONMENT,
     )  # fmt: skip
-    @click.argument("run", type=int)
+    @click.argument("run", type=RUN)
     @at_a_bus
     def verb(run: int, broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
         from zfs_walk.protocol import messages
@@ -107,7 +107,7 @@ _verb("verify", "Check the books: items, and totals against the ledger.")
     + EXIT_CODES,
     context_settings=ENVIRONMENT,
 )
-@click.argument("run", type=click.IntRange(1), required=False)
+@click.argument("run", type=RUN, required=False)
 @click.option("--older-than", type=DURATION, metavar="TIME", help="All that ended so long ago.")
 @at_a_bus
 def run_prune(  # noqa: PLR0913 -- one argument an option

@@ -12,6 +12,7 @@ from zfs_walk import __version__
 from zfs_walk.cli.asking import EXIT_CODES
 from zfs_walk.cli.command import (
     ENVIRONMENT,
+    RUN,
     SECONDS,
     broker_option,
     host_name,
@@ -76,7 +77,7 @@ Ctrl-C ends it."""
 )
 @click.option("--role", default="", help="Records of agents in this role, or of the broker.")
 @click.option("--host", default="", help="Records of this host.")
-@click.option("--run", type=click.IntRange(1), help="Records that belong to this run.")
+@click.option("--run", type=RUN, help="Records that belong to this run.")
 @click.option("--grep", metavar="TEXT", default="", help="Records with this in their text.")
 @click.option(
     "--since", type=Period(), metavar="TIME", help="Read back so far: 90 (seconds), 10m, 2h, 1d."
@@ -112,7 +113,7 @@ def tail(  # noqa: PLR0913, PLR0917 -- one argument an option
     follower = Follower(bus, client, Wanted(level, role, host), _say, sys.stdout.flush)
     write, show = sys.stdout.write, _shower(json_=json_)
     try:
-        since_ns = None if since is None else time.time_ns() - round(since * 1e9)
+        since_ns = None if since is None else max(0, time.time_ns() - round(since * 1e9))
         for said in follower.follow(since_ns):
             if isinstance(said, LogRecord) and (
                 (run is not None and said.run != run)

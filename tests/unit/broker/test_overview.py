@@ -80,9 +80,9 @@ def test_a_snapshot_has_the_last_status_of_those_that_spoke_lately() -> None:
     core.handle(Tick(Vitals(wall_ns=wall)), 1000.0)
     origin = Origin("p1", "walker", "h0", "walker-0", 7, 3, "0")
     lately = WalkerStatus(origin, 8, wall + 990 * 10**9, FIGURES)
-    history.add_status(lately)
+    history.add_status(lately, lately.time_ns)
     long_ago = Origin("p2", "walker", "h0", "walker-1", 8, 4, "0")
-    history.add_status(WalkerStatus(long_ago, 8, wall + 10**9, FIGURES))
+    history.add_status(WalkerStatus(long_ago, 8, wall + 10**9, FIGURES), wall + 10**9)
     core.handle(Received(CLI, hello("cli", role=CLIENT)), 1000.0)
     sent: list[Any] = core.handle(Received(CLI, Snapshot("q", 0)), 1000.0)
     journal.commit()
@@ -132,3 +132,12 @@ def test_an_agent_is_judged_by_the_interval_that_it_was_told() -> None:
     assert interval(broker) == 1000
     broker.after(3.5)
     assert first.state.value == "suspect"
+
+
+def test_the_status_of_an_agent_whose_clock_is_wrong_is_kept_as_long_as_any() -> None:
+    history = History()
+    for offset in (-3_600 * 10**9, 3_600 * 10**9):
+        origin = Origin(f"{offset}", "walker", "host", "walker-1", 7, 1, "1.0")
+        history.add_status(WalkerStatus(origin, 1, 10**15 + offset, FIGURES), 10**15)
+    assert len(history.statuses(10**15 + 10**9)) == 2
+    assert history.statuses(10**15 + 61 * 10**9) == ()

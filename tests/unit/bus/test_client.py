@@ -10,9 +10,9 @@ import pytest
 from zfs_walk.bus.client import Client
 from zfs_walk.bus.ends import Router, Waiter
 from zfs_walk.bus.sockets import Bus
-from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError
+from zfs_walk.errors import NoBrokerError, RefusedError, VersionRefusedError, WrongUseError
 from zfs_walk.protocol.codec import BUS
-from zfs_walk.protocol.messages import Done, Error, Hello, Pause, Rehello, Welcome
+from zfs_walk.protocol.messages import Done, Drain, Error, Hello, Pause, Rehello, Welcome
 from zfs_walk.protocol.records import NO_ENDPOINTS
 
 ENDPOINT = "inproc://broker"
@@ -172,3 +172,30 @@ def test_a_client_that_waits_looks_up(bus: Bus) -> None:
         client.ask(lambda name, deadline: Pause(name, deadline, 3))
     client.close()
     router.close()
+
+
+def test_who_waits_may_give_up_while_nobody_is_there(bus: Bus) -> None:
+    """As `zfs-ctl top` does when q is pressed: not only once its time is over."""
+
+    class Over(Exception):  # noqa: N818 -- no error
+        pass
+
+    def check() -> None:
+        raise Over
+
+    client = Client(bus, "tcp://127.0.0.1:9", "host", "1", 0.5, check)
+    with pytest.raises(Over):
+        client.ask(lambda name, until: Pause(name, until, 1))
+    client.close()
+
+
+def test_a_name_that_is_not_utf8_is_wrong_use(bus: Bus) -> None:
+    router = bus.router(ENDPOINT)
+    broker = Broker(router, lambda message: [welcome()] if isinstance(message, Hello) else [])
+    broker.start()
+    client = Client(bus, ENDPOINT, "host", "1", 5.0)
+    with pytest.raises(WrongUseError, match="is not UTF-8"):
+        client.ask(lambda name, until: Drain(name, until, "", "\udcff"))
+    client.close()
+    broker.over = True
+    broker.join()

@@ -82,3 +82,14 @@ def test_every_error_has_a_code_of_its_own_meaning() -> None:
         if isinstance(each, type) and issubclass(each, ZfsWalkError)
     ]  # fmt: skip
     assert all(each.__doc__ and 2 <= each.exit_code <= 14 for each in found)
+
+
+def test_a_run_that_no_message_can_name_is_wrong_use() -> None:
+    from click.testing import CliRunner
+
+    from zfs_walk.cli.ctl_runs import run_group
+
+    for number in ("0", str(2**63)):
+        result = CliRunner().invoke(run_group, ["show", number])
+        assert result.exit_code == 2
+        assert "not in the range" in result.output

@@ -5,11 +5,12 @@ brokers over it.
 """
 
 import logging
+import os
 import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -80,6 +81,8 @@ class SqliteJournal:
         self._clock = clock
         self._counter = 0
         self._open = False
+        if self.path != ":memory:":
+            _make_private(self.path)
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         except sqlite3.DatabaseError as error:
@@ -437,6 +440,16 @@ class SqliteJournal:
             for name, value in msgpack.unpackb(packed).items():
                 sums[name] = add(sums.get(name, 0), value)
         return Books(roots, found, done, quarantined, left, self.counters(run), sums)
+
+
+def _make_private(path: str) -> None:
+    """Paths are in it: the folder may be open to others. SQLite's other files get its mode."""
+    with suppress(OSError):  # SQLite will say what is wrong
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
 
 
 def _options(packed: bytes) -> WalkOptions:

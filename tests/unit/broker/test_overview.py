@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.unit.broker.making import TERM, Broker, heartbeat, hello, journal_in_memory, only
 from zfs_walk.broker.core import BrokerCore
-from zfs_walk.broker.history import History
+from zfs_walk.broker.history import STATUS_BYTES, History
 from zfs_walk.broker.state import Received, Settings, Tick, Vitals
 from zfs_walk.protocol.messages import (
     CLIENT,
@@ -78,16 +78,27 @@ def test_a_snapshot_has_the_last_status_of_those_that_spoke_lately() -> None:
     wall = 1_700_000_000 * 10**9
     core.handle(Tick(Vitals(wall_ns=wall)), 1000.0)
     origin = Origin("p1", "walker", "h0", "walker-0", 7, 3, "0")
-    lately = WalkerStatus(origin, 8, wall + 990 * 10**9, FIGURES)
-    history.add_status(lately)
+    lately = WalkerStatus(origin, 8, 1, FIGURES)
+    history.add_status(lately, 100, wall + 990 * 10**9)
     long_ago = Origin("p2", "walker", "h0", "walker-1", 8, 4, "0")
-    history.add_status(WalkerStatus(long_ago, 8, wall + 10**9, FIGURES))
+    history.add_status(WalkerStatus(long_ago, 8, 2**62, FIGURES), 100, wall + 10**9)
     core.handle(Received(CLI, hello("cli", role=CLIENT)), 1000.0)
     sent: list[Any] = core.handle(Received(CLI, Snapshot("q", 0)), 1000.0)
     journal.commit()
     reply: Message = sent[-1].message
     assert isinstance(reply, SnapshotReply)
     assert reply.walkers == (lately,)
+
+
+def test_statuses_under_ever_new_names_are_bounded_and_the_latest_are_kept() -> None:
+    history = History()
+    each = STATUS_BYTES // 4
+    for number in range(9):
+        origin = Origin(f"p{number}", "walker", "h0", "walker-0", 7, 3, "0")
+        history.add_status(WalkerStatus(origin, 1, 2**62, FIGURES), each, number)
+        history.add_status(WalkerStatus(origin, 2, 2**62, FIGURES), each, number)
+    kept = [(status.origin.publisher, status.seq) for status in history.statuses(9)]
+    assert kept == [("p5", 2), ("p6", 2), ("p7", 2), ("p8", 2)]
 
 
 # ------------------------------------------------------------------------- heartbeats

@@ -384,6 +384,10 @@ def test_an_agent_walks_below_its_allowed_folders_only(
         assert "is outside of the folders that this agent may touch (--allow)" in ended.err
     stored = site.place.end(site.walk(mine, "-o", other / "catalog"))
     assert (stored.code, "other/catalog is outside" in stored.err) == (8, True)
+    assert list((other / "catalog" / "segments").iterdir()) == []
+    (mine / "tree" / "below").mkdir(parents=True)
+    assert site.place.end(site.walk(mine / "tree", "-o", mine / "catalog")).code == 0
+    assert list((mine / "catalog" / "segments").iterdir()) != []
 
 
 # ---------------------------------------------------------------------- what is on the wire

@@ -170,6 +170,7 @@ class AgentLoop:
 
     def _turn(self, pulse: Callable[[float], float]) -> None:
         now = time.monotonic()
+        pulse_due = pulse(now)
         if self._connect_at is not None and now >= self._connect_at:
             self._connect()
         events = self._collect(now)
@@ -180,7 +181,7 @@ class AgentLoop:
         self._flush_outbox()
         if len(events) > 1:
             return
-        due = min(self._core.next_deadline(now), pulse(now))
+        due = min(self._core.next_deadline(now), pulse_due)
         if self._connect_at is not None:
             due = min(due, self._connect_at)
         before = time.monotonic()

@@ -4,14 +4,19 @@ Shared by the scanning thread, which stages, and the writing thread, which flush
 that hangs in the kernel delays no commit.
 """
 
+import errno
+import os
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from zfs_walk.catalog.segment import SegmentInfo, write_errors, write_segment
 from zfs_walk.protocol.records import Segment
 from zfs_walk.scan.columns import Columns
+from zfs_walk.scan.handles import is_within, outside
 from zfs_walk.scan.interface import ScanError
 
 REMEMBERED = 10_000
@@ -62,6 +67,30 @@ class Staging:
             if rest:
                 self._rows[unit] = rest
             return taken
+
+
+@contextmanager
+def held(folder: Path, allow: Sequence[bytes]) -> Iterator[Path]:
+    """A folder that is really within the allowed ones, whatever is exchanged for it meanwhile.
+
+    Args:
+        folder: to write to.
+        allow: real paths of the only folders that may be touched; empty: any.
+
+    Raises:
+        OSError: it can't be opened, or is outside.
+    """
+    if not allow:
+        yield folder
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        by_descriptor = Path(f"/proc/self/fd/{descriptor}")
+        if not is_within(os.fsencode(by_descriptor.readlink()), allow):
+            raise PermissionError(errno.EACCES, outside(os.fsencode(folder)))
+        yield by_descriptor
+    finally:
+        os.close(descriptor)
 
 
 def write(folder: Path, name: str, rows: list[Staged], *, stated: bool) -> list[Segment]:

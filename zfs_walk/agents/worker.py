@@ -19,7 +19,7 @@ from pathlib import Path
 
 from zfs_walk.agents.blackbox import Slot
 from zfs_walk.agents.spool import Spool, SpoolError, deal
-from zfs_walk.agents.staging import Staged, Staging, write
+from zfs_walk.agents.staging import Staged, Staging, held, write
 from zfs_walk.agents.tasks import (
     LINK,
     CloseRun,
@@ -85,13 +85,17 @@ class RunRoom:
         options = run.options
         self.stores_rows = bool(options.catalog)
         self.refused = ""
-        if self.stores_rows:
+        if self.stores_rows and allow and not is_within(os.path.realpath(options.catalog), allow):
+            self.refused = outside(options.catalog)
+        elif self.stores_rows:
             try:
                 check_token(os.fsdecode(options.catalog), options.token)
+                with held(Path(os.fsdecode(options.catalog)) / SEGMENTS, allow):
+                    pass
             except CatalogError as error:
                 self.refused = str(error)
-            if allow and not is_within(os.path.realpath(options.catalog), allow):
-                self.refused = outside(options.catalog)
+            except OSError as error:
+                self.refused = error.strerror or str(error)
         self.scanner: Scanner = PureScanner(
             [Root(root.path, root.fstype, root.ino) for root in run.roots],
             ScanOptions(
@@ -203,7 +207,8 @@ class Worker:
         failed = ""
         segments: tuple[Segment, ...] = ()
         try:
-            segments = tuple(write(goal.catalog / SEGMENTS, flush.name, rows, stated=goal.stated))
+            with held(goal.catalog / SEGMENTS, self._allow) as folder:
+                segments = tuple(write(folder, flush.name, rows, stated=goal.stated))
         except (OSError, ZfsWalkError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             failed = f"the catalog {goal.catalog} can't be written: {reason}"

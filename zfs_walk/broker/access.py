@@ -110,6 +110,9 @@ class Access:
         """End whatever is connected with a key; from now on nothing of it is heard."""
         farewell = Error("not-allowed", REVOKED.format(name=name))
         for session in list(self._state.sessions.values()):
+            if session.challenge is not None and session.challenge.key == name:
+                self._state.send(session.challenge.route, farewell)
+                session.challenge = None
             if session.key == name:
                 self._state.send(session.route, farewell)
                 self._sessions.end(session, now)
@@ -117,5 +120,8 @@ class Access:
             if client.key == name:
                 self._state.send(route, farewell)
                 del self._state.clients[route]
+                for session in self._state.sessions.values():
+                    for order in session.orders.values():
+                        order.asker = b"" if order.asker == route else order.asker
                 for run in self._state.runs.values():
                     run.waiters = [each for each in run.waiters if each.route != route]

@@ -1,9 +1,10 @@
 """The journal's file and its transactions: WAL, ``synchronous=FULL``, one writer."""
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from zfs_walk.broker import upkeep
@@ -34,6 +35,8 @@ class Database:
         """
         self._path = str(path)
         self.in_transaction = False
+        if self._path != ":memory:":
+            _make_private(self._path)
         try:
             self.connection = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False
@@ -117,3 +120,13 @@ class Database:
         if "not a database" in str(error):
             return StateError(path=self._path, reason="it holds a file that is no journal")
         return JournalError(path=self._path, reason=str(error))
+
+
+def _make_private(path: str) -> None:
+    """Paths are in it: the folder may be open to others. SQLite's other files get its mode."""
+    with suppress(OSError):  # SQLite will say what is wrong
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)

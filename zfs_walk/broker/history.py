@@ -17,8 +17,15 @@ RING_BYTES: Final = 32 * 2**20
 """Bytes of encoded log records that are kept: about 100,000 records of 300 bytes, so that a burst
 can be read back, and a broker stays below 100 MB."""
 
+RING_RECORDS: Final = 250_000
+"""Records that are kept at most: a tiny one costs 300 bytes of objects, too."""
+
 FORGET_STATUS: Final = 60 * 10**9
 """Nanoseconds after which the status of a publisher that says nothing more is dropped."""
+
+STATUS_BYTES: Final = 8 * 2**20
+"""Bytes of encoded statuses that are kept: half of what a SNAPSHOT may have. Whoever can publish
+may publish under as many names as they like."""
 
 
 class Kept(NamedTuple):
@@ -26,6 +33,14 @@ class Kept(NamedTuple):
 
     came_ns: int
     frames: tuple[bytes, bytes]
+
+
+class LastStatus(NamedTuple):
+    """A status: when it came, its encoded size, and what it says."""
+
+    came_ns: int
+    size: int
+    status: WalkerStatus
 
 
 class History:
@@ -46,7 +61,8 @@ class History:
         self._ring: deque[Kept] = deque()
         self._bytes = 0
         self._added = 0
-        self._statuses: dict[str, tuple[int, WalkerStatus]] = {}
+        self._statuses: dict[str, LastStatus] = {}
+        self._status_bytes = 0
         self.malformed = 0
 
     def add_log(self, magic: bytes, header: bytes, now_ns: int) -> None:
@@ -61,7 +77,7 @@ class History:
             self._ring.append(Kept(now_ns, (magic, header)))
             self._bytes += len(header)
             self._added += 1
-            while self._bytes > self._most:
+            while self._bytes > self._most or len(self._ring) > RING_RECORDS:
                 self._bytes -= len(self._ring.popleft().frames[1])
 
     def logs(
@@ -94,15 +110,26 @@ class History:
         self.malformed += 1
         return None
 
-    def add_status(self, status: WalkerStatus, now_ns: int) -> None:
-        """Remember an agent's last status.
+    def add_status(self, status: WalkerStatus, size: int, now_ns: int) -> None:
+        """Remember an agent's last status, and forget those that are the longest ago if need be.
 
         Args:
-            status: of the agent, whose clock may be wrong.
-            now_ns: nanoseconds since the epoch.
+            status: what came.
+            size: its bytes on the wire.
+            now_ns: nanoseconds since the epoch; the publisher's own clock may be anywhere.
         """
+        publisher = status.origin.publisher
         with self._lock:
-            self._statuses[status.origin.publisher] = now_ns, status
+            self._forget(publisher)
+            self._statuses[publisher] = LastStatus(now_ns, size, status)
+            self._status_bytes += size
+            while self._status_bytes > STATUS_BYTES:
+                self._forget(next(iter(self._statuses)))
+
+    def _forget(self, publisher: str) -> None:
+        last = self._statuses.pop(publisher, None)
+        if last is not None:
+            self._status_bytes -= last.size
 
     def statuses(self, now_ns: int) -> tuple[WalkerStatus, ...]:
         """The last status of every publisher that has spoken lately.
@@ -111,12 +138,10 @@ class History:
             now_ns: nanoseconds since the epoch.
         """
         with self._lock:
-            self._statuses = {
-                publisher: (came_ns, status)
-                for publisher, (came_ns, status) in self._statuses.items()
-                if now_ns - came_ns < FORGET_STATUS
-            }
-            return tuple(status for _, status in self._statuses.values())
+            for publisher, last in list(self._statuses.items()):
+                if now_ns - last.came_ns >= FORGET_STATUS:
+                    self._forget(publisher)
+            return tuple(last.status for last in self._statuses.values())
 
     def counts(self) -> tuple[int, int, int]:
         """Log records that came through, and how many and how many bytes of them are kept."""

@@ -13,7 +13,7 @@ from typing import Final
 from zfs_walk.broker.history import History
 from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.ends import Waiter, XPub, XSub
-from zfs_walk.bus.sockets import Bus
+from zfs_walk.bus.sockets import LONGEST_TOPIC, Bus
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
 from zfs_walk.protocol.messages import LogMark, LogRecord, WalkerStatus, wire_name
@@ -109,8 +109,11 @@ class Relay:
                 self._mark_again()
             if not moved and self._wake.fileno() in waiter.wait(self._mark_at - now):
                 self._wake.clear()
+        # What was said last, the broker's own goodbye among it, still goes out.
+        while self._forward():
+            pass
         self._xsub.close()
-        self._xpub.close()
+        self._xpub.part()
         self._wake.close()
 
     def _forward(self) -> int:
@@ -120,12 +123,14 @@ class Relay:
             frames = receive()
             if frames is None:
                 return number
-            if len(frames) == FRAMES:
+            if len(frames) != FRAMES:
+                self._drop(f"{len(frames)} frames, {FRAMES} wanted")
+            elif len(frames[0]) > LONGEST_TOPIC:
+                self._drop(f"a topic of {len(frames[0]):,} bytes")
+            else:
                 send(frames)
                 self.forwarded += 1
                 self._remember(frames)
-            else:
-                self._drop(f"{len(frames)} frames, {FRAMES} wanted")
         return BATCH
 
     def _remember(self, frames: list[bytes]) -> None:
@@ -139,7 +144,7 @@ class Relay:
             elif topic.startswith(STATUS_TOPICS):
                 status = BUS.decode((magic, header))
                 if isinstance(status, WalkerStatus):
-                    self._history.add_status(status, time.time_ns())
+                    self._history.add_status(status, len(header), time.time_ns())
             else:
                 self._drop("no such topic")
         except WrongMajorError as error:

@@ -61,7 +61,8 @@ class Sessions:
         if hello.highest_term > self._state.term + TEN_YEARS:
             self._state.send(route, Error("malformed", "HELLO.highest_term: no such term"))
             return
-        if hello.highest_term > self._state.term:
+        # A client holds nothing of an earlier term, and a reader's key changes nothing.
+        if hello.role != CLIENT and hello.highest_term > self._state.term:
             self._overtake(hello.highest_term)
         attached = self._state.sessions.get(self._state.routes.get(route, 0))
         if attached is not None and (

@@ -233,6 +233,10 @@ class XPub(Bound):
         """Send to those who have subscribed it and have room."""
         self._send(frames)
 
+    def part(self) -> None:
+        """Close, when what was sent has left or `PARTING_MS` are over."""
+        self.socket.close(linger=PARTING_MS)
+
 
 class Sub(Watched):
     """A subscriber's end."""

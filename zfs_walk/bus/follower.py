@@ -99,16 +99,20 @@ class Follower:
         self._client.greet()
         while True:
             sub, topic = self._subscribe()
+            live = False
             try:
                 if self._joined(sub, topic):
                     if since_ns is not None:
                         yield from self._read_back(since_ns)
+                    # Until now, what was asked for is asked for again.
+                    live = True
                     yield from self._live(sub)
             except NoBrokerError:
                 pass
             finally:
                 sub.close()
-            since_ns = self._upto_ns - OVERLAP
+            if live:
+                since_ns = self._upto_ns - OVERLAP
             self._again()
 
     def _subscribe(self) -> tuple[Sub, bytes]:
@@ -189,7 +193,8 @@ class Follower:
         if gap is not None:
             yield gap
         if news and isinstance(message, LogRecord):
-            self._upto_ns = max(self._upto_ns, message.time_ns)
+            # A publisher's clock may be ahead of ours.
+            self._upto_ns = max(self._upto_ns, min(message.time_ns, time.time_ns()))
             yield message
 
     def _again(self) -> None:

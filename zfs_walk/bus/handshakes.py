@@ -154,7 +154,17 @@ class Handshakes:
 def peer_of(descriptor: int) -> str:
     """The address behind a connection that was just accepted; empty if it is gone already."""
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as connection:
+        copy = os.dup(descriptor)
+    except OSError:
+        return ""
+    try:
+        # The number may be another file's by now.
+        connection = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return ""
+    try:
+        with connection:
             name = connection.getpeername()
     except OSError:
         return ""

@@ -44,6 +44,10 @@ SUBSCRIBER_HIGH_WATER: Final = 200_000
 """Published messages that wait in a subscriber: two bursts of 100,000 while it prints; 200 MB of
 its own memory at most, nobody else's."""
 
+LONGEST_TOPIC: Final = 4_096
+"""Bytes of a topic, and of what a subscriber sends: ZeroMQ keeps a subscription as a tree with a
+level for each byte and deletes it by recursion, which for 200,000 overflows the broker's stack."""
+
 PUBLISH_WAIT_MS: Final = 100
 """How long a publisher's own thread waits for room before it looks whether it is to end."""
 
@@ -159,6 +163,7 @@ class Bus:
         """
         socket = self._socket(zmq.XPUB)
         socket.setsockopt(zmq.SNDHWM, FAN_OUT_HIGH_WATER)
+        socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_TOPIC)
         _keep_up(socket, endpoint)
         self._bind(socket, endpoint)
         return XPub(socket)

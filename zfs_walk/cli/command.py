@@ -1,6 +1,7 @@
 """What every command shares: exit codes, options, the way it ends."""
 
 import functools
+import io
 import logging
 import os
 import socket
@@ -185,6 +186,9 @@ def run_command(command: click.Command, name: str) -> NoReturn:
     variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
     if variable in os.environ:
         _end(_complete(command, name, variable))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal's or a pipe's encoding can't show is escaped, and no bug.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _check_environment(command)
         # Not `command.main`: that turns a closed pipe into exit code 1.

@@ -75,10 +75,13 @@ class KeyFile:
         """Keep that a valid key is none any more.
 
         Raises:
-            KeyFileError: the file can't be written.
+            KeyFileError: the file can't be written, or somebody has taken the key out of it.
         """
         keys = self.load()
-        key = next(key for key in keys if key.name == name and not key.revoked_ns)
+        key = next((key for key in keys if key.name == name and not key.revoked_ns), None)
+        if key is None:
+            reason = f"it holds no valid key {name} any more: it was changed; restart the broker"
+            raise KeyFileError(path=self.path, reason=reason)
         revoked = replace(key, revoked_ns=time.time_ns())
         self._save(tuple(revoked if each is key else each for each in keys))
         return revoked

@@ -2,8 +2,11 @@
 # ruff: noqa: PLC0415 -- whoever asks for --help does not wait for ZeroMQ
 
 import re
+import select
+import signal
 import sys
 import time
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -109,8 +112,9 @@ def tail(  # noqa: PLR0913, PLR0917 -- one argument an option
     set_up_logging(verbose)
     target = find_target(broker)
     bus = Bus(target.curve)
-    client = Client(bus, target.endpoint, host_name(None), __version__, timeout)
-    follower = Follower(bus, client, Wanted(level, role, host), _say, sys.stdout.flush)
+    end = _End()
+    client = Client(bus, target.endpoint, host_name(None), __version__, timeout, end.check)
+    follower = Follower(bus, client, Wanted(level, role, host), _say, end.check)
     write, show = sys.stdout.write, _shower(json_=json_)
     try:
         since_ns = None if since is None else max(0, time.time_ns() - round(since * 1e9))
@@ -121,9 +125,38 @@ def tail(  # noqa: PLR0913, PLR0917 -- one argument an option
             ):
                 continue
             write(show(said) + "\n")
+            end.check_signal()
     finally:
         client.close()
         bus.close()
+
+
+class _End:
+    """What ends a tail, looked at between two records: sockets are never left half made."""
+
+    def __init__(self) -> None:
+        """Note SIGINT; a second one interrupts whatever is going on."""
+        self._asked = False
+        self._reader = select.poll()
+        self._reader.register(sys.stdout.fileno(), 0)
+        signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def check_signal(self) -> None:
+        """Leave if Ctrl-C says so."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """There is nothing to show at the moment: show all that is written, or leave."""
+        sys.stdout.flush()
+        self.check_signal()
+        if self._reader.poll(0):
+            raise BrokenPipeError  # as with `| head`: nobody reads any more
 
 
 def _say(text: str) -> None:

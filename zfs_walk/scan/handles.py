@@ -16,6 +16,9 @@ _O_PATH: Final[int] = getattr(os, "O_PATH", os.O_RDONLY)
 _SAFE: Final = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST: Final = os.O_RDONLY | _SAFE
 
+_UP: Final = frozenset({b".", b".."})
+"""No component of a path below a root."""
+
 _KEPT: Final = 256
 """Parents held open per root. A walk that is deeper opens the oldest ones again, one by one from
 the root, and keeps the last 256 of those: 1/256 of the descriptors' worth of opens a level."""
@@ -122,10 +125,14 @@ class Handle:
 
         Raises:
             UnreachableError: the root itself has been exchanged.
-            OSError: it can't be opened; ENOTDIR if it has become a symbolic link.
+            OSError: it can't be opened; ENOTDIR if it has become a symbolic link, EINVAL if the
+                path would lead up.
         """
         if not path:
             return self._open_root()
+        # Paths come from other agents, by way of the broker: ".." needs no link to lead out.
+        if b"\0" in path or not _UP.isdisjoint(path.split(b"/")):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
         parent, _, name = path.rpartition(b"/")
         return self._open_list(name, self._reach(parent))
 

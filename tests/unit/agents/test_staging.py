@@ -1,11 +1,12 @@
 """Rows that a worker holds back: taken once, and never those of a roll that is over."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from zfs_walk.agents import staging as module
-from zfs_walk.agents.staging import Staged, Staging, write
+from zfs_walk.agents.staging import Staged, Staging, held, write
 from zfs_walk.scan.columns import ROWS, Columns
 from zfs_walk.scan.interface import ScanError
 
@@ -61,3 +62,28 @@ def test_nothing_is_left_of_a_segment_that_could_not_be_written(tmp_path: Path) 
     with pytest.raises(OSError, match="n-errors"):
         write(tmp_path, "n", [Staged(0, 1, Columns(ROWS), errors)], stated=True)
     assert [path.name for path in tmp_path.iterdir()] == ["n-errors.parquet"]
+
+
+def test_a_folder_that_is_really_elsewhere_is_not_written_to(tmp_path: Path) -> None:
+    mine, other = tmp_path.resolve() / "mine", tmp_path.resolve() / "other"
+    (mine / "segments").mkdir(parents=True)
+    other.mkdir()
+    (mine / "link").symlink_to(other)
+    allow = [os.fsencode(mine)]
+    with pytest.raises(PermissionError, match="link is outside of the folders"):  # noqa: SIM117
+        with held(mine / "link", allow):
+            pass
+    with held(mine / "link", []) as folder:
+        assert folder == mine / "link"
+
+
+def test_a_folder_that_is_exchanged_for_a_link_stays_the_same(tmp_path: Path) -> None:
+    mine, other = tmp_path.resolve() / "mine", tmp_path.resolve() / "other"
+    (mine / "segments").mkdir(parents=True)
+    other.mkdir()
+    with held(mine / "segments", [os.fsencode(mine)]) as folder:
+        (mine / "segments").rename(mine / "before")
+        (mine / "segments").symlink_to(other)
+        (folder / "rows").touch()
+    assert (mine / "before" / "rows").exists()
+    assert list(other.iterdir()) == []

@@ -618,3 +618,13 @@ def test_a_journal_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="readonly"):
         journal.add_run("r1", (root(),), OPTIONS, 1)
     journal.close()
+
+
+def test_a_journal_is_its_owners_only_whatever_its_folder_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    old = tmp_path / "journal.db"
+    old.touch(0o644)
+    journal = SqliteJournal(old)
+    journal.take_term(7)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    journal.close()

@@ -13,7 +13,10 @@ from zfs_walk.protocol.messages import (
     Abort,
     AgentList,
     Agents,
+    Command,
+    CommandDone,
     Done,
+    Drain,
     Error,
     Grant,
     Hello,
@@ -267,6 +270,36 @@ def test_a_revoked_client_gets_no_more_answers(broker: Broker) -> None:
     sent = broker.take(route, Abort("a", 0, run), OPERATOR)
     assert not only(sent, RunStatus, b"r")
     assert broker.take(b"r", Agents("q", 0), READER) == []
+
+
+def test_a_revoked_key_takes_no_name_over_that_it_was_waiting_for(broker: Broker) -> None:
+    route = operate(broker)
+    broker.take(b"w", hello("w", boot="a"), WALKER)
+    assert not only(broker.take(b"v", hello("w", boot="b"), WALKER), Welcome)
+    for session in broker.core.state.sessions.values():
+        session.key = ""  # of a journal from before there were keys
+    sent = broker.take(route, KeyRevoke("q", 0, "walkers"), OPERATOR)
+    assert (b"v", Error("not-allowed", "the key walkers was revoked; ask for another one")) in sent
+    assert not only(broker.after(60.0), Welcome)
+
+
+def test_a_revoked_client_does_not_hear_what_became_of_its_order(broker: Broker) -> None:
+    route = operate(broker)
+    broker.take(b"x", hello("x"), OTHER)
+    broker.take(route, KeyAdd("k", 0, "second", NEW, ("operator",)), OPERATOR)
+    broker.take(b"second", client("second"), NEW)
+    [command] = only(broker.take(b"second", Drain("d", 0, "", "x"), NEW), Command)
+    broker.take(route, KeyRevoke("q", 0, "second"), OPERATOR)
+    sent = broker.take(b"x", CommandDone(command.id, True, "drains"), OTHER)
+    assert not [message for route, message in sent if route == b"second"]
+
+
+def test_a_readers_hello_begins_no_new_term(broker: Broker) -> None:
+    broker.take(b"x", hello("x"), OTHER)
+    later = broker.core.state.term + 50
+    sent = broker.take(b"r", hello("r", role=CLIENT, highest_term=later), READER)
+    assert [type(message) for _, message in sent] == [Welcome]
+    assert broker.core.state.term < later
 
 
 def test_who_revokes_the_own_key_is_told_so(broker: Broker) -> None:

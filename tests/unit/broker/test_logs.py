@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.unit.broker.making import Broker, hello, only
 from zfs_walk.broker.events import SetLogLevel
 from zfs_walk.broker.history import History
@@ -61,6 +63,13 @@ def test_the_ring_is_bounded_and_says_what_it_lost() -> None:
     assert history.counts() == (5, 3, 3 * size(record(1)))
     assert history.logs(0, 1, 9) == (tuple(map(record, (3, 4, 5))), 5, 1, False)
     assert history.logs(0, 0, 9) == (tuple(map(record, (3, 4, 5))), 5, 0, False)
+
+
+def test_tiny_records_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zfs_walk.broker.history.RING_RECORDS", 3)
+    history = History()
+    remember(history, *map(record, range(1, 6)))
+    assert history.counts() == (5, 3, 3 * size(record(1)))
 
 
 def test_what_is_no_record_is_left_out_and_counted() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 from tests.unit.broker.making import TERM, Broker, heartbeat, hello, journal_in_memory, only
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.events import Received, Tick, Vitals
-from zfs_walk.broker.history import History
 from zfs_walk.broker.settings import Settings
+from zfs_walk.broker.history import STATUS_BYTES, History
 from zfs_walk.protocol.messages import (
     CLIENT,
     Error,
@@ -79,16 +79,27 @@ def test_a_snapshot_has_the_last_status_of_those_that_spoke_lately() -> None:
     wall = 1_700_000_000 * 10**9
     core.handle(Tick(Vitals(wall_ns=wall)), 1000.0)
     origin = Origin("p1", "walker", "h0", "walker-0", 7, 3, "0")
-    lately = WalkerStatus(origin, 8, wall + 990 * 10**9, FIGURES)
-    history.add_status(lately, lately.time_ns)
+    lately = WalkerStatus(origin, 8, 1, FIGURES)
+    history.add_status(lately, 100, wall + 990 * 10**9)
     long_ago = Origin("p2", "walker", "h0", "walker-1", 8, 4, "0")
-    history.add_status(WalkerStatus(long_ago, 8, wall + 10**9, FIGURES), wall + 10**9)
+    history.add_status(WalkerStatus(long_ago, 8, 2**62, FIGURES), 100, wall + 10**9)
     core.handle(Received(CLI, hello("cli", role=CLIENT)), 1000.0)
     sent: list[Any] = core.handle(Received(CLI, Snapshot("q", 0)), 1000.0)
     journal.commit()
     reply: Message = sent[-1].message
     assert isinstance(reply, SnapshotReply)
     assert reply.walkers == (lately,)
+
+
+def test_statuses_under_ever_new_names_are_bounded_and_the_latest_are_kept() -> None:
+    history = History()
+    each = STATUS_BYTES // 4
+    for number in range(9):
+        origin = Origin(f"p{number}", "walker", "h0", "walker-0", 7, 3, "0")
+        history.add_status(WalkerStatus(origin, 1, 2**62, FIGURES), each, number)
+        history.add_status(WalkerStatus(origin, 2, 2**62, FIGURES), each, number)
+    kept = [(status.origin.publisher, status.seq) for status in history.statuses(9)]
+    assert kept == [("p5", 2), ("p6", 2), ("p7", 2), ("p8", 2)]
 
 
 # ------------------------------------------------------------------------- heartbeats
@@ -138,6 +149,6 @@ def test_the_status_of_an_agent_whose_clock_is_wrong_is_kept_as_long_as_any() ->
     history = History()
     for offset in (-3_600 * 10**9, 3_600 * 10**9):
         origin = Origin(f"{offset}", "walker", "host", "walker-1", 7, 1, "1.0")
-        history.add_status(WalkerStatus(origin, 1, 10**15 + offset, FIGURES), 10**15)
+        history.add_status(WalkerStatus(origin, 1, 10**15 + offset, FIGURES), 100, 10**15)
     assert len(history.statuses(10**15 + 10**9)) == 2
     assert history.statuses(10**15 + 61 * 10**9) == ()

@@ -1,5 +1,7 @@
 """The relay fans out, remembers, and lets nobody hold it up."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -9,7 +11,7 @@ from zfs_walk.broker.history import History
 from zfs_walk.broker.relay import Relay
 from zfs_walk.bus.ends import Sub, Waiter
 from zfs_walk.bus.publisher import Publisher
-from zfs_walk.bus.sockets import FAN_OUT_HIGH_WATER, Bus
+from zfs_walk.bus.sockets import FAN_OUT_HIGH_WATER, LONGEST_TOPIC, Bus
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import LogMark, LogRecord, Message
 from zfs_walk.protocol.statistics import Origin
@@ -147,12 +149,13 @@ def test_what_is_strange_is_counted_and_no_more(place: Place) -> None:
         [b"status.walker.h1", b"ZW\x01", b"\x81\xa1t\xa3NEW"],
         [b"elsewhere", b"ZW\x01", b"\x80"],
         [b"", b"", b""],
+        [b"log." + bytes(LONGEST_TOPIC), b"ZW\x01", b"\x80"],
     ):
         stranger.send_waiting(frames)
     place.say(1)
     place.kept(1)
     until = time.monotonic() + PATIENCE
-    while place.relay.malformed < 6:
+    while place.relay.malformed < 7:
         assert time.monotonic() < until
         time.sleep(0.005)
     stranger.close()
@@ -175,3 +178,21 @@ def test_rebinding_ends_every_connection_and_nothing_is_lost(place: Place) -> No
     again = place.subscriber(b"log.")
     place.say(1)
     assert place.next_message(again, LogRecord) == record(7)
+
+
+# A process of its own, which ends without closing: ZeroMQ would end it as it would the broker.
+DEEP = """
+import os, sys, zmq
+socket = zmq.Context().socket(zmq.SUB)
+monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+socket.setsockopt(zmq.SUBSCRIBE, bytes(500_000))
+socket.connect(sys.argv[1])
+os._exit(0 if monitor.poll(20_000) else 1)
+"""
+
+
+def test_a_subscription_that_is_too_long_ends_its_connection_only(place: Place) -> None:
+    subprocess.run([sys.executable, "-c", DEEP, place.relay.subscribe], check=True)
+    sub = place.subscriber(b"log.")
+    place.say(1)
+    assert place.next_message(sub, LogRecord) == record(1)

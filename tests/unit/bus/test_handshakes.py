@@ -2,11 +2,12 @@
 
 import errno
 import logging
+import os
 
 import pytest
 import zmq
 
-from zfs_walk.bus.handshakes import HANDSHAKE_MS, JUNK, Handshakes
+from zfs_walk.bus.handshakes import HANDSHAKE_MS, JUNK, Handshakes, peer_of
 
 ACCEPTED = zmq.Event.ACCEPTED
 SUCCEEDED = zmq.Event.HANDSHAKE_SUCCEEDED
@@ -122,3 +123,13 @@ def test_a_flood_of_one_kind_hides_no_other(door: Door, caplog: pytest.LogCaptur
         "192.0.2.1:0 was refused: it showed no key within 5 s",
         "192.0.2.2:1 was refused: it speaks without a key",
     ]
+
+
+def test_a_descriptor_that_is_no_connection_any_more_has_no_address_and_costs_none() -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 -- descriptors
+    assert peer_of(reading) == ""
+    assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208 -- descriptors
+    os.close(reading)
+    assert peer_of(reading) == ""

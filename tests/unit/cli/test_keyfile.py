@@ -53,6 +53,14 @@ def test_a_file_that_others_may_write_to_is_refused(state: Path, name: str) -> N
         open_keyring(state)
 
 
+def test_a_key_that_was_taken_out_of_the_file_by_hand_can_not_be_revoked(state: Path) -> None:
+    keys = Keyring(KeyFile(state))
+    keys.add("a", "A" * 40, ("walker",))
+    (state / "keys.json").write_text(json.dumps({"schema": 1, "keys": []}))
+    with pytest.raises(KeyFileError, match="holds no valid key a any more"):
+        keys.revoke("a")
+
+
 @pytest.mark.parametrize("content", [{"keys": [{}]}, {"keys": 7}, {}])
 def test_a_broken_list_of_keys_is_refused(state: Path, content: dict[str, object]) -> None:
     open_keyring(state)[1].add("a", "A" * 40, ("walker",))

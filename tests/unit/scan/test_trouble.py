@@ -346,3 +346,24 @@ def test_an_error_that_may_pass_fails_the_directory_and_counts_nothing_of_it(
     balance([ROOT], scan)
     assert scan.failed == [(Directory(0, b"bad"), code)]
     assert (len(scan.columns), scan.found, scan.listed) == (3, 2, 2)
+
+
+@pytest.mark.parametrize("path", [b"../outside", b"inside/../../outside", b"..", b".", b"a\0b"])
+def test_a_path_that_leads_up_is_an_error_and_nothing_outside_is_read(
+    walker: Any, folder: Path, path: bytes
+) -> None:
+    (folder / "root" / "inside").mkdir(parents=True)
+    (folder / "outside").mkdir()
+    (folder / "outside" / "secret").touch()
+    scanner = walker.scanner(folder / "root", columns=ROWS)
+    try:
+        scan = scanner.scan([Directory(0, path)], Budget())
+        with pytest.raises(OSError, match="Invalid argument"):
+            list(scanner.list_names(Directory(0, path)))
+        part = scanner.scan_names(Directory(0, path), NameBlock([b"secret"], b"\x08"), own=False)
+    finally:
+        scanner.close()
+    assert (len(scan.columns), scan.found, scan.left) == (0, 0, [])
+    assert [error.errno for error in scan.errors] == [errno.EINVAL]
+    assert [error.errno for error in part.errors] == [errno.EINVAL]
+    assert len(part.columns) == 0

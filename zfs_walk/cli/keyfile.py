@@ -6,6 +6,7 @@ from pathlib import Path
 
 from zfs_walk.broker.keys import Key
 from zfs_walk.bus.curve import Curve, new_pair
+from zfs_walk.config.connection import KEY
 from zfs_walk.config.private import read_private, write_private
 from zfs_walk.errors import KeyFileError
 
@@ -26,10 +27,10 @@ def server_curve(state: Path) -> Curve:
         public, secret = new_pair()
         write_private(path, SCHEMA, {"public": public, "secret": secret}, replace=False)
         return Curve(public, secret, public)
-    try:
-        return Curve(content["public"], content["secret"], content["public"])
-    except KeyError as error:
-        raise KeyFileError(path=path, reason="it is no file of a broker's keys") from error
+    public, secret = str(content.get("public")), str(content.get("secret"))
+    if not (KEY.fullmatch(public) and KEY.fullmatch(secret)):
+        raise KeyFileError(path=path, reason="it is no file of a broker's keys")
+    return Curve(public, secret, public)
 
 
 class KeyFile:

@@ -44,6 +44,15 @@ def test_a_brokers_own_keys_are_made_once(state: Path) -> None:
     assert server_curve(state) == server_curve(state)
 
 
+@pytest.mark.parametrize("secret", [None, 7, "", "too short", "ü" * 40])
+def test_a_broken_file_of_the_brokers_own_keys_is_refused(state: Path, secret: object) -> None:
+    public = server_curve(state).public
+    content = {"schema": 1, "public": public, "secret": secret}
+    (state / "server.json").write_text(json.dumps(content))
+    with pytest.raises(KeyFileError, match="it is no file of a broker's keys"):
+        server_curve(state)
+
+
 @pytest.mark.parametrize("name", ["server.json", "keys.json"])
 def test_a_file_that_others_may_write_to_is_refused(state: Path, name: str) -> None:
     curve, keys = open_keyring(state)

@@ -287,3 +287,21 @@ def test_a_full_disk_below_the_log_stops_no_walk_and_is_said_once(
         lambda: any(each["message"].startswith("handing back") for each in tail.said()),
     )
     assert tail.count() > len(written)
+
+
+def test_a_tail_that_nobody_reads_any_more_ends(site: Site) -> None:
+    site.start_broker()
+    into = ("sh", "-c", '"$@" | head -n 1', "sh")
+    words = ("ctl", "tail", "--since", "1h", "--broker", site.endpoint)
+    ended = site.place.end(site.place.start(*words, prefix=into))
+    assert (len(ended.out.splitlines()), ended.err) == (1, "")
+
+
+def test_a_text_that_the_output_has_no_letters_for_is_escaped(site: Site) -> None:
+    site.start_broker()
+    site.start_agents(1, "--name", "w1", "--host", "caf\N{LATIN SMALL LETTER E WITH ACUTE}")
+    into = ("sh", "-c", '"$@" | head -n 3', "sh")
+    words = ("ctl", "tail", "--since", "1h", "--broker", site.endpoint)
+    ended = site.place.end(site.place.start(*words, prefix=into, env={"PYTHONIOENCODING": "ascii"}))
+    assert "caf\\xe9" in ended.out
+    assert "Traceback" not in ended.err

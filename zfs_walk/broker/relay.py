@@ -14,6 +14,7 @@ from zfs_walk.broker.history import History
 from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.ends import Waiter, XPub, XSub
 from zfs_walk.bus.sockets import LONGEST_TOPIC, Bus
+from zfs_walk.bus.vital import run_vital
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
 from zfs_walk.protocol.messages import LogMark, LogRecord, WalkerStatus, wire_name
@@ -68,7 +69,9 @@ class Relay:
         self._complaints = Complaints(LOG)
         self._wake = Wake()
         self._stopping = self._rebind = False
-        self._thread = threading.Thread(target=self._run, daemon=True, name="relay")
+        self._thread = threading.Thread(
+            target=run_vital, args=("the relay", self._run), daemon=True, name="relay"
+        )
 
     def start(self) -> None:
         """Forward from now on."""

@@ -12,6 +12,7 @@ from zmq.utils import z85
 from zfs_walk.bus.complaints import Complaints
 from zfs_walk.bus.handshakes import EVENTS, Handshakes, peer_of, read_event
 from zfs_walk.bus.verdict import Judge, Verdict
+from zfs_walk.bus.vital import run_vital
 from zfs_walk.bus.wake import Wake
 
 LOG = logging.getLogger("zfs_walk.bus")
@@ -41,7 +42,9 @@ class Authenticator:
         self._zap = context.socket(zmq.REP)
         self._zap.setsockopt(zmq.LINGER, 0)
         self._zap.bind(ENDPOINT)
-        self._thread = threading.Thread(target=self._run, name="zap", daemon=True)
+        self._thread = threading.Thread(
+            target=run_vital, args=("the check of keys", self._run), name="zap", daemon=True
+        )
         self._thread.start()
 
     def watch(self, bound: "zmq.Socket[bytes]") -> None:

@@ -186,9 +186,7 @@ def run_command(command: click.Command, name: str) -> NoReturn:
     variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
     if variable in os.environ:
         _end(_complete(command, name, variable))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # What a terminal's or a pipe's encoding can't show is escaped, and no bug.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _escape_output()
     try:
         _check_environment(command)
         # Not `command.main`: that turns a closed pipe into exit code 1.
@@ -231,6 +229,12 @@ def _complete(command: click.Command, name: str, variable: str) -> int:
     from click.shell_completion import shell_complete  # noqa: PLC0415 -- only a shell asks for it
 
     return shell_complete(command, {}, name, variable, os.environ[variable])
+
+
+def _escape_output() -> None:
+    """What the encoding of a terminal or pipe can't show is escaped, and no bug."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _say(text: str) -> None:

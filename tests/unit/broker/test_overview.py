@@ -5,8 +5,8 @@ from typing import Any
 from tests.unit.broker.making import TERM, Broker, heartbeat, hello, journal_in_memory, only
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.events import Received, Tick, Vitals
-from zfs_walk.broker.settings import Settings
 from zfs_walk.broker.history import STATUS_BYTES, History
+from zfs_walk.broker.settings import Settings
 from zfs_walk.protocol.messages import (
     CLIENT,
     Error,

@@ -33,9 +33,12 @@ class Site:
         self.folder = folder
         self._processes: list[subprocess.Popen[str]] = []
         broker = self._start(
-            [*program("zfs-broker"), "--bind", f"ipc://{folder}/broker", "--state", f"{folder}/b"],
+            [
+                *program("zfs-broker"), "--bind", f"ipc://{folder}/broker",
+                "--state", f"{folder}/b", "--http", "none",
+            ],
             subprocess.PIPE,
-        )
+        )  # fmt: skip
         if broker.stdout is None or "ready" not in broker.stdout.readline():
             message = "the broker did not start"
             raise SystemExit(message)

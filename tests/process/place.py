@@ -22,6 +22,10 @@ from tests.process.ledger import Ledger
 PATIENCE = 40.0
 """Seconds until a wait fails: some hundred times what it takes on an idle machine."""
 
+KILLED = re.compile(r"worker \d+ ended: (SIGKILL|it takes no messages)")
+"""What an agent says of a worker that was killed from outside; whoever is told something after its
+death, and before that is known, "takes no messages"."""
+
 MARK = "ZW_TEST_MARK"
 Process = subprocess.Popen[str]
 Word = str | Path | int

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.process import oracle
-from tests.process.place import Place, Site, wait_for
+from tests.process.place import KILLED, Place, Site, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def test_a_killed_worker_costs_nothing(
     assert is_open(quick_site)
     walk.is_exact()
     first.terminate()
-    assert "ended: SIGKILL" in quick_site.place.end(first).err
+    assert KILLED.search(quick_site.place.end(first).err)
 
 
 @pytest.mark.parametrize("rows", [False, True])

@@ -82,8 +82,8 @@ class Busy:
 
 @pytest.fixture
 def busy(request: pytest.FixtureRequest, site: Site, tree: Path, slow: dict[str, str]) -> Busy:
-    """The walk takes some six seconds, or more with more microseconds a directory."""
-    return Busy(site, tree, slow | {"SHIM_SLOW": str(getattr(request, "param", 8000))})
+    """The walk takes some twelve seconds, or more with more microseconds a directory."""
+    return Busy(site, tree, slow | {"SHIM_SLOW": str(getattr(request, "param", 15_000))})
 
 
 # ---------------------------------------------------------------------- who has no right key

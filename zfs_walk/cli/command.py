@@ -121,8 +121,9 @@ def shared(function: Callable[..., int | None]) -> Callable[..., int | None]:
             help="Print each option's value and where it comes from, as a file for --config.",
         ),
         click.option(
-            "--config", metavar="FILE", type=click.Path(readable=False), is_eager=True, expose_value=False,
-            callback=_read_config, help="YAML file with defaults: one key per option.",
+            "--config", metavar="FILE", type=click.Path(readable=False), is_eager=True,
+            expose_value=False, callback=_read_config,
+            help="YAML file with defaults: one key per option.",
         ),
         version_option,
     ):  # fmt: skip

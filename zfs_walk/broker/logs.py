@@ -56,6 +56,11 @@ class Logs:
         itself = message.role in {"", BROKER} and message.host in {"", self._state.settings.host}
         if itself:
             self._state.out.append(SetLogLevel(message.level, message.logger))
+        elif not told:
+            there = sorted({BROKER, *(each.role for each in self._state.sessions.values())})
+            detail = f"no process of this role and host is there; roles: {', '.join(there)}"
+            self._state.refuse(route, message, "nobody", detail)
+            return
         workers = sum(session.capacity for session in told)
         processes = len(told) + workers + itself
         detail = f"{processes} processes told: {len(told)} agents with {workers} workers"

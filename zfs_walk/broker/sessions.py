@@ -318,7 +318,8 @@ class Sessions:
     def _lose(self, session: Session, now: float) -> None:
         session.state = SessionState.LOST
         silent = f"is lost: nothing was heard of it for {now - session.heard:.0f} s"
-        self._note(logging.WARNING, session, f"{silent}; its work goes to others")
+        work = f"; units of work that go to others: {len(session.units)}" if session.units else ""
+        self._note(logging.WARNING, session, f"{silent}{work}")
         session.live.clear()
         for uid in session.units:
             self._work.open_lease(self._state.units[uid])

@@ -152,7 +152,9 @@ def test_a_level_reaches_only_who_is_meant() -> None:
         (b"client", Done("r2", "1 processes told: 0 agents with 0 workers, the broker"))
     ]
     assert broker.levels == [SetLogLevel("error", "")]
-    broker.take(b"client", LogLevel("r3", 0, "info", "broker", "elsewhere", ""))
+    sent = broker.take(b"client", LogLevel("r3", 0, "info", "wlker", "", ""))
+    detail = "no process of this role and host is there; roles: broker, walker"
+    assert sent == [(b"client", Error("nobody", detail, "r3"))]
     assert broker.levels == [SetLogLevel("error", "")]
 
 

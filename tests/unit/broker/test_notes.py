@@ -25,11 +25,16 @@ def test_who_joins_and_leaves_is_said() -> None:
 def test_a_lost_agent_is_warned_of() -> None:
     broker = Broker()
     broker.join("walker-0")
+    broker.join("walker-1")
+    broker.submit()
+    broker.granted(A)
     broker.notes.clear()
     broker.after(20)
-    [note] = broker.notes
-    assert note.level == logging.WARNING
-    assert "is lost: nothing was heard of it for 15 s; its work goes to others" in note.text
+    holder, other = broker.notes
+    assert holder.level == other.level == logging.WARNING
+    silent = "is lost: nothing was heard of it for 15 s"
+    assert holder.text.endswith(f"{silent}; units of work that go to others: 1")
+    assert other.text.endswith(silent)
 
 
 def test_a_runs_begin_and_end_are_said_with_its_number() -> None:

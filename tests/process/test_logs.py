@@ -96,7 +96,10 @@ def test_levels_are_set_where_they_are_meant(quick_site: Site) -> None:
     quick_site.start_agents(1)
     assert level(quick_site, "debug", "--role", "broker").startswith("1 processes told: 0 agents")
     assert level(quick_site, "info", "--role", "walker").startswith("3 processes told: 1 agents")
-    assert level(quick_site, "info", "--host", "elsewhere").startswith("0 processes told")
+    words = ("log", "level", "info", "--host", "elsewhere", "--broker", quick_site.endpoint)
+    refused = quick_site.place.run("ctl", *words)
+    assert (refused.code, refused.out) == (2, "")
+    assert "no process of this role and host is there; roles: broker, walker" in refused.err
 
 
 def burst(site: Site, total: int) -> list[Process]:

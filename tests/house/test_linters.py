@@ -119,8 +119,8 @@ def test_mypy_finds_a_wrong_or_missing_type(copy: Path, code: str, rule: str) ->
         ("agents/planted.py", "import zmq", ZEROMQ),
         ("cli/planted.py", "import zmq.asyncio", ZEROMQ),
         ("broker/core.py", "import sqlite3", CORES),
-        ("agents/core.py", "import time", CORES),
-        ("agents/unit.py", "from zfs_walk.protocol import planted", CORES),
+        ("agents/walker/core.py", "import time", CORES),
+        ("agents/walker/unit.py", "from zfs_walk.protocol import planted", CORES),
     ],
 )
 def test_import_linter_finds_an_import_against_the_arrows(

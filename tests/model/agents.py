@@ -6,29 +6,22 @@ from typing import TYPE_CHECKING
 
 from tests.model.invariants import check_agent
 from tests.model.workers import SimWorker
-from zfs_walk.agents.core import AgentCore, AgentSettings
-from zfs_walk.agents.events import (
-    Connected,
+from zfs_walk.agents.events import Connected, Drain, Exit, FromBroker, Note, Reconnect, Send, Tick
+from zfs_walk.agents.link import Identity
+from zfs_walk.agents.walker.core import AgentCore, AgentSettings
+from zfs_walk.agents.walker.events import (
     Delete,
     Dismiss,
-    Drain,
     Event,
-    Exit,
     FreeSpool,
-    FromBroker,
     FromPool,
     Hurry,
     Instruction,
-    Note,
-    Reconnect,
-    Send,
     Spawn,
     Tell,
-    Tick,
     WorkerDied,
 )
-from zfs_walk.agents.link import Identity
-from zfs_walk.agents.tasks import LINK, FromWorker, Ready
+from zfs_walk.agents.walker.tasks import LINK, FromWorker, Ready
 
 if TYPE_CHECKING:
     from tests.model.world import Conn, World

@@ -1,7 +1,7 @@
 """What must hold of a core after every event."""
 
-from zfs_walk.agents.core import AgentCore
-from zfs_walk.agents.unit import Unit
+from zfs_walk.agents.walker.core import AgentCore
+from zfs_walk.agents.walker.unit import Unit
 from zfs_walk.broker.core import BrokerCore
 from zfs_walk.broker.sqlite import SqliteJournal
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from tests.model.tree import Tree
 from tests.model.world import World
-from zfs_walk.agents import cuts
+from zfs_walk.agents.walker import cuts
 
 
 def run_schedule(seed: int) -> World:

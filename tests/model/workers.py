@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tests.model.tree import LISTING, PART_LIMIT, Folder, Tree, below, parts_of, worth
-from zfs_walk.agents.tasks import (
+from zfs_walk.agents.walker.tasks import (
     CloseRun,
     Flush,
     Flushed,
@@ -66,7 +66,7 @@ class Tally:
 
 
 class SimStaging:
-    """Rows that were not written yet; the same rules as `zfs_walk.agents.staging.Staging`."""
+    """Rows that were not written yet; the same rules as `agents.walker.staging.Staging`."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[int, int], list[tuple[int, int, list[Row]]]] = {}

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.process.place import PATIENCE, Site
-from zfs_walk.agents.core import AgentCore, AgentSettings
-from zfs_walk.agents.events import Connected, Event, FromBroker, Reconnect, Send, Tick
+from zfs_walk.agents.events import Connected, FromBroker, Reconnect, Send, Tick
 from zfs_walk.agents.link import Identity
+from zfs_walk.agents.walker.core import AgentCore, AgentSettings
+from zfs_walk.agents.walker.events import Event
 from zfs_walk.bus.curve import Curve
 from zfs_walk.bus.ends import Dealer, Waiter
 from zfs_walk.bus.sockets import Bus

@@ -1,4 +1,5 @@
-"""What runs on a host: the agent's state machine, its pool of worker processes, and the roles.
+"""What runs on a host: one folder a role, and what every role's agent is made of.
 
-`core` and `unit` decide, `loop` and `pool` move frames and processes, `worker` reads directories.
+`link` is an agent's session as a state machine, `connection` its socket. A role's `core` decides,
+its `loop` moves frames, processes and files.
 """

@@ -1,8 +1,7 @@
-"""What happens to an agent, and what its core answers with."""
+"""What happens to every agent, and what every core answers with; a role adds its own."""
 
 from dataclasses import dataclass
 
-from zfs_walk.agents.tasks import FromWorker, ToWorker
 from zfs_walk.protocol.messages import Message
 from zfs_walk.protocol.records import Endpoints
 
@@ -17,30 +16,6 @@ class FromBroker:
     """A message of the broker."""
 
     message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class FromPool:
-    """A worker's message."""
-
-    message: FromWorker
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerDied:
-    """A worker's process ended.
-
-    Attributes:
-        worker: its number.
-        cause: how, in words.
-        pointed: the kind of death points at what it was doing (a crash, not a kill from outside).
-        place: root, path and part that the black box holds, if it was at something.
-    """
-
-    worker: int
-    cause: str
-    pointed: bool
-    place: tuple[int, bytes, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +34,7 @@ class Tick:
     loop_lag_ms: int = 0
 
 
-Event = Connected | FromBroker | FromPool | WorkerDied | Drain | Tick
+Common = Connected | FromBroker | Drain | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,53 +42,6 @@ class Send:
     """Send to the broker."""
 
     message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Send to a worker."""
-
-    worker: int
-    message: ToWorker
-
-
-HURRY_NOT, HURRY_TO_SHARE, HURRY_NOW = 0, 1, 2
-"""Levels of haste, one byte of shared memory that a scanner looks at between directories."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hurry:
-    """Set how soon a worker is to come back."""
-
-    worker: int
-    level: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spawn:
-    """Start a worker under a number that was never used before."""
-
-    worker: int
-
-
-@dataclass(frozen=True, slots=True)
-class Dismiss:
-    """End a worker that has nothing in hand and is not needed any more."""
-
-    worker: int
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Delete segments that no commit lists, from a run's catalog folder."""
-
-    catalog: bytes
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FreeSpool:
-    """Nothing in the spool of names is needed any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +82,4 @@ class Exit:
     failure: str
 
 
-Instruction = (
-    Send
-    | Tell
-    | Hurry
-    | Spawn
-    | Dismiss
-    | Delete
-    | FreeSpool
-    | Reconnect
-    | Note
-    | Welcomed
-    | SetLogLevel
-    | Exit
-)
+CommonInstruction = Send | Reconnect | Note | Welcomed | SetLogLevel | Exit

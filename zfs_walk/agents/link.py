@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zfs_walk.agents.events import Exit, Instruction, Reconnect, Send
+from zfs_walk.agents.events import Exit, Reconnect, Send
 from zfs_walk.protocol.messages import PROTO_MAX, PROTO_MIN, Hello, Welcome
 from zfs_walk.protocol.records import Lease
 
@@ -64,7 +64,7 @@ class Link:
         self._alone_since: float | None = None
         self._jitter = random.Random(identity.boot)  # noqa: S311 -- spreads reconnects, no secret
 
-    def connected(self, held: Sequence[Lease], now: float) -> Instruction:
+    def connected(self, held: Sequence[Lease], now: float) -> Send:
         """A fresh socket is open: say who we are."""
         self._conn += 1
         self._open = True
@@ -93,7 +93,7 @@ class Link:
         self._heard = now
         return self._open
 
-    def reconnect(self, now: float) -> Instruction:
+    def reconnect(self, now: float) -> Reconnect:
         """Give the socket up; the next one opens within a heartbeat, not everybody's at once."""
         self.live = self._open = False
         self._greeted = None
@@ -101,7 +101,7 @@ class Link:
             self._alone_since = now
         return Reconnect(self._jitter.uniform(0.2, 1.0) * self.heartbeat)
 
-    def tick(self, now: float) -> Instruction | None:
+    def tick(self, now: float) -> Exit | Reconnect | None:
         """Notice a broker that does not answer."""
         if self._alone_since is not None:
             limit = self._lost_patience if self.welcomed else self._patience

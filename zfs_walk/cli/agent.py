@@ -27,7 +27,7 @@ from zfs_walk.config.values import Described
 from zfs_walk.errors import StateInUseError, WrongUseError
 
 if TYPE_CHECKING:
-    from zfs_walk.agents.loop import AgentLoop
+    from zfs_walk.agents.walker.loop import AgentLoop
 
 FOREVER = 10.0 * 366 * 86_400
 
@@ -101,10 +101,10 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
 ) -> None:
     """Serve a bus as one of its agents, until SIGTERM."""
     # Whoever asks for --help does not wait for ZeroMQ.
-    from zfs_walk.agents.core import AgentSettings  # noqa: PLC0415
     from zfs_walk.agents.link import Identity  # noqa: PLC0415
-    from zfs_walk.agents.loop import AgentLoop  # noqa: PLC0415
-    from zfs_walk.agents.pool import Nursery  # noqa: PLC0415
+    from zfs_walk.agents.walker.core import AgentSettings  # noqa: PLC0415
+    from zfs_walk.agents.walker.loop import AgentLoop  # noqa: PLC0415
+    from zfs_walk.agents.walker.pool import Nursery  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
     from zfs_walk.cli.connection import find_target  # noqa: PLC0415
     from zfs_walk.cli.state import ipc_folder, state_base  # noqa: PLC0415

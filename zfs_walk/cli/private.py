@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zfs_walk import __version__
-from zfs_walk.agents.core import AgentSettings
 from zfs_walk.agents.link import Identity
-from zfs_walk.agents.loop import AgentLoop
-from zfs_walk.agents.pool import Nursery
+from zfs_walk.agents.walker.core import AgentSettings
+from zfs_walk.agents.walker.loop import AgentLoop
+from zfs_walk.agents.walker.pool import Nursery
 from zfs_walk.broker.loop import BrokerLoop
 from zfs_walk.broker.settings import Settings
 from zfs_walk.broker.sqlite import SqliteJournal

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from zfs_walk.agents import staging as module
-from zfs_walk.agents.staging import Staged, Staging, held, write
+from zfs_walk.agents.walker import staging as module
+from zfs_walk.agents.walker.staging import Staged, Staging, held, write
 from zfs_walk.scan.columns import ROWS, Columns
 from zfs_walk.scan.interface import ScanError
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zfs_walk.agents import spool as module
-from zfs_walk.agents.spool import Spool, SpoolError, deal
+from zfs_walk.agents.walker import spool as module
+from zfs_walk.agents.walker.spool import Spool, SpoolError, deal
 from zfs_walk.scan.interface import NameBlock
 
 NAMES = st.lists(

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from zfs_walk.agents.frontier import Frontier
-from zfs_walk.agents.tasks import Walked
+from zfs_walk.agents.walker.frontier import Frontier
+from zfs_walk.agents.walker.tasks import Walked
 from zfs_walk.protocol.records import Item, Problem, Quarantined, Segment
 
 MOST_ITEMS = 65_536

@@ -1,7 +1,7 @@
 """Workers that come and go by order; none takes work or rows along."""
 
 from tests.model.invariants import check_agent
-from tests.unit.agents.making import (
+from tests.unit.agents.walker.making import (
     Agent,
     connected,
     directory,
@@ -12,9 +12,10 @@ from tests.unit.agents.making import (
     told,
     walked,
 )
-from zfs_walk.agents.crew import MOST_PROCESSES
-from zfs_walk.agents.events import HURRY_NOW, Connected, Dismiss, Exit, Instruction, Spawn
-from zfs_walk.agents.tasks import Flush, Ready, Walk
+from zfs_walk.agents.events import Connected, Exit
+from zfs_walk.agents.walker.crew import MOST_PROCESSES
+from zfs_walk.agents.walker.events import HURRY_NOW, Dismiss, Instruction, Spawn
+from zfs_walk.agents.walker.tasks import Flush, Ready, Walk
 from zfs_walk.protocol.messages import (
     MOST_WORKERS,
     Ack,

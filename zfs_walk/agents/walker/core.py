@@ -7,30 +7,27 @@ broker informed. It imports no socket, file, process or clock.
 import logging
 from dataclasses import dataclass
 
-from zfs_walk.agents.commands import Commands
-from zfs_walk.agents.commits import Commits
-from zfs_walk.agents.crew import Crew, WorkerState
-from zfs_walk.agents.draining import Draining
 from zfs_walk.agents.events import (
     Connected,
     Drain,
-    Event,
     Exit,
     FromBroker,
-    FromPool,
-    Instruction,
     Note,
     Reconnect,
     Tick,
     Welcomed,
-    WorkerDied,
 )
-from zfs_walk.agents.holdings import Holdings
 from zfs_walk.agents.link import Identity, Link
-from zfs_walk.agents.statistics import CoreStatistics
-from zfs_walk.agents.tasks import Flushed, Listed, Ready, Walked
-from zfs_walk.agents.unit import Unit
-from zfs_walk.agents.want import Want
+from zfs_walk.agents.walker.commands import Commands
+from zfs_walk.agents.walker.commits import Commits
+from zfs_walk.agents.walker.crew import Crew, WorkerState
+from zfs_walk.agents.walker.draining import Draining
+from zfs_walk.agents.walker.events import Event, FromPool, Instruction, WorkerDied
+from zfs_walk.agents.walker.holdings import Holdings
+from zfs_walk.agents.walker.statistics import CoreStatistics
+from zfs_walk.agents.walker.tasks import Flushed, Listed, Ready, Walked
+from zfs_walk.agents.walker.unit import Unit
+from zfs_walk.agents.walker.want import Want
 from zfs_walk.protocol.messages import (
     Ack,
     ByeAck,

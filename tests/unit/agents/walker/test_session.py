@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.unit.agents.making import (
+from tests.unit.agents.walker.making import (
     EPOCH,
     IDENTITY,
     UID,
@@ -19,8 +19,9 @@ from tests.unit.agents.making import (
     walked,
     welcome,
 )
-from zfs_walk.agents.events import Connected, Exit, Reconnect, Send, Spawn, Tick
-from zfs_walk.agents.tasks import CloseRun, OpenRun, Ready, Walk
+from zfs_walk.agents.events import Connected, Exit, Reconnect, Send, Tick
+from zfs_walk.agents.walker.events import Spawn
+from zfs_walk.agents.walker.tasks import CloseRun, OpenRun, Ready, Walk
 from zfs_walk.protocol.messages import (
     Ack,
     Bye,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from zfs_walk.agents.events import (
+from zfs_walk.agents.walker.events import (
     HURRY_NOT,
     HURRY_NOW,
     HURRY_TO_SHARE,
@@ -15,8 +15,8 @@ from zfs_walk.agents.events import (
     Tell,
     WorkerDied,
 )
-from zfs_walk.agents.tasking import Asking, next_task
-from zfs_walk.agents.tasks import (
+from zfs_walk.agents.walker.tasking import Asking, next_task
+from zfs_walk.agents.walker.tasks import (
     CloseRun,
     Flush,
     Forget,
@@ -26,7 +26,7 @@ from zfs_walk.agents.tasks import (
     SetLevel,
     ToWorker,
 )
-from zfs_walk.agents.unit import Unit
+from zfs_walk.agents.walker.unit import Unit
 from zfs_walk.protocol.messages import MOST_WORKERS
 from zfs_walk.protocol.records import RootRecord, WalkOptions
 

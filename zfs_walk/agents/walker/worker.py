@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zfs_walk.agents.blackbox import Slot
-from zfs_walk.agents.spool import Spool, SpoolError, deal
-from zfs_walk.agents.staging import Staged, Staging, held, write
-from zfs_walk.agents.tasks import (
+from zfs_walk.agents.walker.blackbox import Slot
+from zfs_walk.agents.walker.spool import Spool, SpoolError, deal
+from zfs_walk.agents.walker.staging import Staged, Staging, held, write
+from zfs_walk.agents.walker.tasks import (
     LINK,
     CloseRun,
     Flush,
@@ -36,7 +36,7 @@ from zfs_walk.agents.tasks import (
     Walk,
     Walked,
 )
-from zfs_walk.agents.worker_log import log_to_agent
+from zfs_walk.agents.walker.worker_log import log_to_agent
 from zfs_walk.bus.ends import Pull, Push, Waiter
 from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus

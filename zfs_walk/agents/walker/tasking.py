@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from zfs_walk.agents.frontier import key_of
-from zfs_walk.agents.parts import WideDirectory
-from zfs_walk.agents.tasks import ListParts, ScanPart, Task, Walk
-from zfs_walk.agents.unit import Unit
+from zfs_walk.agents.walker.frontier import key_of
+from zfs_walk.agents.walker.parts import WideDirectory
+from zfs_walk.agents.walker.tasks import ListParts, ScanPart, Task, Walk
+from zfs_walk.agents.walker.unit import Unit
 from zfs_walk.protocol.records import Item
 
 BUDGET_MS = 100

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Iterator
 
-from zfs_walk.agents.crew import Crew, RunInfo
-from zfs_walk.agents.events import Delete, Instruction, Note, Send
+from zfs_walk.agents.events import Note, Send
 from zfs_walk.agents.link import Link
-from zfs_walk.agents.tasks import Flushed
-from zfs_walk.agents.unit import Unit
+from zfs_walk.agents.walker.crew import Crew, RunInfo
+from zfs_walk.agents.walker.events import Delete, Instruction
+from zfs_walk.agents.walker.tasks import Flushed
+from zfs_walk.agents.walker.unit import Unit
 from zfs_walk.protocol.messages import Ack, Cannot, Commit, Grant, Message, Nack, Welcome
 from zfs_walk.protocol.records import Holding, Lease, LiveCount
 

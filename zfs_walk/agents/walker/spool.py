@@ -8,7 +8,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 
-from zfs_walk.agents.tasks import Extent
+from zfs_walk.agents.walker.tasks import Extent
 from zfs_walk.scan.interface import NameBlock
 
 WRITE_BYTES = 2**20

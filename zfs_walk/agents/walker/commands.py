@@ -1,10 +1,11 @@
 """What a broker orders an agent to do with COMMAND. No I/O, no clock."""
 
-from zfs_walk.agents.crew import Crew
-from zfs_walk.agents.draining import Draining
-from zfs_walk.agents.events import Instruction, SetLogLevel
-from zfs_walk.agents.holdings import Holdings
+from zfs_walk.agents.events import SetLogLevel
 from zfs_walk.agents.link import Link
+from zfs_walk.agents.walker.crew import Crew
+from zfs_walk.agents.walker.draining import Draining
+from zfs_walk.agents.walker.events import Instruction
+from zfs_walk.agents.walker.holdings import Holdings
 from zfs_walk.protocol.messages import LEVELS, MOST_WORKERS, Command, CommandDone
 
 

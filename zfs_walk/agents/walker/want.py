@@ -1,9 +1,9 @@
 """When an agent asks for more work. No I/O, no clock."""
 
-from zfs_walk.agents.crew import Crew
-from zfs_walk.agents.draining import Draining
-from zfs_walk.agents.holdings import Holdings
 from zfs_walk.agents.link import Link
+from zfs_walk.agents.walker.crew import Crew
+from zfs_walk.agents.walker.draining import Draining
+from zfs_walk.agents.walker.holdings import Holdings
 from zfs_walk.protocol.messages import WorkRequest
 
 IDLE_BEFORE_ASKING = 0.005

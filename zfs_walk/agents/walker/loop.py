@@ -1,58 +1,48 @@
 """The walker agent's shell: moves frames between the broker, the core and the pool."""
 
-import dataclasses
 import logging
 import math
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from zfs_walk.agents.core import AgentCore, AgentSettings
+from zfs_walk.agents.connection import Connection
 from zfs_walk.agents.events import (
     Connected,
-    Delete,
-    Dismiss,
     Drain,
-    Event,
     Exit,
-    FreeSpool,
-    FromBroker,
-    FromPool,
-    Hurry,
-    Instruction,
     Note,
     Reconnect,
     Send,
     SetLogLevel,
-    Spawn,
-    Tell,
     Tick,
     Welcomed,
 )
-from zfs_walk.agents.pool import Nursery, Pool
-from zfs_walk.agents.tasks import Listed, Logged, Walked
 from zfs_walk.agents.vitals import Vitals
-from zfs_walk.agents.worker import SEGMENTS
-from zfs_walk.agents.worker_log import log_for_worker
-from zfs_walk.bus.complaints import Complaints
-from zfs_walk.bus.endpoints import reachable
-from zfs_walk.bus.ends import Dealer, Sent, Waiter
+from zfs_walk.agents.walker.core import AgentCore, AgentSettings
+from zfs_walk.agents.walker.events import (
+    Delete,
+    Dismiss,
+    Event,
+    FreeSpool,
+    FromPool,
+    Hurry,
+    Instruction,
+    Spawn,
+    Tell,
+)
+from zfs_walk.agents.walker.pool import Nursery, Pool
+from zfs_walk.agents.walker.tasks import Listed, Logged, Walked
+from zfs_walk.agents.walker.worker import SEGMENTS
+from zfs_walk.agents.walker.worker_log import log_for_worker
+from zfs_walk.bus.ends import Waiter
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.wake import Wake
-from zfs_walk.errors import (
-    HandshakeError,
-    NoBrokerError,
-    ProcessDiedError,
-    RefusedError,
-    VersionRefusedError,
-)
-from zfs_walk.protocol.codec import BUS, MAJOR, MalformedError, UnsupportedError, WrongMajorError
-from zfs_walk.protocol.messages import MOST_WORKERS, PROTO_MAX
+from zfs_walk.protocol.messages import MOST_WORKERS
 from zfs_walk.protocol.statistics import WalkerStatistics, WorkerStatistics
 
 LOG = logging.getLogger("zfs_walk.walker")
@@ -86,19 +76,12 @@ class AgentLoop:
             dir_timeout: seconds that one directory may take.
             log: what numbers and publishes this process's log records; None in a private run.
         """
-        self._bus = bus
-        self._endpoint = endpoint
         self._log = log
         self._pool = Pool(nursery, bus, dir_timeout)
         self._core = AgentCore(settings, time.monotonic())
         self._waiter = Waiter()
-        self._complaints = Complaints(LOG)
+        self._connection = Connection(bus, endpoint, settings.identity, self._waiter, LOG, log)
         self._wake = Wake()
-        self._dealer: Dealer | None = None
-        self._connect_at: float | None = 0.0
-        self._outbox: deque[list[bytes]] = deque()
-        self._writing = False
-        self._failure = ""
         self._drain = ""
         self._draining = self._stopped = False
         self._exit: Exit | None = None
@@ -161,29 +144,31 @@ class AgentLoop:
             self._carry_out(self._core.start())
             while self._exit is None and not self._stopped:
                 self._turn(pulse)
-            self._raise_failure(self._exit.failure if self._exit is not None else "")
+            if self._exit is not None:
+                failure = self._connection.failure(self._exit, self._patience)
+                if failure is not None:
+                    raise failure
         finally:
-            if self._dealer is not None:
-                self._dealer.close()
+            self._connection.close()
             self._pool.close()
             self._wake.close()
 
     def _turn(self, pulse: Callable[[float], float]) -> None:
         now = time.monotonic()
         pulse_due = pulse(now)
-        if self._connect_at is not None and now >= self._connect_at:
+        if self._connection.due is not None and now >= self._connection.due:
             self._connect()
         events = self._collect(now)
         for event in events:
             self._carry_out(self._core.handle(event, now))
             if self._exit is not None:
                 return
-        self._flush_outbox()
+        self._connection.flush()
         if len(events) > 1:
             return
         due = min(self._core.next_deadline(now), pulse_due)
-        if self._connect_at is not None:
-            due = min(due, self._connect_at)
+        if self._connection.due is not None:
+            due = min(due, self._connection.due)
         before = time.monotonic()
         timeout = max(0.0, due - before)
         ready = self._waiter.wait(timeout)
@@ -206,10 +191,7 @@ class AgentLoop:
                 LOG.info("first directory %.3f s after HELLO", now - self._hello_at)
                 self._hello_at = None
         events.extend(self._pool.deaths())
-        while self._dealer is not None and (frames := self._dealer.receive()) is not None:
-            event = self._decode(frames)
-            if event is not None:
-                events.append(event)
+        events.extend(self._connection.receive())
         if self._drain and not self._draining:
             self._draining = True
             LOG.info("handing back what is held: %s", self._drain)
@@ -233,71 +215,18 @@ class AgentLoop:
                 self._log.skip(level, lost)
         log_for_worker(message)
 
-    def _welcomed(self, message: Welcomed) -> None:
-        """Publish what was logged so far, and what will be."""
-        if self._log is not None:
-            publisher = self._log.publisher
-            publisher.origin = dataclasses.replace(publisher.origin, session=message.session)
-            publisher.connect(reachable(message.endpoints.publish, self._endpoint))
-        LOG.info("session %x with the broker at %s", message.session, self._endpoint)
-
-    def _decode(self, frames: list[bytes]) -> FromBroker | None:
-        try:
-            return FromBroker(BUS.decode(frames))
-        except WrongMajorError as error:
-            raise VersionRefusedError(
-                endpoint=self._endpoint, theirs=f"{error.args[0]}.x", ours=f"{MAJOR}.{PROTO_MAX}"
-            ) from error
-        except (MalformedError, UnsupportedError) as error:
-            self._complaints.say(f"the broker sent something strange: {error}", time.monotonic())
-            return None
-
     def _connect(self) -> None:
-        self._connect_at = None
-        identity = self._core.settings.identity
-        self._dealer = self._bus.dealer(self._endpoint, f"{identity.role}/{identity.host}")
-        self._waiter.add(self._dealer)
-        self._outbox.clear()
-        self._writing = False
+        self._connection.open()
         if not self._greeted:
             self._greeted = True
             self._hello_at = time.monotonic()
         self._carry_out(self._core.handle(Connected(), time.monotonic()))
 
-    def _look_at_handshake(self, dealer: Dealer) -> None:
-        dealer.handshake.look()
-        self._failure = dealer.handshake.reason
-        if self._failure:
-            text = f"{self._endpoint} can't be spoken to: {self._failure}"
-            self._complaints.say(text, time.monotonic())
-
-    def _disconnect(self) -> None:
-        if self._dealer is not None:
-            self._look_at_handshake(self._dealer)
-            self._waiter.remove(self._dealer)
-            self._dealer.close()
-            self._dealer = None
-        self._outbox.clear()
-
-    def _flush_outbox(self) -> None:
-        """Send what waits; be woken when there is room for the rest."""
-        dealer = self._dealer
-        if dealer is None:
-            return
-        while self._outbox:
-            if dealer.send(self._outbox[0]) is not Sent.ACCEPTED:
-                break
-            self._outbox.popleft()
-        if self._writing != bool(self._outbox):
-            self._writing = bool(self._outbox)
-            self._waiter.until_writable(dealer, wanted=self._writing)
-
     def _carry_out(self, instructions: list[Instruction]) -> None:  # noqa: C901, PLR0912 -- one case each
         for instruction in instructions:
             match instruction:
                 case Send(message):
-                    self._outbox.append(BUS.encode(message))
-                    self._flush_outbox()
+                    self._connection.send(message)
                 case Tell(worker, task):
                     self._pool.tell(worker, task)
                 case Hurry(worker, level):
@@ -311,34 +240,15 @@ class AgentLoop:
                 case FreeSpool():
                     self._pool.free_spool()
                 case Reconnect(delay):
-                    self._disconnect()
-                    self._connect_at = time.monotonic() + delay
+                    self._connection.give_up(delay)
                 case Note(level, text):
                     LOG.log(level, "%s", text)
                 case Welcomed():
-                    self._welcomed(instruction)
+                    self._connection.welcomed(instruction)
                 case SetLogLevel(level, logger):
                     set_level(level, logger)
                 case Exit():
                     self._exit = instruction
-
-    def _raise_failure(self, failure: str) -> None:
-        if not failure:
-            return
-        if failure == "no-broker":
-            if self._dealer is not None:
-                self._look_at_handshake(self._dealer)
-            if self._failure:
-                raise HandshakeError(endpoint=self._endpoint, reason=self._failure)
-            raise NoBrokerError(endpoint=self._endpoint, waited=self._patience)
-        code, _, detail = failure.partition(": ")
-        if code == "version":
-            raise VersionRefusedError(
-                endpoint=self._endpoint, theirs=detail, ours=f"{MAJOR}.{PROTO_MAX}"
-            )
-        if code in {"name-in-use", "superseded", "not-allowed"}:
-            raise RefusedError(code=code, detail=detail)
-        raise ProcessDiedError(what="this agent", reason=failure)
 
 
 def delete_segments(catalog: bytes, names: tuple[str, ...]) -> None:

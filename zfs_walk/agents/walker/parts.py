@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from zfs_walk.agents.tasks import Extent
+from zfs_walk.agents.walker.tasks import Extent
 from zfs_walk.protocol.records import Item
 
 LISTING_SHARE = 0.2

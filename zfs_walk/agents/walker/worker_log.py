@@ -2,7 +2,7 @@
 
 import logging
 
-from zfs_walk.agents.tasks import LINK, Logged
+from zfs_walk.agents.walker.tasks import LINK, Logged
 from zfs_walk.bus.ends import Push, Sent
 from zfs_walk.bus.logrecord import (
     NAME,

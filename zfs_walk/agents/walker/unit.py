@@ -7,10 +7,10 @@ epoch is fenced (docs/protocol.md section 5). No I/O, no clock.
 
 from collections.abc import Iterable
 
-from zfs_walk.agents.cuts import Cut, StealOrder
-from zfs_walk.agents.frontier import key_of
-from zfs_walk.agents.giving import Groups, choose
-from zfs_walk.agents.progress import Progress
+from zfs_walk.agents.walker.cuts import Cut, StealOrder
+from zfs_walk.agents.walker.frontier import key_of
+from zfs_walk.agents.walker.giving import Groups, choose
+from zfs_walk.agents.walker.progress import Progress
 from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import Commit, Grant
 from zfs_walk.protocol.records import Segment, Suspect

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from zfs_walk.agents.crew import Crew
-from zfs_walk.agents.events import Instruction, Spawn, Tell
-from zfs_walk.agents.tasks import LINK, Logged, SetLevel
-from zfs_walk.agents.worker_log import LinkHandler, log_for_worker
+from zfs_walk.agents.walker.crew import Crew
+from zfs_walk.agents.walker.events import Instruction, Spawn, Tell
+from zfs_walk.agents.walker.tasks import LINK, Logged, SetLevel
+from zfs_walk.agents.walker.worker_log import LinkHandler, log_for_worker
 from zfs_walk.bus.ends import Pull, Push, Waiter
 from zfs_walk.bus.sockets import HIGH_WATER, Bus
 

@@ -1,9 +1,9 @@
 """When the units of an agent commit, and what it answers to a STEAL. No I/O, no clock."""
 
-from zfs_walk.agents.crew import Crew
-from zfs_walk.agents.cuts import StealOrder
-from zfs_walk.agents.holdings import Holdings
-from zfs_walk.agents.unit import Unit
+from zfs_walk.agents.walker.crew import Crew
+from zfs_walk.agents.walker.cuts import StealOrder
+from zfs_walk.agents.walker.holdings import Holdings
+from zfs_walk.agents.walker.unit import Unit
 from zfs_walk.protocol.messages import Steal, StealRefused
 
 STEAL_STANDS = 0.25

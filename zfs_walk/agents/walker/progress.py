@@ -5,12 +5,12 @@ No I/O, no clock.
 
 from collections import deque
 
-from zfs_walk.agents.book import FATAL, LISTING, Book
-from zfs_walk.agents.cuts import Buffer, fits, is_full
-from zfs_walk.agents.estimate import TreeEstimate
-from zfs_walk.agents.frontier import Frontier, key_of
-from zfs_walk.agents.parts import WideDirectory
-from zfs_walk.agents.tasks import Listed, Walked
+from zfs_walk.agents.walker.book import FATAL, LISTING, Book
+from zfs_walk.agents.walker.cuts import Buffer, fits, is_full
+from zfs_walk.agents.walker.estimate import TreeEstimate
+from zfs_walk.agents.walker.frontier import Frontier, key_of
+from zfs_walk.agents.walker.parts import WideDirectory
+from zfs_walk.agents.walker.tasks import Listed, Walked
 from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import Grant
 from zfs_walk.protocol.records import DIR, PART, Item, Quarantined

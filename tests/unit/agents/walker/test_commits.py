@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from tests.model.invariants import check_agent
-from tests.unit.agents.making import (
+from tests.unit.agents.walker.making import (
     EPOCH,
     UID,
     Agent,
@@ -20,10 +20,11 @@ from tests.unit.agents.making import (
     told,
     walked,
 )
-from zfs_walk.agents import cuts
-from zfs_walk.agents.cuts import MOST_COUNT, MOST_ITEMS
-from zfs_walk.agents.events import Delete, FreeSpool, Hurry, Instruction, Send, Tell
-from zfs_walk.agents.tasks import Flush, Forget, ListParts, ScanPart, Walk
+from zfs_walk.agents.events import Send
+from zfs_walk.agents.walker import cuts
+from zfs_walk.agents.walker.cuts import MOST_COUNT, MOST_ITEMS
+from zfs_walk.agents.walker.events import Delete, FreeSpool, Hurry, Instruction, Tell
+from zfs_walk.agents.walker.tasks import Flush, Forget, ListParts, ScanPart, Walk
 from zfs_walk.protocol.messages import (
     Ack,
     Cannot,

@@ -1,6 +1,6 @@
 """What an agent says of itself."""
 
-from tests.unit.agents.making import (
+from tests.unit.agents.walker.making import (
     RUN,
     Agent,
     connected,
@@ -11,7 +11,7 @@ from tests.unit.agents.making import (
     welcome,
 )
 from zfs_walk.agents.events import Connected, Note, Tick
-from zfs_walk.agents.statistics import CoreStatistics
+from zfs_walk.agents.walker.statistics import CoreStatistics
 from zfs_walk.protocol.messages import Ack, HeartbeatAck
 from zfs_walk.protocol.records import RunNote
 

@@ -1,8 +1,9 @@
 """How an agent leaves: everything is given back, then it says BYE. No I/O, no clock."""
 
-from zfs_walk.agents.events import Exit, Instruction
-from zfs_walk.agents.holdings import Holdings
+from zfs_walk.agents.events import Exit
 from zfs_walk.agents.link import Link
+from zfs_walk.agents.walker.events import Instruction
+from zfs_walk.agents.walker.holdings import Holdings
 from zfs_walk.protocol.messages import Bye
 
 DRAIN_PATIENCE = 30.0

@@ -1,7 +1,7 @@
 """Places that kill workers or can't be read: again, alone, given up."""
 
 from tests.model.invariants import check_agent
-from tests.unit.agents.making import (
+from tests.unit.agents.walker.making import (
     EPOCH,
     UID,
     Agent,
@@ -15,8 +15,9 @@ from tests.unit.agents.making import (
     told,
     walked,
 )
-from zfs_walk.agents.events import Exit, Instruction, Spawn
-from zfs_walk.agents.tasks import ListParts, Ready, ScanPart, Walk
+from zfs_walk.agents.events import Exit
+from zfs_walk.agents.walker.events import Instruction, Spawn
+from zfs_walk.agents.walker.tasks import ListParts, Ready, ScanPart, Walk
 from zfs_walk.protocol.messages import Cannot, Command, Commit, Steal
 from zfs_walk.protocol.records import Suspect
 

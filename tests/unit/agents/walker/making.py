@@ -2,24 +2,12 @@
 
 from typing import Any
 
-from zfs_walk.agents.core import AgentCore, AgentSettings
-from zfs_walk.agents.events import (
-    Connected,
-    Drain,
-    Event,
-    FromBroker,
-    FromPool,
-    Hurry,
-    Instruction,
-    Note,
-    Send,
-    Tell,
-    Tick,
-    WorkerDied,
-)
+from zfs_walk.agents.events import Connected, Drain, FromBroker, Note, Send, Tick
 from zfs_walk.agents.link import Identity
-from zfs_walk.agents.tasks import Flushed, FromWorker, Listed, Ready, Walked
-from zfs_walk.agents.unit import Unit
+from zfs_walk.agents.walker.core import AgentCore, AgentSettings
+from zfs_walk.agents.walker.events import Event, FromPool, Hurry, Instruction, Tell, WorkerDied
+from zfs_walk.agents.walker.tasks import Flushed, FromWorker, Listed, Ready, Walked
+from zfs_walk.agents.walker.unit import Unit
 from zfs_walk.protocol.messages import Grant, Message, Welcome
 from zfs_walk.protocol.records import (
     DIR,

@@ -3,8 +3,8 @@
 import heapq
 from collections.abc import Iterable
 
-from zfs_walk.agents.estimate import TreeEstimate
-from zfs_walk.agents.frontier import Frontier
+from zfs_walk.agents.walker.estimate import TreeEstimate
+from zfs_walk.agents.walker.frontier import Frontier
 
 WORTH = 0.02
 """Seconds of work under which giving items away is not worth the messages."""

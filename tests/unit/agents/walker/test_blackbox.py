@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zfs_walk.agents.blackbox import LONGEST, BlackBox
-from zfs_walk.agents.pool import SLOTS
 from zfs_walk.agents.vitals import Vitals
+from zfs_walk.agents.walker.blackbox import LONGEST, BlackBox
+from zfs_walk.agents.walker.pool import SLOTS
 from zfs_walk.scan.interface import Directory
 
 

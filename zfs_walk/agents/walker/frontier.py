@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from zfs_walk.agents.book import Book, Key
-from zfs_walk.agents.parts import WideDirectory
+from zfs_walk.agents.walker.book import Book, Key
+from zfs_walk.agents.walker.parts import WideDirectory
 from zfs_walk.protocol.records import DIR, Item
 
 

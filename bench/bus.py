@@ -91,7 +91,7 @@ def broker() -> Iterator[Server]:
         process = subprocess.Popen(
             [
                 *program("zfs-broker"), "--bind", "tcp://127.0.0.1:*", "--state", f"{folder}/state",
-                "--http", "none",
+                "--http", "none", "-q",
             ],
             stdout=subprocess.PIPE, text=True, env=os.environ | {"XDG_CONFIG_HOME": folder},
         )  # fmt: skip

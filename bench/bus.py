@@ -91,9 +91,10 @@ def broker() -> Iterator[Server]:
         process = subprocess.Popen(
             [
                 *program("zfs-broker"), "--bind", "tcp://127.0.0.1:*", "--state", f"{folder}/state",
-                "--http", "none", "-q",
+                "--http", "none",
             ],
-            stdout=subprocess.PIPE, text=True, env=os.environ | {"XDG_CONFIG_HOME": folder},
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=os.environ | {"XDG_CONFIG_HOME": folder},
         )  # fmt: skip
         with ended(process):
             line(process)

@@ -8,6 +8,7 @@ agents without workers (bench/crowd.py) that join and then heartbeat.
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import statistics
@@ -27,6 +28,9 @@ ACK = "50"
 
 SIZES = {"200 bytes": 200, "8 kB": 8192}
 AGENTS = 1_000
+
+ROUNDS, QUIET, LEAST_QUIET = 40, 0.8, 5
+"""Seconds of asking; the p99 in ms of a bare ROUTER in a quiet one; so many must be quiet."""
 
 
 class Server:
@@ -89,7 +93,8 @@ def broker() -> Iterator[Server]:
                 *program("zfs-broker"), "--bind", "tcp://127.0.0.1:*", "--state", f"{folder}/state",
                 "--http", "none",
             ],
-            stdout=subprocess.PIPE, text=True, env=os.environ | {"XDG_CONFIG_HOME": folder},
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=os.environ | {"XDG_CONFIG_HOME": folder},
         )  # fmt: skip
         with ended(process):
             line(process)
@@ -136,18 +141,35 @@ def throughput(rounds: int, seconds: float) -> list[Row]:
     return rows
 
 
-def latency(rounds: int, seconds: float) -> list[Row]:
-    """One question at a time on an idle bus."""
-    with broker() as ours:
-        figures = [
-            tuple(map(float, script("clients.py", "status", *ours.keys, "0", str(seconds)).split()))
-            for _ in range(rounds)
-        ]
-    median, worst = (statistics.median(figure[i] for figure in figures) for i in (0, 1))
+def latency(rounds: int) -> list[Row]:
+    """One question at a time on an idle bus, in rounds of a second.
+
+    A 99th percentile of half a millisecond shows whatever else the machine does. The bare ROUTER
+    that is asked in turns tells the seconds in which that is little; only these count.
+    """
+    mine: list[tuple[float, ...]] = []
+    bare: list[tuple[float, ...]] = []
+    with broker() as ours, echo(ACK) as short:
+        for _ in range(rounds):
+            said = script("clients.py", "status", *ours.keys, *short.keys, "1").splitlines()
+            for figures, answer in zip((mine, bare), said, strict=True):
+                figures.append(tuple(map(float, answer.split())))
+    quiet = [own[1] for own, its in zip(mine, bare, strict=True) if its[1] < QUIET]
+    worst = statistics.median(quiet) if quiet else math.inf
+
+    def of_all(figures: list[tuple[float, ...]], index: int) -> str:
+        return f"{statistics.median(each[index] for each in figures):.2f} ms"
+
     return [
-        Row("a request on an idle bus, median", f"{median:.2f} ms", ""),
-        Row("a request on an idle bus, p99", f"{worst:.2f} ms", "< 1 ms", worst < 1.0),
-    ]
+        Row("a request on an idle bus, median", of_all(mine, 0), ""),
+        Row("of a bare ROUTER, in turns, median", of_all(bare, 0), ""),
+        Row(
+            f"a request on an idle bus, p99, in the {len(quiet)} of {rounds} seconds in which that"
+            f" of a bare ROUTER is under {QUIET} ms",
+            f"{worst:.2f} ms", "< 1 ms", worst < 1.0 and len(quiet) >= LEAST_QUIET,
+        ),
+        Row("p99 in all seconds; of a bare ROUTER", f"{of_all(mine, 1)}; {of_all(bare, 1)}", ""),
+    ]  # fmt: skip
 
 
 def crowd(seconds: float) -> list[Row]:
@@ -179,8 +201,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     given = parser.parse_args()
     print(HEAD)
-    for rows in (throughput, latency):
-        print(*rows(given.rounds, given.seconds), sep="\n", flush=True)
+    print(*throughput(given.rounds, given.seconds), sep="\n", flush=True)
+    print(*latency(ROUNDS), sep="\n", flush=True)
     print(*crowd(5 * given.seconds), sep="\n")
 
 

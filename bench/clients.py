@@ -1,14 +1,16 @@
 """Fifty clients that ask as fast as they are answered; prints answers a second.
 
-python bench/clients.py echo|heartbeat|status ENDPOINT SERVER PUBLIC SECRET SIZE SECONDS
-With `echo` the frames are as long as those of `heartbeat`, and go to bench/echo.py. `status` is one
-client that asks one question at a time; it prints the 50th and the 99th percentile in ms.
+python bench/clients.py echo|heartbeat ENDPOINT SERVER PUBLIC SECRET SIZE SECONDS
+With `echo` the frames are as long as those of `heartbeat`, and go to bench/echo.py.
+python bench/clients.py status ENDPOINT ... ENDPOINT ... SECONDS
+is one client that asks a broker and a bare ROUTER in turns; a line of figures for each.
 """
 
 import statistics
 import sys
 import time
 import uuid
+from collections.abc import Iterator
 
 import zmq
 
@@ -98,31 +100,36 @@ def load(kind: str, keys: list[str], size: int, seconds: float) -> float:
     return answers / (now - begun)
 
 
-def ask(keys: list[str], seconds: float) -> tuple[float, float]:
-    """Median and 99th percentile of one question at a time, in ms."""
+def ask(keys: list[str], bare: list[str], seconds: float) -> Iterator[tuple[float, float]]:
+    """Median and 99th percentile in ms of the broker's answers, then of the bare ROUTER's.
+
+    They are asked in turns, one question at a time, so that what disturbs one disturbs both.
+    """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    dealer = connect(context, keys)
-    greet(dealer, CLIENT, 0)
-    times: list[float] = []
+    dealers = [connect(context, keys), connect(context, bare)]
+    greet(dealers[0], CLIENT, 0)
+    times: list[list[float]] = [[], []]
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
-        begun = time.perf_counter()
-        dealer.send_multipart(BUS.encode(Runs("r", 0)))
-        BUS.decode(dealer.recv_multipart())
-        times.append((time.perf_counter() - begun) * 1000)
-        time.sleep(0.002)
+        for dealer, taken in zip(dealers, times, strict=True):
+            begun = time.perf_counter()
+            dealer.send_multipart(BUS.encode(Runs("r", 0)))
+            dealer.recv_multipart()
+            taken.append((time.perf_counter() - begun) * 1000)
+            time.sleep(0.002)
     context.destroy(linger=0)
-    return statistics.median(times), statistics.quantiles(times, n=100)[98]
+    for taken in times:
+        yield statistics.median(taken), statistics.quantiles(taken, n=100)[98]
 
 
 def main() -> None:
     """Print the figure."""
     kind, *rest = sys.argv[1:]
-    keys, size, seconds = rest[:4], int(rest[4]), float(rest[5])
     if kind == "status":
-        print(*ask(keys, seconds))
+        for percentiles in ask(rest[:4], rest[4:8], float(rest[8])):
+            print(*percentiles)
     else:
-        print(load(kind, keys, size, seconds))
+        print(load(kind, rest[:4], int(rest[4]), float(rest[5])))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ static void act(const char *path, int flags)
         raise(SIGSEGV);
     while (is_named(path, "SHIM_HANG"))
         pause();
-    if (getenv("SHIM_SLOW"))
+    if (getenv("SHIM_SLOW") && (!getenv("SHIM_WHILE") || !access(getenv("SHIM_WHILE"), F_OK)))
         usleep(atoi(getenv("SHIM_SLOW")));
 }
 

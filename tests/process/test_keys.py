@@ -44,10 +44,15 @@ def hello(role: str, name: str = "intruder") -> list[bytes]:
 
 
 class Busy:
-    """A site where a slow walk is under way."""
+    """A site where a walk is under way, slow until it is to end."""
 
-    def __init__(self, site: Site, tree: Path, slow: dict[str, str]) -> None:
-        self.site, self.tree, self.slow = site, tree, slow
+    def __init__(self, site: Site, tree: Path, shim: Path) -> None:
+        self.site, self.tree = site, tree
+        self._brake = site.place.folder / "slow"
+        self._brake.touch()
+        self.slow = {
+            "LD_PRELOAD": str(shim), "SHIM_SLOW": "50000", "SHIM_WHILE": str(self._brake),
+        }  # fmt: skip
         self.broker = site.start_broker("--heartbeat", "0.5", "--lease-ttl", "4")
         site.start_agents(1, env=self.slow)
         self.walk = site.walk(tree)
@@ -73,7 +78,8 @@ class Busy:
         return self.site.place.end(self.broker).err
 
     def ends_well(self) -> None:
-        """The walk ends exactly."""
+        """The walk goes on at full speed and ends exactly."""
+        self._brake.unlink()
         ended = self.site.place.end(self.walk)
         assert (ended.code, ended.err) == (0, "")
         oracle.same_totals(ended.json, oracle.totals(self.tree))
@@ -81,15 +87,13 @@ class Busy:
 
 
 @pytest.fixture
-def busy(request: pytest.FixtureRequest, site: Site, tree: Path, slow: dict[str, str]) -> Busy:
-    """The walk takes some twelve seconds, or more with more microseconds a directory."""
-    return Busy(site, tree, slow | {"SHIM_SLOW": str(getattr(request, "param", 15_000))})
+def busy(site: Site, tree: Path, shim: Path) -> Busy:
+    return Busy(site, tree, shim)
 
 
 # ---------------------------------------------------------------------- who has no right key
 
 
-@pytest.mark.parametrize("busy", [25_000], indirect=True)
 def test_who_has_no_right_key_is_refused_and_told_why(busy: Busy) -> None:
     unknown = changed(busy.folder / "own.json", busy.content, **own_key())
     for words in (("ctl", "run", "list"), ("agent", "--role", "walker")):

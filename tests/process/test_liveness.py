@@ -176,7 +176,8 @@ def test_a_second_signal_ends_a_broker_at_once_and_the_journal_is_whole(site: Si
     # Both wait for it together, as if it were stuck in the first one's work.
     for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
         broker.send_signal(number)
-    assert site.place.end(broker).code == 128 + signal.SIGTERM
+    # Which of two that wait the process gets first is the system's affair.
+    assert site.place.end(broker).code in {128 + signal.SIGINT, 128 + signal.SIGTERM}
     site.start_broker()
     assert str(site.ledger.rows("PRAGMA integrity_check")[0][0]) == "ok"
     assert len(site.names()) == 1

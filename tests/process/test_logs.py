@@ -23,7 +23,7 @@ from tests.process.stream import (
     tell,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.big]
+pytestmark = [pytest.mark.slow, pytest.mark.big, pytest.mark.alone]
 
 BURST = 100_000
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
-from zfs_walk.protocol.messages import LogRecord, WalkerStatus
+from zfs_walk.protocol.messages import AgentStatus, LogRecord
 
 RING_BYTES: Final = 32 * 2**20
 """Bytes of encoded log records that are kept: about 100,000 records of 300 bytes, so that a burst
@@ -40,7 +40,7 @@ class LastStatus(NamedTuple):
 
     came_ns: int
     size: int
-    status: WalkerStatus
+    status: AgentStatus
 
 
 class History:
@@ -110,7 +110,7 @@ class History:
         self.malformed += 1
         return None
 
-    def add_status(self, status: WalkerStatus, size: int, now_ns: int) -> None:
+    def add_status(self, status: AgentStatus, size: int, now_ns: int) -> None:
         """Remember an agent's last status, and forget those that are the longest ago if need be.
 
         Args:
@@ -131,7 +131,7 @@ class History:
         if last is not None:
             self._status_bytes -= last.size
 
-    def statuses(self, now_ns: int) -> tuple[WalkerStatus, ...]:
+    def statuses(self, now_ns: int) -> tuple[AgentStatus, ...]:
         """The last status of every publisher that has spoken lately.
 
         Args:

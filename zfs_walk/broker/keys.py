@@ -11,6 +11,8 @@ from zfs_walk.protocol.messages import (
     OPERATOR,
     READER,
     Agents,
+    Claims,
+    FilesQuery,
     LogSince,
     Message,
     Runs,
@@ -20,7 +22,9 @@ from zfs_walk.protocol.messages import (
     Verify,
 )
 
-READING: Final = frozenset({Status, Runs, Agents, Verify, Segments, LogSince, Snapshot})
+READING: Final = frozenset(
+    {Status, Runs, Agents, Verify, Segments, LogSince, Snapshot, Claims, FilesQuery}
+)
 """What a reader may ask for: whatever changes nothing."""
 
 GATEWAY: Final = "gateway"

@@ -7,8 +7,10 @@ from zfs_walk.broker.state import SessionState, State
 from zfs_walk.protocol.messages import (
     AgentList,
     Agents,
+    AgentStatus,
     RunList,
     Runs,
+    ScoutStatus,
     Snapshot,
     SnapshotReply,
     WalkerStatus,
@@ -24,7 +26,7 @@ MOST_AGENTS = 10_000
 class Published(Remembered, Protocol):
     """`History`, as the core reads it."""
 
-    def statuses(self, now_ns: int) -> tuple[WalkerStatus, ...]:
+    def statuses(self, now_ns: int) -> tuple[AgentStatus, ...]:
         """As `History.statuses`."""
 
     def counts(self) -> tuple[int, int, int]:
@@ -73,10 +75,12 @@ class Overview:
 
     def _snapshot(self, request: str, now: float) -> SnapshotReply:
         time_ns = max(0, round(now * 1e9) + self._state.vitals.wall_ns)
-        walkers = self._history.statuses(time_ns) if self._history else ()
+        said = self._history.statuses(time_ns) if self._history else ()
+        walkers = [status for status in said if isinstance(status, WalkerStatus)]
+        scouts = [status for status in said if isinstance(status, ScoutStatus)]
         return SnapshotReply(
-            request, time_ns, self.statistics(now), self._agents(now), walkers[:MOST_AGENTS],
-            self._runs(now),
+            request, time_ns, self.statistics(now), self._agents(now),
+            tuple(walkers[:MOST_AGENTS]), tuple(scouts[:MOST_AGENTS]), self._runs(now),
         )  # fmt: skip
 
     def _runs(self, now: float) -> tuple[RunLine, ...]:

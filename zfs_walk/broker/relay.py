@@ -17,7 +17,7 @@ from zfs_walk.bus.sockets import LONGEST_TOPIC, Bus
 from zfs_walk.bus.vital import run_vital
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
-from zfs_walk.protocol.messages import LogMark, LogRecord, WalkerStatus, wire_name
+from zfs_walk.protocol.messages import LogMark, LogRecord, ScoutStatus, WalkerStatus, wire_name
 from zfs_walk.protocol.stream import JOINED_TOPICS, LOG_TOPICS, STATUS_TOPICS
 
 LOG = logging.getLogger("zfs_walk.broker.relay")
@@ -146,7 +146,7 @@ class Relay:
                     self._remember_mark(topic, frames)
             elif topic.startswith(STATUS_TOPICS):
                 status = BUS.decode((magic, header))
-                if isinstance(status, WalkerStatus):
+                if isinstance(status, WalkerStatus | ScoutStatus):
                     self._history.add_status(status, len(header), time.time_ns())
             else:
                 self._drop("no such topic")

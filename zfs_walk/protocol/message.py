@@ -9,8 +9,9 @@ PROTO_MAX: Final = 1
 """Minor versions that this release speaks; HELLO offers them, WELCOME names the one in use."""
 
 WALKER: Final = "walker"
+SCOUT: Final = "scout"
 CLIENT: Final = "client"
-AGENT_ROLES: Final = (WALKER, "scout", "uploader", "loadgen")
+AGENT_ROLES: Final = (WALKER, SCOUT, "uploader", "loadgen")
 ROLES: Final = (*AGENT_ROLES, CLIENT)
 
 Role = Annotated[str, OneOf(ROLES)]

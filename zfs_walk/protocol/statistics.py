@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from zfs_walk.protocol.schema import U32, U64, Length, Name, Text, Word
+from zfs_walk.protocol.schema import U32, U64, Length, Name, Path, Text, Word
 
 MOST_WORKERS: Final = 1_024
 """Worker processes that one agent may have."""
@@ -126,3 +126,62 @@ class BrokerStatistics:
     records: U64
     ring_records: U64
     ring_bytes: U64
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimStatistics:
+    """What a scout knows about one folder.
+
+    Attributes:
+        path: the folder.
+        monitor: fanotify, watchdog or poll.
+        serving: the broker may answer with its list; ``why`` not.
+        files: in the list.
+        directories: below the folder, itself included.
+        unwatched: of them, those that events do not cover; they are polled.
+        events: that the system has told since the start.
+        events_lost: times that the system has said that it lost some.
+        found_by_events: changes of the list that events led to.
+        found_by_poll: changes that the poll found and the events had missed: how far to trust them.
+        polls: whole comparisons that are done; ``poll_ms``: what the last one took.
+        writing: files that somebody is writing.
+        unsent: changes that the broker does not know yet.
+    """
+
+    path: Path
+    monitor: Word
+    serving: bool
+    why: Text
+    files: U64
+    directories: U64
+    unwatched: U64
+    events: U64
+    events_lost: U64
+    found_by_events: U64
+    found_by_poll: U64
+    polls: U64
+    poll_ms: U64
+    writing: U64
+    unsent: U64
+
+
+@dataclass(frozen=True, slots=True)
+class ScoutStatistics:
+    """What a scout agent knows about itself.
+
+    Attributes:
+        health: "ok", or what keeps it from its work.
+        claims: its folders.
+        rss: resident memory in bytes; ``cpu_ms``: CPU time since the process began.
+        loop_lag_ms: how late the loop last woke.
+        records: log records and statuses that were published.
+        records_lost: of them, those that could not be; the log file has every log record.
+    """
+
+    health: Text
+    claims: Annotated[tuple[ClaimStatistics, ...], Length(1_024)]
+    rss: U64
+    cpu_ms: U64
+    loop_lag_ms: U64
+    records: U64
+    records_lost: U64

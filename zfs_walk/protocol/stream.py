@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from zfs_walk.protocol.message import Message
 from zfs_walk.protocol.schema import U64, Length, Name, OneOf, Text, Word
-from zfs_walk.protocol.statistics import BrokerStatistics, Origin, WalkerStatistics
+from zfs_walk.protocol.statistics import BrokerStatistics, Origin, ScoutStatistics, WalkerStatistics
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -64,6 +64,19 @@ class BrokerStatus(Message):
     statistics: BrokerStatistics
 
 
+@dataclass(frozen=True, slots=True)
+class ScoutStatus(Message):
+    """A scout agent's statistics, once a second."""
+
+    origin: Origin
+    seq: U64
+    time_ns: U64
+    statistics: ScoutStatistics
+
+
+AgentStatus = WalkerStatus | ScoutStatus
+"""What agents publish about themselves."""
+
 LOG_TOPICS: Final = b"log."
 STATUS_TOPICS: Final = b"status."
 """What the topics of logs and of statuses begin with."""
@@ -71,8 +84,6 @@ STATUS_TOPICS: Final = b"status."
 JOINED_TOPICS: Final = b"joined."
 """A subscriber that subscribes such a topic last gets it back, as a message of this one frame: then
 all its subscriptions are in effect, and what it reads back from the ring ends where they begin."""
-
-PUBLISHED: Final = (LogRecord, LogMark, WalkerStatus, BrokerStatus)
 
 
 def log_topic(level: str, role: str, host: str) -> bytes:

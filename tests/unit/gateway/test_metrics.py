@@ -47,6 +47,7 @@ def snapshot(agents: int, runs: int = 0) -> SnapshotReply:
             WalkerStatus(Origin(str(number), "walker", f"h{number}", "n", 1, 1, "0"), 1, 1, WALKER)
             for number in range(agents)
         ),
+        (),
         tuple(RunLine(number, "DONE", (b"/",), 5, 0, 1) for number in range(runs)),
     )
 

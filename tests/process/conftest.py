@@ -11,7 +11,7 @@ import pytest
 
 from tests.process import trees
 from tests.process.ledger import Ledger
-from tests.process.place import Place, Site, places, remove, wait_for
+from tests.process.place import Brake, Place, Site, places, remove, wait_for
 
 
 @pytest.fixture
@@ -92,6 +92,11 @@ def shim(forest: Path) -> Path:
 def slow(shim: Path) -> dict[str, str]:
     """The environment of a command for which opening a directory takes 2 ms."""
     return {"LD_PRELOAD": str(shim), "SHIM_SLOW": "2000"}
+
+
+@pytest.fixture
+def brake(place: Place, shim: Path) -> Brake:
+    return Brake(place.folder / "brake", shim)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.process import mounts, oracle, trees
-from tests.process.place import Place, Site, wait_for
+from tests.process.place import Brake, Place, Site, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -80,10 +80,8 @@ def test_an_agent_that_joins_in_the_middle_gets_work(
     oracle.same_totals(ended.json, oracle.totals(tree))
 
 
-def test_runs_are_paused_continued_and_verified(
-    quick_site: Site, tree: Path, slow: dict[str, str]
-) -> None:
-    quick_site.start_agents(2, env=slow)
+def test_runs_are_paused_continued_and_verified(quick_site: Site, tree: Path, brake: Brake) -> None:
+    quick_site.start_agents(2, env=brake.environment)
     process = quick_site.walk(tree)
     ledger = quick_site.ledger
     wait_for("the walk is in its middle", lambda: ledger.commits >= 3 and ledger.left)
@@ -97,14 +95,15 @@ def test_runs_are_paused_continued_and_verified(
     assert (line["items_left"], line["roots"]) == (ledger.left, [str(tree)])
     assert (shown["state"], shown["entries"]) == ("PAUSED", counted)
     quick_site.verify()
+    brake.release()
     assert "RUNNING" in quick_site.ctl("run", "continue", 1)["detail"]
     wait_for("the run is over", lambda: ledger.state == "DONE")
     oracle.same_totals(quick_site.ctl("run", "show", 1), oracle.totals(tree))
     quick_site.verify()
 
 
-def test_an_aborted_run_is_over(quick_site: Site, tree: Path, slow: dict[str, str]) -> None:
-    [agent] = quick_site.start_agents(1, env=slow)
+def test_an_aborted_run_is_over(quick_site: Site, tree: Path, brake: Brake) -> None:
+    [agent] = quick_site.start_agents(1, env=brake.environment)
     process = quick_site.walk(tree)
     ledger = quick_site.ledger
     wait_for("the walk is in its middle", lambda: ledger.commits >= 3 and ledger.left)
@@ -200,7 +199,7 @@ def test_a_mount_that_goes_away_in_the_middle_changes_no_total(
 
 @pytest.mark.root
 def test_a_mount_that_goes_away_pauses_the_run_and_loses_nothing(
-    quick_site: Site, slow: dict[str, str]
+    quick_site: Site, brake: Brake
 ) -> None:
     place = quick_site.place
     mount, kept = place.folder / "mnt", place.folder / "kept"
@@ -211,7 +210,7 @@ def test_a_mount_that_goes_away_pauses_the_run_and_loses_nothing(
     mounts.bind(kept, mount)
     root = mount / "tree"
     expected = oracle.totals(root)
-    quick_site.start_agents(2, env=slow)
+    quick_site.start_agents(2, env=brake.environment)
     catalog = place.folder / "catalog"
     process = quick_site.walk(root, "-o", catalog)
     ledger = quick_site.ledger
@@ -221,6 +220,7 @@ def test_a_mount_that_goes_away_pauses_the_run_and_loses_nothing(
     quick_site.ctl("run", "pause", 1)
     paused = place.end(process)
     assert paused.code == 11, paused.err
+    brake.release()
     ended = place.run("walk", "--broker", quick_site.endpoint, "--resume", 1, "--json", "-q")
     assert ended.code == 8, ended.err
     assert "no agent can go on" in ended.err

@@ -23,7 +23,7 @@ from tests.process.intruders import (
     dealer,
     own_key,
 )
-from tests.process.place import Ended, Place, Process, Site, Word, wait_for
+from tests.process.place import Brake, Ended, Place, Process, Site, Word, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
 
@@ -46,15 +46,10 @@ def hello(role: str, name: str = "intruder") -> list[bytes]:
 class Busy:
     """A site where a walk is under way, slow until it is to end."""
 
-    def __init__(self, site: Site, tree: Path, shim: Path) -> None:
-        self.site, self.tree = site, tree
-        self._brake = site.place.folder / "slow"
-        self._brake.touch()
-        self.slow = {
-            "LD_PRELOAD": str(shim), "SHIM_SLOW": "50000", "SHIM_WHILE": str(self._brake),
-        }  # fmt: skip
+    def __init__(self, site: Site, tree: Path, brake: Brake) -> None:
+        self.site, self.tree, self.brake = site, tree, brake
         self.broker = site.start_broker("--heartbeat", "0.5", "--lease-ttl", "4")
-        site.start_agents(1, env=self.slow)
+        site.start_agents(1, env=self.brake.environment)
         self.walk = site.walk(tree)
         wait_for("the walk is in its middle", lambda: site.ledger.commits >= 3)
         self.content = site.connection()
@@ -79,7 +74,7 @@ class Busy:
 
     def ends_well(self) -> None:
         """The walk goes on at full speed and ends exactly."""
-        self._brake.unlink()
+        self.brake.release()
         ended = self.site.place.end(self.walk)
         assert (ended.code, ended.err) == (0, "")
         oracle.same_totals(ended.json, oracle.totals(self.tree))
@@ -87,8 +82,8 @@ class Busy:
 
 
 @pytest.fixture
-def busy(site: Site, tree: Path, shim: Path) -> Busy:
-    return Busy(site, tree, shim)
+def busy(site: Site, tree: Path, brake: Brake) -> Busy:
+    return Busy(site, tree, brake)
 
 
 # ---------------------------------------------------------------------- who has no right key
@@ -153,7 +148,7 @@ def test_the_name_of_anothers_session_is_not_taken(busy: Busy) -> None:
 def test_a_revoked_key_ends_its_agent_and_others_take_its_work(busy: Busy) -> None:
     gone = busy.key("gone", "walker")
     words = ("agent", "--role", "walker", "--broker", gone, "--workers", 2)
-    agent = busy.site.place.start(*words, env=busy.slow)
+    agent = busy.site.place.start(*words, env=busy.brake.environment)
     wait_for("it works, too", lambda: len(busy.site.ledger.entries()) == 2)
     assert busy.site.ctl("key", "revoke", "gone")["detail"] == "gone is revoked"
     ended = busy.site.place.end(agent)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.process import mounts, oracle
-from tests.process.place import Process, Site, wait_for
+from tests.process.place import Brake, Process, Site, wait_for
 from tests.process.stream import (
     Tail,
     by_publisher,
@@ -63,10 +63,10 @@ def test_every_record_of_every_process_arrives_once_and_in_order(
 
 
 def test_the_level_of_workers_changes_at_once_and_back(
-    quick_site: Site, tree: Path, slow: dict[str, str]
+    quick_site: Site, tree: Path, brake: Brake
 ) -> None:
     site = quick_site
-    [agent] = site.start_agents(1, env=slow)
+    [agent] = site.start_agents(1, env=brake.environment)
     tail = Tail(site, "--since", "1h", "--role", "walker")
     process = site.walk(tree)
     wait_for("the walk is on", lambda: site.ledger.commits >= 2)
@@ -81,6 +81,7 @@ def test_the_level_of_workers_changes_at_once_and_back(
     # One that comes later debugs as well.
     os.kill(site.place.workers(agent)[0], signal.SIGKILL)
     wait_for("the replacement debugs", lambda: debugged("worker 3", 1))
+    brake.release()
     site.place.end(process)
     level(site, "info", "--role", "walker")
     again = site.place.end(site.walk(tree / "d0"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.process import oracle
-from tests.process.place import Process, Site, wait_for
+from tests.process.place import Brake, Process, Site, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
 
@@ -16,9 +16,9 @@ def in_the_middle(site: Site) -> None:
 
 
 def test_a_drained_agent_hands_its_work_back_and_ends_well(
-    quick_site: Site, tree: Path, slow: dict[str, str]
+    quick_site: Site, tree: Path, brake: Brake
 ) -> None:
-    first, second = quick_site.start_agents(2, env=slow)
+    first, second = quick_site.start_agents(2, env=brake.environment)
     process = quick_site.walk(tree)
     in_the_middle(quick_site)
     wait_for("both work", lambda: len(quick_site.ledger.entries()) == 2)
@@ -26,6 +26,7 @@ def test_a_drained_agent_hands_its_work_back_and_ends_well(
     quick_site.ctl("agent", "drain", listed["name"], "--host", listed["host"])
     assert quick_site.place.end(first).code == 0
     assert len(quick_site.names()) == 1
+    brake.release()
     ended = quick_site.place.end(process)
     oracle.same_totals(ended.json, oracle.totals(tree))
     assert second.poll() is None
@@ -34,9 +35,9 @@ def test_a_drained_agent_hands_its_work_back_and_ends_well(
 
 @pytest.mark.parametrize("rows", [False, True], ids=["totals", "rows"])
 def test_an_agent_is_resized_in_the_middle_of_a_walk_and_nothing_is_lost(
-    quick_site: Site, tree: Path, slow: dict[str, str], *, rows: bool
+    quick_site: Site, tree: Path, brake: Brake, *, rows: bool
 ) -> None:
-    [agent] = quick_site.start_agents(1, env=slow)
+    [agent] = quick_site.start_agents(1, env=brake.environment)
     place = quick_site.place
     catalog = place.folder / "catalog"
     process = quick_site.walk(tree, *(("-o", catalog) if rows else ()))
@@ -48,6 +49,7 @@ def test_an_agent_is_resized_in_the_middle_of_a_walk_and_nothing_is_lost(
     assert set(before) <= set(place.workers(agent))
     quick_site.ctl("agent", "resize", "walker-1", 1)
     wait_for("three go", lambda: len(place.workers(agent)) == 1)
+    brake.release()
     ended = place.end(process)
     assert (ended.code, ended.err) == (0, "")
     oracle.same_totals(ended.json, oracle.totals(tree))
@@ -154,14 +156,15 @@ def test_pruned_runs_are_gone_from_the_journal_and_their_catalogs_stay(
     assert quick_site.ctl("run", "list")["runs"] == []
 
 
-def test_a_run_that_is_on_is_not_pruned(quick_site: Site, tree: Path, slow: dict[str, str]) -> None:
-    quick_site.start_agents(1, env=slow)
+def test_a_run_that_is_on_is_not_pruned(quick_site: Site, tree: Path, brake: Brake) -> None:
+    quick_site.start_agents(1, env=brake.environment)
     process = quick_site.walk(tree)
     in_the_middle(quick_site)
     quick_site.ctl("run", "prune", "--older-than", "0s")
     ended = quick_site.place.run("ctl", "run", "prune", 1, "--broker", quick_site.endpoint)
     assert ended.code == 2
     assert "run 1 is RUNNING; abort it first" in ended.err
+    brake.release()
     oracle.same_totals(quick_site.place.end(process).json, oracle.totals(tree))
 
 

@@ -1,6 +1,7 @@
 """Under a service manager: what it is told, by the real processes, and the units it starts from."""
 
 import contextlib
+import http.client
 import re
 import select
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -53,16 +55,27 @@ def watched(manager: Manager, seconds: float) -> dict[str, str]:
     return manager.env | {"WATCHDOG_USEC": str(round(seconds * 1e6))}
 
 
-def start_broker(site: Site, env: dict[str, str], http: str = "none") -> Process:
+def is_ready(url: str) -> bool:
+    """A gateway has heard of its broker."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    with contextlib.closing(connection), contextlib.suppress(OSError):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == HTTPStatus.OK
+    return False
+
+
+def start_broker(site: Site, env: dict[str, str]) -> Process:
     return site.place.start(
         "broker", "--bind", "tcp://127.0.0.1:*", "--state", site.state,
-        "--http", http, env=env,
+        "--http", "none", env=env,
     )  # fmt: skip
 
 
 def test_a_broker_says_when_it_is_ready_alive_and_ending(manager: Manager, site: Site) -> None:
-    broker = start_broker(site, watched(manager, 0.4), "127.0.0.1:0")
+    broker = site.start_broker("--http", "127.0.0.1:0", env=watched(manager, 0.4))
     manager.wait_for("READY=1")
+    # One that is still shaking hands when it is ended would leave a line in the log.
+    wait_for("the gateway knows its broker", lambda: is_ready(site.http))
     assert manager.told[1].startswith("STATUS=serving at tcp://127.0.0.1:")
     manager.wait_for("WATCHDOG=1", times=3)
     [gateway] = site.place.descendants(broker.pid)

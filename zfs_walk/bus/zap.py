@@ -36,7 +36,7 @@ class Authenticator:
         self._judge = judge
         self._wake = Wake()
         self._over = False
-        self._complaints: dict[str, Complaints] = {}
+        self._complaints: dict[tuple[str, bytes], Complaints] = {}
         self._new: queue.SimpleQueue[zmq.Socket[bytes]] = queue.SimpleQueue()
         self._monitors: dict[Any, Handshakes] = {}
         self._zap = context.socket(zmq.REP)
@@ -91,8 +91,8 @@ class Authenticator:
         if not verdict.refusal:
             return [VERSION, request, b"200", b"", user, b""]
         who = f"the key {verdict.name}" if verdict.name else "a peer"
-        # One a key, so that a flood with one hides no other; their number is that of the keys.
-        complaints = self._complaints.setdefault(verdict.name, Complaints(LOG))
+        # One a key and socket, so that a flood of one kind hides no other; they are few.
+        complaints = self._complaints.setdefault((verdict.name, domain), Complaints(LOG))
         complaints.say(
             f"{who} at {address.decode(errors='replace')} was refused on {domain.decode()}:"
             f" {verdict.refusal}",

@@ -55,6 +55,15 @@ class RefusedError(ZfsWalkError):
     exit_code = 2
 
 
+class ClaimRefusedError(ZfsWalkError):
+    """The broker refuses a folder: {detail}.
+
+    Watch another one, or end the scout that has it (`zfs-ctl agent drain`).
+    """
+
+    exit_code = 2
+
+
 class StateInUseError(ZfsWalkError):
     """Another process (pid {pid}) already uses the state folder {path}.
 

@@ -122,7 +122,8 @@ def test_a_shown_configuration_can_be_loaded(place: Place, arguments: tuple[str,
 
 
 @pytest.mark.parametrize(
-    ("example", "command"), [("walk", "walk"), ("broker", "broker"), ("walker", "agent")]
+    ("example", "command"),
+    [("walk", "walk"), ("broker", "broker"), ("walker", "agent"), ("scout", "agent")],
 )
 def test_an_example_is_accepted(place: Place, example: str, command: str) -> None:
     ended = place.run(command, "--config", ROOT / f"configs/{example}.yaml", "--print-config")

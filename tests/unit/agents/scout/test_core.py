@@ -1,6 +1,7 @@
 """A scout and its broker: claims asked for, standing, refused, lost; orders; how it leaves."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -129,7 +130,7 @@ def test_a_claim_serves_once_the_broker_has_the_list() -> None:
     ],
 )
 def test_what_changes_about_a_claim_is_told_at_once_and_until_it_is_answered(
-    changed: dict[str, object], said: Claim
+    changed: dict[str, Any], said: Claim
 ) -> None:
     scout = level(List(b"a"))
     assert scout.stir(**changed) == [Send(said)]

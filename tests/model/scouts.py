@@ -6,6 +6,7 @@ random generator, so a seed is a schedule.
 
 import random
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tests.unit.agents.scout.making import List, Row
@@ -106,8 +107,8 @@ class World:
         deeds = [
             (12, self._change), (10, self._deliver_up), (10, self._deliver_down), (6, self._tick),
             (1, self._lose_an_answer), (1, self._lose_a_message), (1, self._repeat),
-            (1, self._ask_to_resync), (1, self._turn), (0.3, self._break), (0.2, self._restart_broker),
-            (0.1, self._restart_scout), (0.1, self._sleep),
+            (1, self._ask_to_resync), (1, self._turn), (0.3, self._break),
+            (0.2, self._restart_broker), (0.1, self._restart_scout), (0.1, self._sleep),
         ]  # fmt: skip
         [deed] = self.rng.choices([deed for _, deed in deeds], [weight for weight, _ in deeds])
         deed(scout)
@@ -236,8 +237,7 @@ class World:
                     scout.down.clear()
                     scout.due = self.now + delay
                 case Exit(failure):
-                    message = f"{scout.name} ended: {failure}"
-                    raise AssertionError(message)
+                    raise AssertionError(f"{scout.name} ended: {failure}")
 
     def _count(self, message: Message) -> None:
         if isinstance(message, Files):
@@ -248,7 +248,7 @@ class World:
     def _tell_broker(self, route: bytes, message: Message) -> None:
         self._carry(self._broker.handle(Received(route, message), self.now))
 
-    def _carry(self, instructions: list[object]) -> None:
+    def _carry(self, instructions: Iterable[object]) -> None:
         routes = {scout.route: scout for scout in self.scouts}
         for instruction in instructions:
             if isinstance(instruction, Send):

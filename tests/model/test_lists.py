@@ -56,7 +56,7 @@ def test_the_schedules_reach_what_they_are_for() -> None:
     for seed in range(SCHEDULES, SCHEDULES + 30):
         counts += play(seed).counts
     wanted = {
-        "breaks", "broker restarts", "changes", "generations", "lost answers", "lost messages", "pieces",
-        "repeats", "scout restarts", "sleeps",
+        "breaks", "broker restarts", "changes", "generations", "lost answers", "lost messages",
+        "pieces", "repeats", "scout restarts", "sleeps",
     }  # fmt: skip
     assert not {what for what in wanted if counts[what] < 5}, counts

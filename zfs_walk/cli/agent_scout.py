@@ -7,7 +7,6 @@ from itertools import combinations
 from zfs_walk.agents.scout.loop import ScoutLoop
 from zfs_walk.cli.serve_agent import AgentArguments, AgentProcess
 from zfs_walk.errors import WrongUseError
-from zfs_walk.scan.filters import Filter
 from zfs_walk.watch.folder import Folder, look_at_folder
 from zfs_walk.watch.watch import WatchOptions
 
@@ -51,18 +50,14 @@ def _is_below(path: bytes, above: bytes) -> bool:
 def _refuse_overlaps(folders: Sequence[Folder]) -> None:
     """A file in two lists of one scout would be two files."""
     for one, other in combinations(folders, 2):
-        places = {(folder.dev, folder.ino) for folder in (one, other)}
+        places = {one.place, other.place}
         if len(places) == 1 or places & {*one.ancestors, *other.ancestors}:
             names = " and ".join(os.fsdecode(folder.path) for folder in (one, other))
             raise WrongUseError(reason=f"--watch: {names} overlap; watch the upper one only")
 
 
 def _options(arguments: AgentArguments) -> WatchOptions:
-    try:
-        Filter(arguments.exclude, arguments.include)
-    except ValueError as error:
-        raise WrongUseError(reason=str(error)) from error
-    return WatchOptions(
+    options = WatchOptions(
         recursive=not arguments.no_recursive,
         hidden=arguments.hidden,
         includes=arguments.include,
@@ -71,3 +66,8 @@ def _options(arguments: AgentArguments) -> WatchOptions:
         settle=arguments.settle / 1000,
         monitor=arguments.monitor,
     )
+    try:
+        options.rules()
+    except ValueError as error:
+        raise WrongUseError(reason=str(error)) from error
+    return options

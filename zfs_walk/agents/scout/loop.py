@@ -17,6 +17,7 @@ from zfs_walk.bus.sockets import Bus
 from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.statistics import ClaimStatistics, ScoutStatistics
 from zfs_walk.watch.folder import Folder as Found
+from zfs_walk.watch.look import Place as FoundPlace
 from zfs_walk.watch.watch import Watch, WatchOptions
 
 LOG: Final = logging.getLogger("zfs_walk.scout")
@@ -53,8 +54,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
         ]
         claimed = [
             Folder(
-                found.path, Place(found.dev, found.ino),
-                tuple(Place(*place) for place in found.ancestors), watch,
+                found.path, _place(found.place), tuple(map(_place, found.ancestors)), watch,
             )
             for found, watch in zip(folders, self._watches, strict=True)
         ]  # fmt: skip
@@ -84,8 +84,9 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
         self._wake.ring()
 
     def _begin(self) -> None:
-        for watch in self._watches:
+        for number, watch in enumerate(self._watches):
             watch.start()
+            self._stirred.append(number)
 
     def _end(self) -> None:
         for watch in self._watches:
@@ -104,3 +105,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
 
     def _do(self, instruction: Never) -> None:
         """A scout's core has no instructions of its own."""
+
+
+def _place(found: FoundPlace) -> Place:
+    return Place(found.dev, found.ino)

@@ -89,9 +89,7 @@ class InotifyMonitor:
         Raises:
             MonitorError: it can't be watched.
         """
-        self._waiting: collections.deque[InotifyEvent | WatchDescriptor | Lost] = (
-            collections.deque()
-        )
+        self._waiting: deque[InotifyEvent | WatchDescriptor | Lost] = deque()
         self._flooded = False
         self._ids = itertools.count()
         self._id_of: dict[WatchDescriptor, CallbackId] = {}

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import itertools
 import os
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 

@@ -143,3 +143,12 @@ class HandshakeError(ZfsWalkError):
     """
 
     exit_code = 14
+
+
+class MonitorError(ZfsWalkError):
+    """{folder} can't be watched with {monitor}: {reason}.
+
+    Choose another way with --monitor: `auto` takes the best one that is possible, `poll` always is.
+    """
+
+    exit_code = 2

@@ -152,3 +152,12 @@ class MonitorError(ZfsWalkError):
     """
 
     exit_code = 2
+
+
+class FolderError(ZfsWalkError):
+    """The folder {path} can't be watched: {reason}.
+
+    Name a directory that this user may list and search.
+    """
+
+    exit_code = 2

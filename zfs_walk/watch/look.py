@@ -1,5 +1,4 @@
 """Looking at single names: what an event was about, as it is now."""
-# ruff: noqa: PTH116 -- names are bytes and descriptors here
 
 import errno
 import os
@@ -30,6 +29,11 @@ class Place(NamedTuple):
 
     dev: int
     ino: int
+
+
+def may_search(path: bytes) -> bool:
+    """Whether this process may look at what is in a directory."""
+    return os.access(path, os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def identity(found: os.stat_result) -> int:
@@ -76,7 +80,7 @@ class Looker:
             OtherFolderError: it is not.
         """
         os.close(self._open_folder(_LIST))
-        if not os.access(self._folder, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        if not may_search(self._folder):
             raise OtherFolderError(os.strerror(errno.EACCES))
 
     def look(self, paths: Iterable[bytes]) -> Looks:
@@ -122,18 +126,18 @@ class Looker:
             else:
                 looks.failed.append(path)
             return
+        looks.seen.append(self._seen(parent, path, name, found))
+
+    def _seen(self, parent: bytes, path: bytes, name: bytes, found: os.stat_result) -> Seen:
         kind = stat.S_IFMT(found.st_mode)
         directory = kind == stat.S_IFDIR
-        value = None
-        if kind in {stat.S_IFREG, stat.S_IFLNK} or (directory and self._recursive):
-            if self._kept(parent, name, directory=directory):
-                flags = LINK if kind == stat.S_IFLNK else 0
-                value = (
-                    identity(found)
-                    if directory
-                    else pack(found.st_size, found.st_mtime_ns, flags)
-                )
-        looks.seen.append(Seen(path, value, directory))
+        listed = kind in {stat.S_IFREG, stat.S_IFLNK} or (directory and self._recursive)
+        if not listed or not self._kept(parent, name, directory=directory):
+            return Seen(path, None, directory)
+        if directory:
+            return Seen(path, identity(found), directory)
+        flags = LINK if kind == stat.S_IFLNK else 0
+        return Seen(path, pack(found.st_size, found.st_mtime_ns, flags), directory)
 
     def _kept(self, parent: bytes, name: bytes, *, directory: bool) -> bool:
         within, shown = os.fsdecode(parent), os.fsdecode(name)

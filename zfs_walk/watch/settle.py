@@ -15,7 +15,7 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-QUIET: Final = 3.0
+QUIET: Final = 5.0
 """Seconds: the longest pause of a writer that we wait for. Those that stop longer, and tell no one
 that they are done, are rarer than readers who would wait in vain."""
 
@@ -31,6 +31,8 @@ class By(IntEnum):
 
     EVENT = 0
     POLL = 1
+    FRESH = 2
+    """The first list, or one after the folder was gone: nobody can have noticed anything."""
 
 
 class Due(NamedTuple):
@@ -164,7 +166,7 @@ class Settle:
         """
         writer = self._writers.get(path)
         if writer is None:
-            if not changed or by is By.EVENT:
+            if not changed or by is not By.POLL:
                 return False
             writer = self._writers[path] = _Writer(now, now + QUIET)
         if changed:

@@ -1,6 +1,5 @@
 """Reading directories with the scanner, a slice at a time, so that events are read meanwhile."""
 
-import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from zfs_walk.scan.interface import Budget, Directory, NameBlock, Scan, ScanOpti
 from zfs_walk.scan.looking import TRANSIENT
 from zfs_walk.scan.pure import PureScanner
 from zfs_walk.scan.roots import identify
-from zfs_walk.watch.tree import LINK, above, pack
+from zfs_walk.watch.tree import LINK, pack
 
 SLICE: Final = 0.02
 """Seconds of one slice: how long an event may wait because of a sweep."""
@@ -112,9 +111,7 @@ class Sweep:
             unread.add(scan.wide.directory.path)
             self._begin(scan.wide.directory)
         found = {listing.directory: listing for listing in self._listings(scan)}
-        return [
-            found.get(path) or Listing(path) for path in self._visited if path not in unread
-        ]
+        return [found.get(path) or Listing(path) for path in self._visited if path not in unread]
 
     def _begin(self, wide: Directory) -> None:
         self._wide = wide, self._scanner.list_names(wide)

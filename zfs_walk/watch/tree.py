@@ -63,7 +63,7 @@ class Tree:
         self.stamp = 0
         # Values: of files as `pack` makes them, of directories their identity.
         self._files: SortedDict[bytes, int] = SortedDict()
-        self._directories: SortedDict[bytes, int] = SortedDict()
+        self._directories: SortedDict[bytes, int] = SortedDict({b"": 0})
         self._changed: dict[bytes, None] = {}
 
     # -- what is there

@@ -152,3 +152,21 @@ class HandshakeError(ZfsWalkError):
     """
 
     exit_code = 14
+
+
+class MonitorError(ZfsWalkError):
+    """{folder} can't be watched with {monitor}: {reason}.
+
+    Choose another way with --monitor: `auto` takes the best one that is possible, `poll` always is.
+    """
+
+    exit_code = 2
+
+
+class FolderError(ZfsWalkError):
+    """The folder {path} can't be watched: {reason}.
+
+    Name a directory that this user may list and search.
+    """
+
+    exit_code = 2

@@ -58,22 +58,25 @@ class Reader:
     def files(self, folder: Path) -> list[File] | None:
         """The files of a folder; None: it is in no answer."""
         line = self.claims().get(folder)
-        files: list[File] = []
         if line is None or not line.serving:
             return None
-        while True:
-            after = files[-1].name if files else b""
-            try:
-                page: FilePage = self._client.ask(
-                    lambda name, until, line=line, after=after: FilesQuery(
-                        name, until, line.host, line.path, b"", after, 2_000
-                    )
-                )
-            except RefusedError:
-                return None
-            files += map(File, page.names, page.sizes, page.mtimes)
-            if not page.more:
-                return files
+        files: list[File] = []
+        more = True
+        try:
+            while more:
+                page = self._page(line, files[-1].name if files else b"")
+                files += map(File, page.names, page.sizes, page.mtimes)
+                more = page.more
+        except RefusedError:  # it has just left the answers
+            return None
+        return files
+
+    def _page(self, line: ClaimLine, after: bytes) -> FilePage:
+        def query(name: str, until: int) -> FilesQuery:
+            return FilesQuery(name, until, line.host, line.path, b"", after, 2_000)
+
+        page: FilePage = self._client.ask(query)
+        return page
 
     def agrees(self, folder: Path) -> bool:
         """The list is what find finds."""

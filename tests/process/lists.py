@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.process import oracle
-from tests.process.place import PATIENCE, Site, wait_for
+from tests.process.place import PATIENCE, Process, Site, wait_for
 from zfs_walk.bus.client import Client
 from zfs_walk.bus.curve import Curve
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import RefusedError
+from zfs_walk.protocol.client import Snapshot, SnapshotReply
 from zfs_walk.protocol.files import ClaimLine, ClaimList, Claims, FilePage, FilesQuery
+from zfs_walk.protocol.statistics import ScoutStatistics
 
 
 class File(NamedTuple):
@@ -77,6 +79,17 @@ class Reader:
 
         page: FilePage = self._client.ask(query)
         return page
+
+    def statistics(self, scout: Process) -> ScoutStatistics | None:
+        """What a scout has published last."""
+        reply: SnapshotReply = self._client.ask(Snapshot)
+        found = [each for each in reply.scouts if each.origin.pid == scout.pid]
+        return found[0].statistics if found else None
+
+    def health(self, scout: Process) -> str:
+        """What a scout says of itself."""
+        told = self.statistics(scout)
+        return "" if told is None else told.health
 
     def agrees(self, folder: Path) -> bool:
         """The list is what find finds."""

@@ -184,6 +184,7 @@ def test_a_killed_scouts_files_leave_and_are_back_with_the_next_one(
 ) -> None:
     first, _, other = two_scouts(quick_site, reader, data)
     first.kill()
+    # The broker is asked a hundred times a second: that must not put off what it does by the clock.
     wait_for("its files leave", lambda: not reader.serves(data))
     assert reader.agrees(other)
     (data / "meanwhile").write_bytes(b"1")
@@ -198,7 +199,7 @@ def test_a_stopped_scouts_files_leave_and_are_back_when_it_goes_on(
     first, _, other = two_scouts(quick_site, reader, data)
     first.send_signal(signal.SIGSTOP)
     wait_for("its files leave", lambda: not reader.serves(data))
-    wait_for("its session is lost", lambda: reader.claims()[data].state == "LOST")
+    wait_for("its session is lost", lambda: reader.claims()[data].state == "lost")
     (data / "meanwhile").write_bytes(b"1")
     assert reader.agrees(other)
     first.send_signal(signal.SIGCONT)
@@ -210,22 +211,16 @@ def test_a_folder_that_was_taken_meanwhile_is_had_again_when_it_is_free(
 ) -> None:
     first, _, _ = two_scouts(quick_site, reader, data)
     first.send_signal(signal.SIGSTOP)
-    wait_for("its session is lost", lambda: reader.claims()[data].state == "LOST")
+    wait_for("its session is lost", lambda: reader.claims()[data].state == "lost")
     third = quick_site.start_scout(data)
     reader.comes_to_agree(data, "another scout's")
     assert reader.claims()[data].pid == third.pid
     first.send_signal(signal.SIGCONT)
-    wait_for("it is told so", lambda: f"(pid {third.pid})" in health(quick_site, first))
+    wait_for("it is told so", lambda: f"(pid {third.pid})" in reader.health(first))
     third.send_signal(signal.SIGTERM)
     quick_site.place.end(third)
     wait_for("it has it again", lambda: reader.serves(data))
     assert reader.claims()[data].pid == first.pid
-
-
-def health(site: Site, scout: Process) -> str:
-    """What an agent says of itself."""
-    [found] = [each for each in site.ctl("status")["agents"] if each["pid"] == scout.pid]
-    return str(found["health"])
 
 
 def test_after_a_brokers_death_the_lists_are_whole_again_without_new_scouts(
@@ -360,11 +355,27 @@ def test_hidden_names_subfolders_and_patterns_are_as_the_options_say(
     assert b".hidden" in expected
 
 
-def test_status_tells_how_a_folder_is_watched(quick_site: Site, reader: Reader, data: Path) -> None:
+def test_a_scout_publishes_what_it_knows_of_its_folders(
+    quick_site: Site, reader: Reader, data: Path
+) -> None:
     scout = quick_site.start_scout(data, options=("--monitor", "poll", "--poll", "0.2"))
     reader.comes_to_agree(data, "the first one")
-    assert reader.claims()[data].monitor == "poll"
-    wait_for("it is well", lambda: health(quick_site, scout) == "ok")
+    (data / "late").write_bytes(b"1")
+    reader.comes_to_agree(data, "one that events did not tell")
+
+    def told() -> bool:
+        statistics = reader.statistics(scout)
+        return statistics is not None and statistics.claims[0].found_by_poll > 0
+
+    wait_for("it is told", told)
+    statistics = reader.statistics(scout)
+    assert statistics is not None
+    assert (statistics.health, statistics.rss > 0) == ("ok", True)
+    [claim] = statistics.claims
+    assert (claim.path, claim.monitor, claim.serving, claim.why) == (
+        os.fsencode(data), "poll", True, "",
+    )  # fmt: skip
+    assert (claim.files, claim.directories, claim.unsent) == (len(found(data)), 85, 0)
 
 
 def test_orders_reach_a_scout(quick_site: Site, reader: Reader, data: Path) -> None:

@@ -72,9 +72,12 @@ class OwnClaim:
         self._due = now
         self.sender.pause()
 
-    def shift(self, gap: float) -> None:
-        """The process slept for ``gap`` seconds: the broker had no time to answer."""
-        self._due += gap
+    def slept(self, gap: float, now: float) -> None:
+        """The process slept for ``gap`` seconds: the folder may be another scout's by now.
+
+        Nobody tells a session that was LOST and is heard again what it has lost.
+        """
+        self._due = now if self.stood and not self.refused else self._due + gap
         self.sender.shift(gap)
 
     def granted(self, message: Claimed, now: float) -> None:

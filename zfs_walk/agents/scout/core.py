@@ -93,7 +93,7 @@ class ScoutCore:
         gap = self.link.asleep(now)
         if gap:
             for claim in self.claims:
-                claim.shift(gap)
+                claim.slept(gap, now)
         match event:
             case Connected():
                 self._out.append(self.link.connected((), now))

@@ -63,9 +63,10 @@ class Sender:
     def claimed(self, generation: int, version: int, now: float) -> None:
         """The claim stands, and so much of the list is there: go on, or begin anew.
 
-        Only the first answer after a `pause` counts: a later one is older than what was sent.
+        After a `pause` the first answer counts: a later one is older than what was sent. But if
+        the broker has none of a list of which it has acknowledged something, the list is lost.
         """
-        if self._open:
+        if self._open and (generation or not self._acked):
             return
         self._open = True
         anew, self._anew = self._anew, False

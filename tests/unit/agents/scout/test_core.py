@@ -218,6 +218,18 @@ def test_a_scout_that_slept_blames_nobody_for_the_silence() -> None:
     assert not any(isinstance(each, Reconnect) for each in found)
 
 
+def test_a_scout_that_slept_asks_whether_its_folders_are_still_its_own() -> None:
+    scout = level(List(b"a"))
+    assert sent(scout.after(60.0), Claim) == [claim()]
+    assert notes(scout.hear(ClaimRefused(0, "claimed", HOLDER))) != []
+
+
+def test_a_list_that_the_broker_has_lost_is_sent_again() -> None:
+    scout = level(List(b"a"))
+    scout.after(60.0)
+    assert scout.hear(Claimed(0, 0, 0)) == [Send(whole(1, b"a", generation=2))]
+
+
 # ------------------------------------------------------------------------- refusals
 
 

@@ -271,8 +271,13 @@ def test_a_broker_that_has_another_list_gets_the_next_generation(
 
 
 def test_an_answer_that_came_late_does_not_begin_anew() -> None:
-    sending = standing(List(b"a"))
+    sending = Sending(List(b"a"))
     sending.sender.claimed(0, 0, 0.0)
+    assert sending.sent() == [whole(1, b"a")]
+    sending.sender.claimed(0, 0, 0.0)
+    assert sending.sent() == []
+    sending.sender.acked(1, 1, 0.0)
+    sending.sender.claimed(1, 1, 0.0)
     assert sending.sent() == []
 
 

@@ -290,8 +290,11 @@ def test_what_can_not_be_watched_is_refused_with_the_reason(quick_site: Site, da
 @pytest.mark.plain_user
 def test_a_folder_that_may_not_be_read_is_refused(quick_site: Site, data: Path) -> None:
     (data / "d0").chmod(0)
-    assert "Permission denied" in refused(quick_site, "--watch", data / "d0").err
-    (data / "d0").chmod(0o755)
+    try:
+        ended = refused(quick_site, "--watch", data / "d0")
+    finally:
+        (data / "d0").chmod(0o755)
+    assert f"{data / 'd0'} can't be watched: Permission denied" in ended.err
 
 
 def test_folders_that_overlap_are_refused(quick_site: Site, data: Path) -> None:

@@ -75,7 +75,8 @@ can't live, 14 no usable key."""
 )  # fmt: skip
 @click.option("--dir-timeout", type=SECONDS, default=300.0, show_default=True,
               help="walker: seconds that one directory may take.")  # fmt: skip
-@click.option("--watch", multiple=True, metavar="DIR", type=click.Path(), envvar=WATCH_VARIABLES,
+@click.option("--watch", multiple=True, metavar="DIR", type=click.Path(readable=False),
+              envvar=WATCH_VARIABLES,
               help="scout: watch this folder; may be given several times.")  # fmt: skip
 @click.option("--poll", type=click.FloatRange(0.0, 1e9), default=30.0, show_default=True,
               help="scout: seconds between two full comparisons; 0: never.")  # fmt: skip

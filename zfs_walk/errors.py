@@ -55,6 +55,15 @@ class RefusedError(ZfsWalkError):
     exit_code = 2
 
 
+class ClaimRefusedError(ZfsWalkError):
+    """The broker refuses a folder: {detail}.
+
+    Watch another one, or end the scout that has it (`zfs-ctl agent drain`).
+    """
+
+    exit_code = 2
+
+
 class StateInUseError(ZfsWalkError):
     """Another process (pid {pid}) already uses the state folder {path}.
 
@@ -143,3 +152,21 @@ class HandshakeError(ZfsWalkError):
     """
 
     exit_code = 14
+
+
+class MonitorError(ZfsWalkError):
+    """{folder} can't be watched with {monitor}: {reason}.
+
+    Choose another way with --monitor: `auto` takes the best one that is possible, `poll` always is.
+    """
+
+    exit_code = 2
+
+
+class FolderError(ZfsWalkError):
+    """The folder {path} can't be watched: {reason}.
+
+    Name a directory that this user may list and search.
+    """
+
+    exit_code = 2

@@ -295,6 +295,17 @@ class Site:
         wait_for("the agents come", lambda: len(self.names()) >= there + number)
         return started
 
+    def start_scout(
+        self, *folders: Path, options: Sequence[Word] = (), env: Env | None = None
+    ) -> Process:
+        """Start a scout."""
+        watched = [word for folder in folders for word in ("--watch", folder)]
+        process = self.place.start(
+            "agent", "--role", "scout", "--broker", self.endpoint, *watched, *options, env=env
+        )
+        self.agents.append(process)
+        return process
+
     def names(self) -> list[str]:
         """Agents that the broker knows."""
         rows = self.ledger.rows("SELECT name FROM session ORDER BY session")

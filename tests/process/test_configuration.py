@@ -122,9 +122,19 @@ def test_a_shown_configuration_can_be_loaded(place: Place, arguments: tuple[str,
 
 
 @pytest.mark.parametrize(
-    ("example", "command"), [("walk", "walk"), ("broker", "broker"), ("walker", "agent")]
+    ("example", "command"),
+    [("walk", "walk"), ("broker", "broker"), ("walker", "agent"), ("scout", "agent")],
 )
 def test_an_example_is_accepted(place: Place, example: str, command: str) -> None:
     ended = place.run(command, "--config", ROOT / f"configs/{example}.yaml", "--print-config")
     assert (ended.code, ended.err) == (0, "")
     assert f"configs/{example}.yaml, line " in ended.out
+
+
+def test_of_two_variables_the_one_that_counts_is_named(place: Place) -> None:
+    old = {"MONITOR_DIR": "/a:/b c"}
+    words = ("agent", "--role", "scout", "--print-config")
+    shown = place.run(*words, env=old)
+    assert 'watch: ["/a", "/b c"]  # environment variable MONITOR_DIR' in shown.out.splitlines()
+    shown = place.run(*words, env={**old, "ZFS_WALK_WATCH": "/d"})
+    assert 'watch: ["/d"]  # environment variable ZFS_WALK_WATCH' in shown.out.splitlines()

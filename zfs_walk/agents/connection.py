@@ -14,6 +14,7 @@ from zfs_walk.bus.ends import Dealer, Sent, Waiter
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import (
+    ClaimRefusedError,
     HandshakeError,
     NoBrokerError,
     ProcessDiedError,
@@ -142,14 +143,19 @@ class Connection:
             if self._failure:
                 return HandshakeError(endpoint=self._endpoint, reason=self._failure)
             return NoBrokerError(endpoint=self._endpoint, waited=patience)
-        code, _, detail = instruction.failure.partition(": ")
+        return self._refusal(instruction.failure)
+
+    def _refusal(self, failure: str) -> ZfsWalkError:
+        code, _, detail = failure.partition(": ")
         if code == "version":
             return VersionRefusedError(
                 endpoint=self._endpoint, theirs=detail, ours=f"{MAJOR}.{PROTO_MAX}"
             )
+        if code == "claim-refused":
+            return ClaimRefusedError(detail=detail)
         if code in REFUSALS:
             return RefusedError(code=code, detail=detail)
-        return ProcessDiedError(what="this agent", reason=instruction.failure)
+        return ProcessDiedError(what="this agent", reason=failure)
 
     def _decode(self, frames: list[bytes]) -> FromBroker | None:
         try:

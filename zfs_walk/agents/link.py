@@ -1,11 +1,22 @@
 """The agent's end of its session with the broker: HELLO, heartbeats, silence. No I/O, no clock."""
 
+import logging
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zfs_walk.agents.events import Exit, Reconnect, Send
-from zfs_walk.protocol.messages import PROTO_MAX, PROTO_MIN, Hello, Welcome
+from zfs_walk.agents.events import Exit, Note, Reconnect, Send
+from zfs_walk.protocol.messages import (
+    LEVELS,
+    PROTO_MAX,
+    PROTO_MIN,
+    Error,
+    HeartbeatAck,
+    Hello,
+    Rehello,
+    Welcome,
+)
 from zfs_walk.protocol.records import Lease
 
 MISSED = 3
@@ -41,13 +52,16 @@ class Identity:
 class Link:
     """Says HELLO on each fresh socket and knows whether the broker is there."""
 
-    def __init__(self, identity: Identity, patience: float, lost_patience: float) -> None:
+    def __init__(
+        self, identity: Identity, patience: float, lost_patience: float, now: float
+    ) -> None:
         """Nothing is connected yet.
 
         Args:
             identity: who says HELLO.
             patience: seconds without any broker after the start until this gives up.
             lost_patience: likewise once there was one.
+            now: monotonic seconds.
         """
         self.identity = identity
         self.capacity = identity.capacity
@@ -62,6 +76,8 @@ class Link:
         self._greeted: float | None = None
         self._heard = 0.0
         self._alone_since: float | None = None
+        self._beats = 0
+        self._next_beat = self._last = now
         self._jitter = random.Random(identity.boot)  # noqa: S311 -- spreads reconnects, no secret
 
     def connected(self, held: Sequence[Lease], now: float) -> Send:
@@ -84,9 +100,31 @@ class Link:
         self.live = self.welcomed = True
         self._greeted = None
         self._alone_since = None
-        self._heard = now
+        self._heard = self._next_beat = now
         self.heartbeat = message.heartbeat_ms / 1000
         self.term = max(self.term, message.term)
+
+    def rehello(self, message: Rehello, now: float) -> Reconnect:
+        """The broker knows no session of this socket."""
+        self.term = max(self.term, message.term)
+        return self.reconnect(now)
+
+    def acknowledged(self, message: HeartbeatAck, now: float) -> None:
+        """The broker says how often it wants to hear heartbeats."""
+        self.heartbeat = max(0.001, message.heartbeat_ms / 1000)
+        self._next_beat = min(self._next_beat, now + self.heartbeat)
+
+    def beat(self, now: float) -> int:
+        """The number of the heartbeat that is due now; 0: none is."""
+        if not self.live or now < self._next_beat:
+            return 0
+        self._next_beat = now + self.heartbeat
+        self._beats += 1
+        return self._beats
+
+    def next_deadline(self) -> float:
+        """When the next heartbeat is due."""
+        return self._next_beat if self.live else math.inf
 
     def heard(self, now: float) -> bool:
         """Whatever the broker says is a sign of life; False if its socket was given up before."""
@@ -113,10 +151,36 @@ class Link:
             return self.reconnect(now)
         return None
 
-    def shift(self, gap: float) -> None:
-        """The process slept for ``gap`` seconds: nobody else is to blame for the silence."""
+    def asleep(self, now: float) -> float:
+        """Seconds that this process has slept (SIGSTOP, a frozen VM) if it has; else 0.
+
+        Nobody else is to blame for the silence meanwhile.
+        """
+        gap, self._last = now - self._last, now
+        if gap <= self.heartbeat:
+            return 0.0
         self._heard += gap
         if self._greeted is not None:
             self._greeted += gap
         if self._alone_since is not None:
             self._alone_since += gap
+        return gap
+
+
+def on_error(error: Error, *, leaving: bool) -> Exit | Note:
+    """What an agent does about an ERROR of the broker.
+
+    Args:
+        error: what it says.
+        leaving: the agent has said BYE, or is about to.
+    """
+    if error.code == "superseded" and leaving:
+        return Exit("")  # only the answer to our BYE was lost
+    if error.code in {"version", "name-in-use", "superseded", "not-allowed"}:
+        return Exit(f"{error.code}: {error.detail}")
+    return Note(logging.ERROR, f"the broker says {error.code}: {error.detail}")
+
+
+def wrong_level(level: str) -> str:
+    """What is wrong with the level of a set-log-level; empty: nothing."""
+    return "" if level in LEVELS else f"{level!r} is no level; there are {', '.join(LEVELS)}"

@@ -2,37 +2,29 @@
 
 import os
 import re
-import secrets
-import signal
-import sys
-from contextlib import ExitStack
-from functools import partial
-from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
+from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
-from zfs_walk import __version__
-from zfs_walk.cli.command import (
-    SECONDS,
-    broker_option,
-    host_name,
-    run_command,
-    shared,
-)
-from zfs_walk.cli.logs import begin_logging, close_log, log_options, open_log
-from zfs_walk.cli.notify import ServiceManager
+from zfs_walk.cli.command import PREFIX, SECONDS, broker_option_from, run_command, shared
+from zfs_walk.cli.logs import begin_logging, log_options
 from zfs_walk.config.values import Described
-from zfs_walk.errors import StateInUseError, WrongUseError
+from zfs_walk.errors import WrongUseError
 
-if TYPE_CHECKING:
-    from zfs_walk.agents.walker.loop import AgentLoop
+WALKER: Final = "walker"
+SCOUT: Final = "scout"
+"""The roles' names in `zfs_walk.protocol.messages`, which --help need not wait for."""
 
-FOREVER = 10.0 * 366 * 86_400
+OF_ROLE: Final = {
+    WALKER: ("workers", "dir_timeout"),
+    SCOUT: ("watch", "poll", "settle", "monitor", "no_recursive", "hidden", "include", "exclude"),
+}
+"""Options that one role alone has."""
 
-WALKER = "walker"
-"""The role's name in `zfs_walk.protocol.messages`, which --help need not wait for."""
+WATCH_VARIABLES: Final = (f"{PREFIX}_WATCH", "MONITOR_DIR")
+BROKER_VARIABLES: Final = (f"{PREFIX}_BROKER", "SCOUT_MASTER_ADDRESS")
+"""The second ones are those of deployments of scout and scoutmaster, which go on as they are."""
 
 
 class AgentName(Described):
@@ -54,22 +46,20 @@ class AgentName(Described):
 \b
   zfs-agent --role walker
   zfs-agent --role walker --broker tcp://127.0.0.1:5570 --workers 8 --wait
+  zfs-agent --role scout --watch /data --watch /scratch --exclude '*.tmp'
 
-The first SIGTERM or Ctrl-C gives all work back and ends; a second one ends at once (the broker
-grants the work anew).
+The first SIGTERM or Ctrl-C gives all work and all folders back and ends; a second one ends at once
+(the broker grants the work anew).
 
 Exit codes: 0 drained, 2 wrong use or refused, 4 no broker, 5 another protocol version, 13 workers
 can't live, 14 no usable key."""
 )
-@click.option("--role", type=click.Choice([WALKER]), required=True, help="What this agent does.")
-@broker_option
-@click.option(
-    "--workers", type=click.IntRange(1, 1024), default=os.cpu_count() or 1,
-    help="Worker processes; default: one per core.",
-)  # fmt: skip
+@click.option("--role", type=click.Choice([WALKER, SCOUT]), required=True,
+              help="What this agent does.")  # fmt: skip
+@broker_option_from(BROKER_VARIABLES)
 @click.option(
     "--allow", multiple=True, metavar="DIR", default=("/",), show_default=True,
-    help="Walk, and write catalogs, only below this folder; may be given several times.",
+    help="Walk, watch, and write catalogs, only below this folder; may be given several times.",
 )  # fmt: skip
 @click.option("--name", type=AgentName(), metavar="NAME",
               help="Unique on this host; default: the role and a free number.")  # fmt: skip
@@ -79,113 +69,56 @@ can't live, 14 no usable key."""
 @click.option("--wait", is_flag=True, help="Wait for a broker that is not there, for ever.")
 @click.option("--timeout", type=SECONDS, default=10.0, show_default=True,
               help="Seconds to wait for a broker.")  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(1, 1024), default=os.cpu_count() or 1,
+    help="walker: worker processes; default: one per core.",
+)  # fmt: skip
 @click.option("--dir-timeout", type=SECONDS, default=300.0, show_default=True,
-              help="Seconds that one directory may take.")  # fmt: skip
+              help="walker: seconds that one directory may take.")  # fmt: skip
+@click.option("--watch", multiple=True, metavar="DIR", type=click.Path(readable=False),
+              envvar=WATCH_VARIABLES,
+              help="scout: watch this folder; may be given several times.")  # fmt: skip
+@click.option("--poll", type=click.FloatRange(0.0, 1e9), default=30.0, show_default=True,
+              help="scout: seconds between two full comparisons; 0: never.")  # fmt: skip
+@click.option("--settle", type=click.FloatRange(0.0, 60_000.0), default=20.0, show_default=True,
+              help="scout: milliseconds in which the events of a burst become one.")  # fmt: skip
+@click.option("--monitor", type=click.Choice(["auto", "fanotify", "watchdog", "poll"]),
+              default="auto", show_default=True,
+              help="scout: who tells what happens; auto takes the best that there is.")  # fmt: skip
+@click.option("--no-recursive", is_flag=True, help="scout: the folder itself only, none below it.")
+@click.option("--hidden", is_flag=True, help="scout: list names that begin with a dot, too.")
+@click.option("--exclude", multiple=True, metavar="GLOB",
+              help="scout: leave out what matches and all below, as zfs-walk does.")  # fmt: skip
+@click.option("--include", multiple=True, metavar="GLOB",
+              help="scout: exceptions to the excludes.")  # fmt: skip
 @log_options
 @shared
-def main(  # noqa: PLR0913, PLR0917 -- one argument an option
-    role: str,
-    broker: str,
-    workers: int,
-    allow: tuple[str, ...],
-    name: str | None,
-    host: str | None,
-    state: str | None,
-    timeout: float,
-    dir_timeout: float,
-    log_size: int,
-    log_count: int,
-    verbose: int,
-    *,
-    wait: bool,
-) -> None:
+def main(verbose: int, **given: Any) -> None:
     """Serve a bus as one of its agents, until SIGTERM."""
+    _check_use(given["role"])
     # Whoever asks for --help does not wait for ZeroMQ.
-    from zfs_walk.agents.link import Identity  # noqa: PLC0415
-    from zfs_walk.agents.walker.core import AgentSettings  # noqa: PLC0415
-    from zfs_walk.agents.walker.loop import AgentLoop  # noqa: PLC0415
-    from zfs_walk.agents.walker.pool import Nursery  # noqa: PLC0415
-    from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
-    from zfs_walk.cli.connection import find_target  # noqa: PLC0415
-    from zfs_walk.cli.state import ipc_folder, state_base  # noqa: PLC0415
-    from zfs_walk.protocol.statistics import Origin  # noqa: PLC0415
+    from zfs_walk.cli.serve_agent import AgentArguments  # noqa: PLC0415
 
     begin_logging(verbose)
-    target = find_target(broker)
-    folder = state_base(state)
-    manager = ServiceManager.of_this_process()
-    with ExitStack() as stack:
-        stack.callback(manager.close)
-        nursery = Nursery(ipc_folder(), str(folder), _real_folders(allow))
-        stack.callback(nursery.close)
-        # Locks come after the fork: workers would hold them on after this process's death.
-        identity = Identity(
-            role, host_name(host), _locked_name(folder, role, name), secrets.token_hex(8),
-            os.getpid(), __version__, workers,
-        )  # fmt: skip
-        settings = AgentSettings(identity, patience=FOREVER if wait else timeout)
-        bus = Bus(target.curve)
-        stack.callback(bus.close)
-        origin = Origin(
-            identity.boot, role, identity.host, identity.name, identity.pid, 0, __version__
-        )
-        log = open_log(bus, "", origin, folder, log_size, log_count)
-        stack.callback(close_log, log)
-        loop = AgentLoop(nursery, bus, target.endpoint, settings, dir_timeout, log)
-        _handle_signals(loop, manager)
-        loop.run(partial(_pulse, loop, manager, target.endpoint))
+    arguments = AgentArguments(**given)
+    if arguments.role == WALKER:
+        from zfs_walk.cli.agent_walker import serve_walker  # noqa: PLC0415
 
-
-def _real_folders(allow: tuple[str, ...]) -> tuple[bytes, ...]:
-    """Where the allowed folders really are; nothing if everything is allowed."""
-    missing = [folder for folder in allow if not Path(folder).is_dir()]
-    if missing:
-        raise WrongUseError(reason=f"--allow {missing[0]}: there is no such folder")
-    real = tuple(os.fsencode(Path(folder).resolve()) for folder in allow)
-    return () if b"/" in real else real
-
-
-def _locked_name(folder: Path, role: str, name: str | None) -> str:
-    """The agent's name, which no other agent with this state folder has as long as it lives."""
-    from zfs_walk.cli.state import free_slot, lock  # noqa: PLC0415
-
-    if name is None:
-        return free_slot(folder, role)[0]
-    try:
-        lock(folder, f"{name}.lock")
-    except StateInUseError as error:
-        raise WrongUseError(
-            reason=f"an agent named {name} is running already (pid {error.fields['pid']})"
-        ) from error
-    return name
-
-
-def _pulse(loop: "AgentLoop", manager: ServiceManager, broker: str, now: float) -> float:
-    """Tell the service manager how it goes; returns when it must be told again."""
-    if loop.live:
-        manager.ready(f"serving {broker}")
+        serve_walker(arguments)
     else:
-        manager.status(f"waiting for the broker at {broker}")
-    return manager.pulse(now)
+        from zfs_walk.cli.agent_scout import serve_scout  # noqa: PLC0415
+
+        serve_scout(arguments)
 
 
-def _handle_signals(loop: "AgentLoop", manager: ServiceManager) -> None:
-    """First: give everything back. Second: end at once; the zygote cleans up after us."""
-    from zfs_walk.agents.signals import HANDLED  # noqa: PLC0415
-
-    def first(number: int, _frame: FrameType | None) -> None:
-        for each in HANDLED:
-            signal.signal(each, second)
-        manager.stopping()
-        loop.drain(f"drained by {signal.Signals(number).name}")
-
-    def second(number: int, _frame: FrameType | None) -> None:
-        sys.stderr.flush()
-        os._exit(128 + number)
-
-    for number in HANDLED:
-        signal.signal(number, first)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+def _check_use(role: str) -> None:
+    """Refuse options that would be ignored; files and the environment may serve several roles."""
+    context = click.get_current_context()
+    for other, names in OF_ROLE.items():
+        for name in names if other != role else ():
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                option = f"--{name.replace('_', '-')}"
+                raise WrongUseError(reason=f"{option} is an option of a {other}, not of a {role}")
 
 
 def run() -> None:

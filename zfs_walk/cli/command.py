@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
@@ -133,12 +133,17 @@ def shared(function: Callable[..., int | None]) -> Callable[..., int | None]:
 
 def broker_option(function: Decorated) -> Decorated:
     """``--broker`` and ``--insecure``, for `zfs_walk.cli.connection.find_target`."""
+    return broker_option_from(None)(function)
+
+
+def broker_option_from(variables: Sequence[str] | None) -> Callable[[Decorated], Decorated]:
+    """The same, from these variables of the environment, the first one that is set."""
     option = click.option(
-        "--broker", metavar="ENDPOINT|FILE", callback=_text,
+        "--broker", metavar="ENDPOINT|FILE", callback=_text, envvar=variables,
         help="Where the broker listens, or a connection file; default: the stored connection"
         f" (docs/security.md), such as that to {DEFAULT_BROKER}.",
     )  # fmt: skip
-    return option(insecure_option(function))
+    return lambda function: option(insecure_option(function))
 
 
 def insecure_option(function: Decorated) -> Decorated:

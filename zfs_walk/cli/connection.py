@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 ENDPOINT = re.compile(r"tcp://.+:[0-9]+")
+BARE = re.compile(r"[^/\s]+:[0-9]+")
+"""HOST:PORT without the scheme, as other programs take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,15 @@ def find_target(broker: str) -> Target:
     """What ``--broker`` means; without it, what the stored connections say.
 
     Args:
-        broker: an endpoint, a connection file, or nothing.
+        broker: an endpoint or HOST:PORT, a connection file, or nothing.
 
     Raises:
         WrongUseError: ``broker`` is neither.
         KeyFileError: a connection file is no good, or not safe.
         NoKeyError: there is no key for the broker, and ``--insecure`` is not given.
     """
+    if BARE.fullmatch(broker):
+        broker = f"tcp://{broker}"
     if click.get_current_context().meta.get(INSECURE):
         return Target(_endpoint_of(broker), None)
     if broker.startswith(("ipc://", "inproc://")):

@@ -14,7 +14,7 @@ from pathlib import Path
 from zfs_walk import __version__
 from zfs_walk.agents.link import Identity
 from zfs_walk.agents.walker.core import AgentSettings
-from zfs_walk.agents.walker.loop import AgentLoop
+from zfs_walk.agents.walker.loop import WalkerLoop
 from zfs_walk.agents.walker.pool import Nursery
 from zfs_walk.broker.loop import BrokerLoop
 from zfs_walk.broker.settings import Settings
@@ -66,7 +66,7 @@ class PrivateBus:
 
     client: Client
     broker: BrokerLoop
-    agent: AgentLoop
+    agent: WalkerLoop
     broker_thread: LoopThread
     agent_thread: LoopThread
 
@@ -129,7 +129,7 @@ def private_bus(state: Path, run: int, host: str, arguments: WalkArguments) -> I
             WALKER, host, f"private-{os.getpid()}", secrets.token_hex(8), os.getpid(),
             __version__, arguments.workers,
         )  # fmt: skip
-        agent = AgentLoop(nursery, bus, ENDPOINT, AgentSettings(identity), arguments.dir_timeout)
+        agent = WalkerLoop(nursery, bus, ENDPOINT, AgentSettings(identity), arguments.dir_timeout)
         broker_thread = LoopThread("broker", broker.run)
         agent_thread = LoopThread("agent", agent.run)
 

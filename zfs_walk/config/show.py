@@ -1,6 +1,7 @@
 """The configuration that is in effect, as a file that can be loaded again."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -38,9 +39,11 @@ def file_options(command: click.Command) -> Iterator[click.Option]:
 
 
 def variable_of(context: click.Context, option: click.Option) -> str:
-    """The environment variable that sets an option."""
+    """The environment variable that sets an option; of several, the one that does."""
     if isinstance(option.envvar, str):
         return option.envvar
+    if option.envvar:
+        return next((name for name in option.envvar if os.environ.get(name)), option.envvar[0])
     return f"{context.auto_envvar_prefix}_{option.name}".upper()
 
 

@@ -1,12 +1,12 @@
 """What a broker orders an agent to do with COMMAND. No I/O, no clock."""
 
 from zfs_walk.agents.events import SetLogLevel
-from zfs_walk.agents.link import Link
+from zfs_walk.agents.link import Link, wrong_level
 from zfs_walk.agents.walker.crew import Crew
 from zfs_walk.agents.walker.draining import Draining
 from zfs_walk.agents.walker.events import Instruction
 from zfs_walk.agents.walker.holdings import Holdings
-from zfs_walk.protocol.messages import LEVELS, MOST_WORKERS, Command, CommandDone
+from zfs_walk.protocol.messages import MOST_WORKERS, Command, CommandDone
 
 
 class Commands:
@@ -48,17 +48,20 @@ class Commands:
             case "resize":
                 self._resize(command)
                 return
-            case "set-log-level" if command.level in LEVELS:
-                self._crew.set_level(command.level, command.logger)
-                self._out.append(SetLogLevel(command.level, command.logger))
             case "set-log-level":
-                detail = f"{command.level!r} is no level; there are {', '.join(LEVELS)}"
-                self._done(command, detail, ok=False)
+                self._set_level(command)
                 return
         self._done(command, "")
 
     def _done(self, command: Command, detail: str, *, ok: bool = True) -> None:
         self._held.send(CommandDone(command.id, ok=ok, detail=detail))
+
+    def _set_level(self, command: Command) -> None:
+        wrong = wrong_level(command.level)
+        if not wrong:
+            self._crew.set_level(command.level, command.logger)
+            self._out.append(SetLogLevel(command.level, command.logger))
+        self._done(command, wrong, ok=not wrong)
 
     def _resize(self, command: Command) -> None:
         if self._draining.reason:

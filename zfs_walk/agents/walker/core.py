@@ -17,7 +17,7 @@ from zfs_walk.agents.events import (
     Tick,
     Welcomed,
 )
-from zfs_walk.agents.link import Identity, Link
+from zfs_walk.agents.link import Identity, Link, on_error
 from zfs_walk.agents.walker.commands import Commands
 from zfs_walk.agents.walker.commits import Commits
 from zfs_walk.agents.walker.crew import Crew, WorkerState
@@ -65,7 +65,7 @@ class AgentCore:
     def __init__(self, settings: AgentSettings, now: float) -> None:
         """Nothing is started yet; `start` says what to do first."""
         self.settings = settings
-        self.link = Link(settings.identity, settings.patience, settings.lost_patience)
+        self.link = Link(settings.identity, settings.patience, settings.lost_patience, now)
         self._out: list[Instruction] = []
         self.crew = Crew(settings.identity.capacity, self._out)
         self.held = Holdings(self.crew, self.link, self._out)
@@ -73,10 +73,7 @@ class AgentCore:
         self.want = Want(self.crew, self.held, self.link, self.draining)
         self._commits = Commits(self.crew, self.held)
         self._commands = Commands(self.crew, self.held, self.link, self.draining, self._out)
-        self._beats = 0
         self._entries = self._errors = 0
-        self._next_beat = now
-        self._last = now
 
     @property
     def units(self) -> dict[tuple[int, int], Unit]:
@@ -141,17 +138,15 @@ class AgentCore:
         return self._take()
 
     def _mind_the_gap(self, now: float) -> None:
-        gap, self._last = now - self._last, now
-        if gap <= self.link.heartbeat:
-            return
-        self.link.shift(gap)
-        self.draining.shift(gap)
-        self._commits.shift(gap)
+        gap = self.link.asleep(now)
+        if gap:
+            self.draining.shift(gap)
+            self._commits.shift(gap)
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
-        due = min(now + 0.5, self._commits.next_deadline(), self.want.next_deadline())
-        return min(due, self._next_beat) if self.link.live else due
+        due = min(self._commits.next_deadline(), self.want.next_deadline())
+        return min(now + 0.5, due, self.link.next_deadline())
 
     def _tick(self, tick: Tick, now: float) -> None:
         instruction = self.link.tick(now)
@@ -161,17 +156,16 @@ class AgentCore:
                 text = "the broker is silent: trying again, and walking on meanwhile"
                 self._out.append(Note(logging.INFO, text))
             self._out.append(instruction)
-        if now >= self._next_beat and self.link.live:
-            self._next_beat = now + self.link.heartbeat
-            self._beat(tick)
+        beat = self.link.beat(now)
+        if beat:
+            self._beat(beat, tick)
             self.held.resend_overdue(2 * self.link.heartbeat, now)
 
-    def _beat(self, tick: Tick) -> None:
-        self._beats += 1
-        self.held.beat = self._beats
+    def _beat(self, n: int, tick: Tick) -> None:
+        self.held.beat = n
         self.held.send(
             Heartbeat(
-                self._beats, self.held.holdings(), self.want.renew(), serving=True, why="",
+                n, self.held.holdings(), self.want.renew(), serving=True, why="",
                 live=self.held.live(), rss=tick.rss, cpu_ms=tick.cpu_ms,
                 loop_lag_ms=tick.loop_lag_ms,
             )
@@ -183,10 +177,9 @@ class AgentCore:
         match message:
             case Welcome():
                 self._welcome(message, now)
-            case Rehello(term):
+            case Rehello():
                 self.want.forget()
-                self.link.term = max(self.link.term, term)
-                self._out.append(self.link.reconnect(now))
+                self._out.append(self.link.rehello(message, now))
             case Grant():
                 self._granted(message, now)
             case Ack():
@@ -198,13 +191,12 @@ class AgentCore:
             case Command():
                 self._commands.obey(message, now)
             case HeartbeatAck():
-                self.link.heartbeat = max(0.001, message.heartbeat_ms / 1000)
-                self._next_beat = min(self._next_beat, now + self.link.heartbeat)
+                self.link.acknowledged(message, now)
                 for note in message.runs:
                     self.held.run_is(note.run, note.state)
                 self.held.still_refused({note.run for note in message.runs}, message.n)
-            case Error(code, detail):
-                self._refused(code, detail)
+            case Error():
+                self._out.append(on_error(message, leaving=bool(self.draining.reason)))
             case ByeAck():
                 self._out.append(Exit(""))
             case _:
@@ -214,7 +206,6 @@ class AgentCore:
         self.link.welcome(message, now)
         self._out.append(Welcomed(message.session, message.endpoints))
         self.want.forget()
-        self._next_beat = now
         self.draining.welcomed()
         self.held.welcomed(message, now)
 
@@ -223,14 +214,6 @@ class AgentCore:
         if unit is not None:
             self.want.granted()
             unit.releasing = self.draining.reason
-
-    def _refused(self, code: str, detail: str) -> None:
-        if code == "superseded" and self.draining.reason:
-            self._out.append(Exit(""))  # only the answer to our BYE was lost
-        elif code in {"version", "name-in-use", "superseded", "not-allowed"}:
-            self._out.append(Exit(f"{code}: {detail}"))
-        else:
-            self._out.append(Note(logging.ERROR, f"the broker says {code}: {detail}"))
 
     # ------------------------------------------------------------------ the pool
 

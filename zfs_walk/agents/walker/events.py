@@ -80,4 +80,5 @@ class FreeSpool:
     """Nothing in the spool of names is needed any more."""
 
 
-Instruction = CommonInstruction | Tell | Hurry | Spawn | Dismiss | Delete | FreeSpool
+OwnInstruction = Tell | Hurry | Spawn | Dismiss | Delete | FreeSpool
+Instruction = CommonInstruction | OwnInstruction

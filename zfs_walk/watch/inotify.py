@@ -11,6 +11,7 @@ own scans would make.
 import contextlib
 import errno
 import itertools
+import logging
 import os
 from collections import deque
 from collections.abc import Callable
@@ -58,6 +59,9 @@ _SELF: Final = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _UNREADABLE: Final = WatchDescriptor(-1)
 """What watchdog answers for a directory that may not be read."""
+
+# What it says of a full queue we say as `Lost`, with the folder and what it means.
+logging.getLogger(InotifyFD.__module__).setLevel(logging.ERROR)
 
 
 class _Reader(InotifyFD):

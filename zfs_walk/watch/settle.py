@@ -96,6 +96,7 @@ class Settle:
 
     def moved(self, old: bytes, new: bytes, now: float, *, directory: bool) -> None:
         """A file or directory has another name: who writes there goes on."""
+        self._writers.pop(new, None)
         for path in self._writers_at(old, directory=directory):
             self._writers[new + path[len(old) :]] = self._writers.pop(path)
         self.touched(old, now)

@@ -104,8 +104,7 @@ class Settle:
 
     def suspected(self, path: bytes, now: float) -> None:
         """A poll saw something that no event has told."""
-        if path not in self._when:
-            self._by(path, now + max(self._settle, GRACE), By.POLL)
+        self._by(path, now + max(self._settle, GRACE), By.POLL)
 
     def failed(self, path: bytes, by: By, now: float) -> None:
         """A look, or a reading, failed for a reason that may pass."""

@@ -65,6 +65,7 @@ class Sweep:
         self, folder: bytes, rules: Filter, *, recursive: bool, before: Callable[[bytes], None]
     ) -> None:
         self._before = before
+        self._recursive = recursive
         self._inside = len(join(folder, b""))
         options = ScanOptions(
             max_depth=None if recursive else 1, part_limit=_WIDE, columns=ROWS, filter=rules
@@ -155,12 +156,12 @@ class Sweep:
                 end += 1
             if columns.depths[index] > 0:
                 listing = Listing(absolute[self._inside :])
-                _fill(listing, columns, start, end)
+                _fill(listing, columns, start, end, recursive=self._recursive)
                 yield listing
             start = end
 
 
-def _fill(listing: Listing, columns: Columns, start: int, end: int) -> None:
+def _fill(listing: Listing, columns: Columns, start: int, end: int, *, recursive: bool) -> None:
     """Take the rows of one directory from the columns."""
     prefix = listing.directory + b"/" if listing.directory else b""
     names, ends = columns.names, columns.name_ends
@@ -175,5 +176,5 @@ def _fill(listing: Listing, columns: Columns, start: int, end: int) -> None:
             listing.files[path] = pack(columns.size[row], columns.mtime[row], 0)
         elif kind == _LINK:
             listing.files[path] = pack(columns.size[row], columns.mtime[row], LINK)
-        elif kind == _DIRECTORY:
+        elif kind == _DIRECTORY and recursive:
             listing.directories[path] = columns.dev[row] << 64 | columns.ino[row]

@@ -39,6 +39,15 @@ def test_a_suspicion_does_not_take_the_credit_of_an_event() -> None:
     assert settle.due(9.0, 9) == [Due(b"a", By.EVENT)]
 
 
+def test_a_suspicion_does_not_wait_for_the_end_of_a_writer() -> None:
+    settle = Settle(SETTLE)
+    settle.outcome(b"a", By.POLL, 1.0, changed=True)
+    assert settle.next() == 1.0 + QUIET
+    settle.suspected(b"a", 2.0)
+    assert settle.due(2.0 + GRACE, 9) == [Due(b"a", By.POLL)]
+    assert settle.next() is None
+
+
 def test_what_no_event_told_is_found_by_the_poll() -> None:
     settle = Settle(SETTLE)
     settle.suspected(b"a", 1.0)

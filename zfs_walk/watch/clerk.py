@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from zfs_walk.watch.look import Looks, Seen
 from zfs_walk.watch.monitor import Event, Looked, Lost, Moved, RootGone, Writing, Written
+from zfs_walk.watch.seen import Listing, Looks, Seen
 from zfs_walk.watch.settle import By, Due, Settle
-from zfs_walk.watch.sweep import Listing
 from zfs_walk.watch.tree import LINK, WRITING, Tree, above, is_within
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from time import monotonic
 
-from zfs_walk.watch.sweep import Listing, Sweep
+from zfs_walk.watch.seen import Listing
+from zfs_walk.watch.sweep import Sweep
 
 
 class Poll:

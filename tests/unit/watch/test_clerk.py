@@ -1,10 +1,9 @@
 """What follows from events, looks and listings."""
 
 from zfs_walk.watch.clerk import Clerk, Todo, Told
-from zfs_walk.watch.look import Looks, Seen
-from zfs_walk.watch.monitor import Looked, Lost, Moved, RootGone, Writing, Written
+from zfs_walk.watch.monitor import Event, Looked, Lost, Moved, RootGone, Writing, Written
+from zfs_walk.watch.seen import Listing, Looks, Seen
 from zfs_walk.watch.settle import By, Due
-from zfs_walk.watch.sweep import Listing
 from zfs_walk.watch.tree import LINK, WRITING, Row, pack
 
 ONE, TWO = pack(1, 1, 0), pack(2, 2, 0)
@@ -26,7 +25,12 @@ def see(made: Clerk, *seen: Seen, by: By = By.EVENT, now: float = 1.0) -> Todo:
 
 def test_events_become_names_to_look_at() -> None:
     made = clerk()
-    events = [Looked(b"a"), Writing(b"b"), Written(b"c"), Moved(b"d", b"e", directory=True)]
+    events: list[Event] = [
+        Looked(b"a"),
+        Writing(b"b"),
+        Written(b"c"),
+        Moved(b"d", b"e", directory=True),
+    ]
     assert made.tell(events, 1.0) == Told()
     assert {due.path for due in made.settle.due(2.0, 9)} == {b"a", b"b", b"c", b"d", b"e"}
     assert made.settle.is_written(b"b")

@@ -79,10 +79,10 @@ class Folder(RuleBasedStateMachine):
             os.unlink(self.folder / path)
         shutil.rmtree(self.folder / path, ignore_errors=True)
 
-    @rule(path=PLACES, target=PLACES)
-    def link(self, path: str, target: str) -> None:
+    @rule(path=PLACES, leads=PLACES)
+    def link(self, path: str, leads: str) -> None:
         with contextlib.suppress(OSError):
-            os.symlink(self.folder / target, self.folder / path)
+            os.symlink(self.folder / leads, self.folder / path)
 
     @rule()
     def agree(self) -> None:

@@ -302,6 +302,18 @@ def _where(opened: int) -> bytes:
     return os.readlink(b"/proc/self/fd/%d" % opened)  # noqa: PTH115 -- bytes
 
 
+def unavailable() -> str | None:
+    """Why this user can't have fanotify, whatever the file system; None: he can."""
+    try:
+        os.close(calls.open_group())
+    except OSError as error:
+        return _reason(error)
+    return None
+
+
 def _refused(folder: bytes, error: OSError) -> MonitorError:
-    reason = _REASONS.get(error.errno or 0, error.strerror)
-    return MonitorError(folder=os.fsdecode(folder), monitor=NAME, reason=reason)
+    return MonitorError(folder=os.fsdecode(folder), monitor=NAME, reason=_reason(error))
+
+
+def _reason(error: OSError) -> str:
+    return _REASONS.get(error.errno or 0, os.strerror(error.errno or 0))

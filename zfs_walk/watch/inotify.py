@@ -11,9 +11,11 @@ own scans would make.
 import contextlib
 import errno
 import itertools
+import logging
 import os
 from collections import deque
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Final
 
 from watchdog.observers.inotify_c import (
@@ -29,7 +31,7 @@ from zfs_walk.errors import MonitorError
 from zfs_walk.scan.handles import join
 from zfs_walk.watch.burst import Burst
 from zfs_walk.watch.directories import Directories
-from zfs_walk.watch.limits import QUEUE
+from zfs_walk.watch.limits import INSTANCES, QUEUE, WATCHES, how_to_get_more
 from zfs_walk.watch.monitor import Event, Looked, Lost, Moved, RootGone, Writing, Written
 from zfs_walk.watch.root import Root, Wakeup
 
@@ -56,8 +58,12 @@ _ROOT: Final = Mask(
 )
 _SELF: Final = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_LIMITS: Final = MappingProxyType({errno.ENOSPC: WATCHES, errno.EMFILE: INSTANCES})
 _UNREADABLE: Final = WatchDescriptor(-1)
 """What watchdog answers for a directory that may not be read."""
+
+# What it says of a full queue we say as `Lost`, with the folder and what it means.
+logging.getLogger(InotifyFD.__module__).setLevel(logging.ERROR)
 
 
 class _Reader(InotifyFD):
@@ -102,7 +108,7 @@ class InotifyMonitor:
             self._root = Root(folder)
             self._inotify = _Reader(self._ring)
         except OSError as error:
-            raise _refused(folder, str(error.strerror)) from error
+            raise _refused(folder, error) from error
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wakeup = Wakeup(self._bell)
         self._inotify.start()
@@ -110,10 +116,10 @@ class InotifyMonitor:
             descriptor = self._watch(b"", _ROOT)
         except OSError as error:
             self.close()
-            raise _refused(folder, str(error.strerror)) from error
+            raise _refused(folder, error) from error
         if descriptor == _UNREADABLE:
             self.close()
-            raise _refused(folder, os.strerror(errno.EACCES))
+            raise _refused(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
     def add(self, directory: bytes) -> bool:
         """Watch a directory below the folder.
@@ -255,5 +261,8 @@ class InotifyMonitor:
         os.eventfd_write(self._bell, 1)
 
 
-def _refused(folder: bytes, reason: str) -> MonitorError:
+def _refused(folder: bytes, error: OSError) -> MonitorError:
+    reason = str(error.strerror)
+    if (name := _LIMITS.get(error.errno or 0)) is not None:
+        reason = how_to_get_more(name, 1)
     return MonitorError(folder=os.fsdecode(folder), monitor=NAME, reason=reason)

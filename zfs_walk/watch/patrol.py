@@ -16,6 +16,7 @@ from zfs_walk.watch.monitor import Monitor
 from zfs_walk.watch.poll import Poll
 from zfs_walk.watch.settle import By, Due
 from zfs_walk.watch.sweep import Sweep
+from zfs_walk.watch.tree import is_within
 
 CHECK: Final = 1.0
 """Seconds between two checks that the folder is the same one and can be read: one stat each."""
@@ -130,15 +131,11 @@ class Patrol:
             todo = self._clerk.looked(due, looks, monotonic())
         for directory in todo.forget:
             self.monitor.forget(directory)
-            self._drop(directory)
+        if todo.forget and self.unwatched:
+            gone = set(todo.forget)
+            self.unwatched = {path for path in self.unwatched if not is_within(path, gone)}
         for each in todo.sweep:
             self._read(each)
-
-    def _drop(self, directory: bytes) -> None:
-        below = directory + b"/"
-        self.unwatched = {
-            path for path in self.unwatched if path != directory and not path.startswith(below)
-        }
 
     # -- reading
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from time import monotonic
 
-from zfs_walk.watch.sweep import Listing, Sweep
+from zfs_walk.watch.seen import Listing
+from zfs_walk.watch.sweep import Sweep
 
 
 class Poll:
@@ -76,7 +77,7 @@ class Poll:
             self._next = now
         elif self._every:
             # A tree that takes longer than the interval must not take all of a processor.
-            self._next = max(self._began + self._every, now + self.took)
+            self._next = max(self._began + self._every, now + min(self.took, self._every))
 
     def close(self) -> None:
         """Hold nothing open."""

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zfs_walk.catalog import names
+from zfs_walk import names
 from zfs_walk.protocol.messages import SnapshotReply, WalkerStatus
 from zfs_walk.protocol.records import AgentLine, RunLine
 from zfs_walk.protocol.statistics import BrokerStatistics, WalkerStatistics

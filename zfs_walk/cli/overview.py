@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zfs_walk import names
-from zfs_walk.protocol.messages import SnapshotReply, WalkerStatus
+from zfs_walk.protocol.messages import AgentStatus, SnapshotReply
 from zfs_walk.protocol.records import AgentLine, RunLine
-from zfs_walk.protocol.statistics import BrokerStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import BrokerStatistics, ScoutStatistics, WalkerStatistics
 
 SCHEMA = 1
 
@@ -23,7 +23,7 @@ class Agent:
     """
 
     line: AgentLine
-    status: WalkerStatistics | None
+    status: WalkerStatistics | ScoutStatistics | None
     age: float
     same_version: bool
 
@@ -47,8 +47,8 @@ class Overview:
     @classmethod
     def of(cls, reply: SnapshotReply) -> "Overview":
         """Put the agents' sessions and statuses together."""
-        last: dict[int, WalkerStatus] = {}
-        for status in reply.walkers:
+        last: dict[int, AgentStatus] = {}
+        for status in (*reply.walkers, *reply.scouts):
             known = last.get(status.origin.session)
             if known is None or status.time_ns >= known.time_ns:
                 last[status.origin.session] = status
@@ -96,6 +96,15 @@ def _agent_json(agent: Agent) -> dict[str, Any]:
         "health": agent.health,
         "capacity": line.capacity,
         "rss": line.rss,
-        "status": None if agent.status is None else asdict(agent.status),
+        "status": None if agent.status is None else _status_json(agent.status),
         "status_age_seconds": None if agent.status is None else agent.age,
     }
+
+
+def _status_json(status: WalkerStatistics | ScoutStatistics) -> dict[str, Any]:
+    fields = asdict(status)
+    if isinstance(status, ScoutStatistics):
+        fields["claims"] = [
+            {**names.to_json(claim.pop("path"), "claim"), **claim} for claim in fields["claims"]
+        ]
+    return fields

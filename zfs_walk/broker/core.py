@@ -5,17 +5,20 @@ It imports no socket, file, process or clock. Replies leave only after the journ
 """
 
 from zfs_walk.broker.access import Access
+from zfs_walk.broker.claims import ClaimDesk
 from zfs_walk.broker.events import Event, Garbled, Instruction, Received, SendFailed, Tick
+from zfs_walk.broker.files import Lists
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Key, Keyring
 from zfs_walk.broker.logs import Logs
 from zfs_walk.broker.orders import Orders
 from zfs_walk.broker.overview import Overview, Published
+from zfs_walk.broker.restore import restore
 from zfs_walk.broker.retention import Retention
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.sessions import Sessions
 from zfs_walk.broker.settings import Settings
-from zfs_walk.broker.state import OVER, Run, Session, SessionState, State, Unit
+from zfs_walk.broker.state import Session, State
 from zfs_walk.broker.work import Work
 from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import (
@@ -23,10 +26,14 @@ from zfs_walk.protocol.messages import (
     Agents,
     Bye,
     Cannot,
+    Claim,
+    Claims,
     CommandDone,
     Commit,
     Drain,
     Error,
+    Files,
+    FilesQuery,
     Grant,
     Heartbeat,
     Hello,
@@ -87,46 +94,17 @@ class BrokerCore:
         self._work = Work(self.state, journal, self._runs)
         self._orders = Orders(self.state, journal)
         self._retention = Retention(self.state, journal)
-        self._sessions = Sessions(self.state, journal, self._work, self._runs, self._orders)
+        self._desk = ClaimDesk(self.state, journal)
+        self._lists = Lists(self.state, self._desk)
+        self._sessions = Sessions(
+            self.state, journal, self._work, self._runs, self._orders, self._desk
+        )
         self._access = Access(self.state, keys or Keyring(), self._sessions)
         self._overview = Overview(self.state, history, now)
         self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now
-        self._load(now)
-
-    def _load(self, now: float) -> None:
-        stored = self._journal.load()
-        ttl = self.state.settings.lease_ttl
-        for row in stored.sessions:
-            self.state.sessions[row.session] = Session(
-                row.session, row.role, row.host, row.name, row.boot,
-                SessionState.SUSPECT, now, row.key, lost_at=now + ttl,
-            )  # fmt: skip
-        for run in stored.runs:
-            self.state.runs[run.run] = Run(
-                run.run, run.state, run.reason, run.roots, run.options, run.min_agents, run.items,
-                run.counters, run.elapsed_ms,
-                since=now if run.state in {"RUNNING", "DRAINING"} else None,
-                over_since=now - run.ended_s if run.state in OVER else None,
-                started=run.started,
-                dropping=run.state == "ABORTED",
-            )  # fmt: skip
-        self.state.forgotten.extend(stored.forgotten)
-        for kept in stored.units:
-            run_of = self.state.runs[kept.run]
-            if run_of.over:
-                continue
-            unit = Unit(
-                kept.uid, kept.run, kept.epoch, kept.seq, kept.items, kept.session, kept.attempt,
-                deadline=now + ttl, granted=kept.epoch,
-            )  # fmt: skip
-            self.state.units[unit.uid] = run_of.units[unit.uid] = unit
-            holder = self.state.sessions.get(unit.session)
-            if holder is not None:
-                holder.units.add(unit.uid)
-            elif unit.session:
-                self._work.take_back(unit)
+        restore(self.state, journal.load(), self._work, self._desk, now)
 
     # ------------------------------------------------------------------ events
 
@@ -222,10 +200,14 @@ class BrokerCore:
                 self._sessions.on_bye(session, message, now)
             case CommandDone():
                 self._orders.on_done(session, message)
+            case Claim():
+                self._desk.on_claim(session, message, now)
+            case Files():
+                self._lists.on_files(session, message, now)
             case _:
                 raise InternalError(reason=f"no handler for {type(message).__name__}")
 
-    def _from_client(  # noqa: C901 -- a case for each kind of request
+    def _from_client(  # noqa: C901, PLR0912 -- a case for each kind of request
         self, route: bytes, message: Message, key: Key, now: float
     ) -> None:
         client = self.state.clients.get(route)
@@ -253,6 +235,10 @@ class BrokerCore:
                 self._retention.on_prune(route, message, now)
             case RunsRequest() | Agents() | Snapshot():
                 self._overview.on_request(route, message, now)
+            case Claims():
+                self._desk.on_request(route, message, now)
+            case FilesQuery():
+                self._lists.on_request(route, message)
             case _:
                 self._runs.on_request(route, message, now)
         for run in self.state.runs.values():

@@ -1,8 +1,10 @@
 """What happens to a broker, and what its core answers with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from zfs_walk.protocol.messages import Message
+from zfs_walk.protocol.statistics import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +91,12 @@ class Note:
     run: int = 0
 
 
-Instruction = Send | SetLogLevel | Note
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Publish a message on a topic; ``make`` makes it of who publishes, and its number there."""
+
+    topic: bytes
+    make: Callable[[Origin, int], Message]
+
+
+Instruction = Send | SetLogLevel | Note | Publish

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.messages import Commit
 from zfs_walk.protocol.records import (
     Item,
@@ -78,6 +79,21 @@ class StoredRun:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredClaim:
+    """A scout's claim of a folder, for as long as its session has not ended.
+
+    ``age_s``: seconds since it was made.
+    """
+
+    session: int
+    claim: int
+    path: bytes
+    place: Place
+    ancestors: tuple[Place, ...]
+    age_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """Everything that a broker needs to go on where its journal stands.
 
@@ -88,6 +104,7 @@ class Stored:
     units: tuple[StoredUnit, ...]
     sessions: tuple[StoredSession, ...]
     forgotten: tuple[int, ...] = ()
+    claims: tuple[StoredClaim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +217,15 @@ class Journal(Protocol):
         ...
 
     def end_session(self, session: int) -> None:
-        """A session that will not come back."""
+        """A session that will not come back; its claims go with it."""
+        ...
+
+    def set_claim(self, claim: StoredClaim) -> None:
+        """A session's claim of this number, in the place of what it was before; it begins now."""
+        ...
+
+    def end_claim(self, session: int, claim: int) -> None:
+        """A claim is over."""
         ...
 
     def answer(self, request: str) -> int:

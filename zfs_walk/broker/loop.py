@@ -11,6 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from zfs_walk import __version__
 from zfs_walk.broker.core import BrokerCore
@@ -19,6 +20,7 @@ from zfs_walk.broker.events import (
     Garbled,
     Instruction,
     Note,
+    Publish,
     Received,
     Send,
     SendFailed,
@@ -204,6 +206,10 @@ class BrokerLoop:
                 continue
             if isinstance(send, Note):
                 LOG.log(send.level, "%s", send.text, extra={"run": send.run})
+                continue
+            if isinstance(send, Publish):
+                if self._publisher is not None:
+                    self._publisher.publish(send.topic, partial(send.make, self._publisher.origin))
                 continue
             sent = self._send(send)
             if sent is not Sent.ACCEPTED:

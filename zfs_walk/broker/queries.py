@@ -4,10 +4,19 @@ import sqlite3
 
 import msgpack
 
-from zfs_walk.broker.journal import Books, Stored, StoredRun, StoredSession, StoredUnit, add
+from zfs_walk.broker.journal import (
+    Books,
+    Stored,
+    StoredClaim,
+    StoredRun,
+    StoredSession,
+    StoredUnit,
+    add,
+)
 from zfs_walk.broker.ledger import EXAMPLES
-from zfs_walk.broker.tables import unpack_options, unsigned
+from zfs_walk.broker.tables import unpack_options, unpack_places, unsigned
 from zfs_walk.broker.upkeep import FORGOTTEN
+from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.records import Item, Problem, Quarantined, RootRecord, Segment
 
 
@@ -40,7 +49,16 @@ def everything(db: sqlite3.Connection, now: int) -> Stored:
     forgotten = tuple(
         run for (run,) in db.execute("SELECT run FROM run WHERE state = ?", (FORGOTTEN,))
     )
-    return Stored(runs, units, sessions, forgotten)
+    claims = tuple(
+        StoredClaim(
+            session, claim, path, Place(unsigned(dev), unsigned(ino)), unpack_places(ancestors),
+            max(0, now - claimed),
+        )
+        for session, claim, path, dev, ino, ancestors, claimed in db.execute(
+            "SELECT session, claim, path, dev, ino, ancestors, claimed FROM claim"
+        )
+    )  # fmt: skip
+    return Stored(runs, units, sessions, forgotten, claims)
 
 
 def roots(db: sqlite3.Connection, run: int) -> tuple[RootRecord, ...]:

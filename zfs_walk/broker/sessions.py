@@ -2,6 +2,7 @@
 
 import logging
 
+from zfs_walk.broker.claims import ClaimDesk
 from zfs_walk.broker.journal import Journal, StoredSession
 from zfs_walk.broker.orders import Orders
 from zfs_walk.broker.runs import Runs
@@ -38,14 +39,21 @@ REMEMBER_ENDED = 1_000
 class Sessions:
     """Opens, watches and ends sessions."""
 
-    def __init__(
-        self, state: State, journal: Journal, work: Work, runs: Runs, orders: Orders
+    def __init__(  # noqa: PLR0913, PLR0917 -- whom a session's end concerns
+        self,
+        state: State,
+        journal: Journal,
+        work: Work,
+        runs: Runs,
+        orders: Orders,
+        desk: ClaimDesk,
     ) -> None:
         self._state = state
         self._journal = journal
         self._work = work
         self._runs = runs
         self._orders = orders
+        self._desk = desk
 
     # ------------------------------------------------------------------ HELLO
 
@@ -143,7 +151,8 @@ class Sessions:
         session.pid, session.version = hello.pid, hello.version
         session.capacity = max(1, hello.capacity)
         session.heartbeat = self._state.heartbeat
-        session.state, session.heard = SessionState.LIVE, now
+        session.heard = now
+        self._become(session, SessionState.LIVE, now)
         self._state.set_want(session, 0)
         session.live.clear()
         keep, drop = self._reconcile(session, hello.held, now)
@@ -196,8 +205,13 @@ class Sessions:
     def heard(self, session: Session, now: float) -> None:
         """Any message of an agent is a sign of life."""
         session.heard = now
-        session.state = SessionState.LIVE
+        self._become(session, SessionState.LIVE, now)
         self._defend(session)
+
+    def _become(self, session: Session, state: SessionState, now: float) -> None:
+        if session.state is not state:
+            session.state = state
+            self._desk.changed(session, now)
 
     def _defend(self, session: Session) -> None:
         """The holder of a name is alive: whoever else wants the name is refused."""
@@ -256,6 +270,7 @@ class Sessions:
         self._state.routes.pop(session.route, None)
         self._state.set_want(session, 0)
         self._orders.ended(session)
+        self._desk.ended(session, now)
         del self._state.sessions[session.id]
         self._note(logging.INFO, session, "has left")
         self._journal.end_session(session.id)
@@ -276,12 +291,12 @@ class Sessions:
         self._state.routes.pop(route, None)
         session.route = b""
         if session.state is not SessionState.LOST:
-            self._suspect(session, now + self._state.settings.grace)
+            self._suspect(session, now, now + self._state.settings.grace)
         if session.challenge is not None:
             self._give_way(session, now)
 
-    def _suspect(self, session: Session, until: float) -> None:
-        session.state = SessionState.SUSPECT
+    def _suspect(self, session: Session, now: float, until: float) -> None:
+        self._become(session, SessionState.SUSPECT, now)
         session.lost_at = until
         self._state.set_want(session, 0)
 
@@ -311,12 +326,12 @@ class Sessions:
                 if now >= session.lost_at:
                     self._lose(session, now)
             elif silent > MISSED * heartbeat:
-                self._suspect(session, session.heard + self._state.lease_ttl)
+                self._suspect(session, now, session.heard + self._state.lease_ttl)
             if session.route and silent > heartbeat and now - session.probed > heartbeat:
                 self._probe(session, now)
 
     def _lose(self, session: Session, now: float) -> None:
-        session.state = SessionState.LOST
+        self._become(session, SessionState.LOST, now)
         silent = f"is lost: nothing was heard of it for {now - session.heard:.0f} s"
         work = f"; units of work that go to others: {len(session.units)}" if session.units else ""
         self._note(logging.WARNING, session, f"{silent}{work}")

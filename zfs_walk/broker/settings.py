@@ -19,6 +19,8 @@ class Settings:
         insecure: whoever can connect may do everything.
         keep_runs: seconds that a run is kept after its end; 0: for ever.
         endpoints: where the broker's other sockets are, for WELCOME.
+        most_files: rows of all scouts' lists together; 160 bytes of memory each, and the name.
+        most_name_bytes: of the names in them.
         grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
     """
 
@@ -31,5 +33,7 @@ class Settings:
     insecure: bool = False
     keep_runs: float = 30 * 86_400.0
     endpoints: Endpoints = NO_ENDPOINTS
+    most_files: int = 20_000_000
+    most_name_bytes: int = 4 * 2**30
     grant_items: int = 10_000
     grant_bytes: int = 8 * 2**20

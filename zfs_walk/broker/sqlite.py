@@ -17,13 +17,14 @@ from zfs_walk.broker.journal import (
     Books,
     Granted,
     Stored,
+    StoredClaim,
     StoredRun,
     StoredSession,
     StoredUnit,
     Verdict,
 )
 from zfs_walk.broker.state import OVER
-from zfs_walk.broker.tables import pack_options, signed
+from zfs_walk.broker.tables import pack_options, pack_places, signed
 from zfs_walk.broker.upkeep import FORGOTTEN
 from zfs_walk.errors import InternalError
 from zfs_walk.protocol.messages import Commit
@@ -114,6 +115,21 @@ class SqliteJournal:
         """A session that will not come back."""
         with self._database.writing() as db:
             db.execute("DELETE FROM session WHERE session = ?", (session,))
+            db.execute("DELETE FROM claim WHERE session = ?", (session,))
+
+    def set_claim(self, claim: StoredClaim) -> None:
+        """A session's claim of this number; it begins now."""
+        with self._database.writing() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO claim VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (claim.session, claim.claim, claim.path, signed(claim.place.dev),
+                 signed(claim.place.ino), pack_places(claim.ancestors), int(self._clock())),
+            )  # fmt: skip
+
+    def end_claim(self, session: int, claim: int) -> None:
+        """A claim is over."""
+        with self._database.writing() as db:
+            db.execute("DELETE FROM claim WHERE session = ? AND claim = ?", (session, claim))
 
     # ------------------------------------------------------------------ runs
 

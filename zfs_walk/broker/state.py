@@ -1,6 +1,7 @@
 """What the broker's core holds in memory; all of it can be rebuilt from the journal and HELLOs."""
 
 import enum
+import math
 from dataclasses import dataclass, field
 
 from zfs_walk.broker.events import Instruction, Note, Send, Vitals
@@ -54,7 +55,8 @@ class Session:
     """One agent's process incarnation; survives reconnects.
 
     ``heartbeat`` is the interval in seconds that it was last told. ``key`` is the name of its key;
-    empty: a journal from before there were keys does not tell.
+    empty: a journal from before there were keys does not tell. ``resync_at`` is when it last got
+    RESYNC for a claim that it does not have.
     """
 
     id: int
@@ -75,6 +77,7 @@ class Session:
     want: int = 0
     probed: float = 0.0
     lost_at: float = 0.0
+    resync_at: float = -math.inf
     challenge: Challenge | None = None
     stealing: int = 0
     units: set[int] = field(default_factory=set)

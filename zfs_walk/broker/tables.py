@@ -8,10 +8,18 @@ from typing import Final
 
 import msgpack
 
+from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.records import WalkOptions
 
-SCHEMA: Final = 2
-"""2: sessions have the name of their key, and runs the time of their end."""
+SCHEMA: Final = 3
+"""2: sessions have the name of their key, and runs the time of their end. 3: there are claims."""
+
+CLAIM_TABLE: Final = """
+CREATE TABLE claim (
+    session INTEGER NOT NULL, claim INTEGER NOT NULL, path BLOB NOT NULL, dev INTEGER NOT NULL,
+    ino INTEGER NOT NULL, ancestors BLOB NOT NULL, claimed INTEGER NOT NULL,
+    PRIMARY KEY (session, claim)) WITHOUT ROWID;
+"""
 
 MIGRATIONS: Final = {
     # When a run ended was not kept; it is as if all had ended at the migration.
@@ -21,10 +29,12 @@ ALTER TABLE run ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
 UPDATE run SET ended = unixepoch() WHERE state IN ('DONE', 'DONE_WITH_ERRORS', 'ABORTED');
 CREATE INDEX lease_run ON lease (run);
 """,
+    2: CLAIM_TABLE,
 }
 """Schema -> the statements that make the next one of it."""
 
-TABLES: Final = """
+TABLES: Final = (
+    """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE run (
     run INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, options BLOB NOT NULL,
@@ -68,6 +78,8 @@ CREATE TABLE session (
     boot TEXT NOT NULL, key TEXT NOT NULL DEFAULT '');
 CREATE TABLE request (request TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
 """
+    + CLAIM_TABLE
+)
 
 
 def pack_options(options: WalkOptions) -> bytes:
@@ -80,6 +92,17 @@ def unpack_options(packed: bytes) -> WalkOptions:
     """A run's options, from their column."""
     options = WalkOptions(*msgpack.unpackb(packed))
     return replace(options, excludes=tuple(options.excludes), includes=tuple(options.includes))
+
+
+def pack_places(places: tuple[Place, ...]) -> bytes:
+    """Directories' identities, for a column."""
+    packed: bytes = msgpack.packb([(place.dev, place.ino) for place in places])
+    return packed
+
+
+def unpack_places(packed: bytes) -> tuple[Place, ...]:
+    """Directories' identities, from a column."""
+    return tuple(Place(dev, ino) for dev, ino in msgpack.unpackb(packed))
 
 
 def signed(number: int) -> int:

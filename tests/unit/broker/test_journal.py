@@ -601,7 +601,7 @@ def test_a_newer_schema_is_refused_with_both_numbers(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "journal")
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(StateError, match="schema 9, this release knows 2"):
+    with pytest.raises(StateError, match="schema 9, this release knows 3"):
         SqliteJournal(tmp_path / "journal")
 
 

@@ -5,9 +5,7 @@ import heapq
 import itertools
 import json
 import os
-import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,14 +13,13 @@ from zfs_walk.cli.asking import EXIT_CODES, ask, at_a_bus, client_at
 from zfs_walk.cli.command import ENVIRONMENT, set_up_logging
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from zfs_walk.bus.client import Client
+    from zfs_walk.lists.replica import Row
     from zfs_walk.protocol.messages import ClaimLine, ClaimList, FilePage
 
 LEFT: Final = frozenset({"no-such-claim", "not-serving"})
 """What a broker says of a list that has just left its answers."""
-
-Row = tuple[bytes, str, bytes, int, int, int]
-"""Name, host, folder, size in bytes, mtime in ns since the epoch, flags: in the order of all."""
 
 
 @click.command(
@@ -51,7 +48,7 @@ Row = tuple[bytes, str, bytes, int, int, int]
     help="Then show what changes: `+` a new file, `~` a changed one, `-` one that is gone.",
 )
 @at_a_bus
-def files(
+def files(  # noqa: PLR0913, PLR0917 -- one argument an option
     prefix: str,
     host: str,
     limit: int | None,
@@ -67,10 +64,12 @@ def files(
 
     `zfs-ctl claims` shows these folders.
     """
+    from zfs_walk.cli.fileprinter import FilePrinter
+
     set_up_logging(verbose)
-    printer = _Printer(null=null, json_=json_)
+    printer = FilePrinter(null=null, json_=json_, events=follow)
     with client_at(broker, timeout) as client:
-        for row in itertools.islice(_rows(client, os.fsencode(prefix), host), limit):
+        for row in _rows(client, os.fsencode(prefix), host, limit):
             printer.file(row)
 
 
@@ -87,13 +86,14 @@ def claims(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
         lines = [claim_fields(line, line.files, line.since_ms / 1000) for line in reply.claims]
         click.echo(json.dumps({"schema": 1, "claims": lines}, indent=2))
         return
-    from zfs_walk.cli.screen import show_claims, show_on
+    from zfs_walk.cli.screen import print_out, show_claims
 
-    show_on(sys.stdout, show_claims(reply.claims))
+    print_out(show_claims(reply.claims))
 
 
-def _rows(client: "Client", prefix: bytes, host: str) -> Iterator[Row]:
+def _rows(client: "Client", prefix: bytes, host: str, limit: int | None) -> "Iterator[Row]":
     """The rows of all lists that are served, merged."""
+    from zfs_walk.protocol.files import MOST_ROWS
     from zfs_walk.protocol.messages import Claims
 
     reply: ClaimList = client.ask(Claims)
@@ -101,13 +101,13 @@ def _rows(client: "Client", prefix: bytes, host: str) -> Iterator[Row]:
     for line in wanted:
         if not line.serving:
             _say_left_out(line, line.why)
-    lists = [_rows_of(client, line, prefix) for line in wanted if line.serving]
-    return heapq.merge(*lists)
+    page = MOST_ROWS if limit is None else min(MOST_ROWS, limit)
+    lists = [_rows_of(client, line, prefix, page) for line in wanted if line.serving]
+    return itertools.islice(heapq.merge(*lists), limit)
 
 
-def _rows_of(client: "Client", line: "ClaimLine", prefix: bytes) -> Iterator[Row]:
+def _rows_of(client: "Client", line: "ClaimLine", prefix: bytes, limit: int) -> "Iterator[Row]":
     from zfs_walk.errors import RefusedError
-    from zfs_walk.protocol.files import MOST_ROWS
     from zfs_walk.protocol.messages import FilesQuery
 
     host, path, after, more = line.host, line.path, b"", True
@@ -115,15 +115,16 @@ def _rows_of(client: "Client", line: "ClaimLine", prefix: bytes) -> Iterator[Row
         place = after
         try:
             page: FilePage = client.ask(
-                lambda name, until: FilesQuery(name, until, host, path, prefix, place, MOST_ROWS)  # noqa: B023 -- asked now
+                lambda name, until: FilesQuery(name, until, host, path, prefix, place, limit)  # noqa: B023 -- asked now
             )
         except RefusedError as error:
             if error.fields["code"] not in LEFT:
                 raise
             _say_left_out(line, str(error.fields["detail"]))
             return
-        for name, *figures in zip(page.names, page.sizes, page.mtimes, page.flags, strict=True):
-            yield name, host, path, *figures
+        columns = page.names, page.sizes, page.mtimes, page.flags
+        for name, size, mtime_ns, flags in zip(*columns, strict=True):
+            yield name, host, path, size, mtime_ns, flags
         more = page.more and bool(page.names)
         after = page.names[-1] if page.names else after
 
@@ -133,22 +134,3 @@ def _say_left_out(line: "ClaimLine", why: str) -> None:
 
     where = f"{show_path(line.path)} on {show_text(line.host)}"
     click.echo(f"zfs-ctl: left out: {where}: {show_text(why)}", err=True)
-
-
-class _Printer:
-    """Prints files: names as they are, bytes and all; on a terminal, made harmless."""
-
-    def __init__(self, *, null: bool, json_: bool) -> None:
-        self._end = b"\0" if null else b"\n"
-        self._json = json_
-        self._harmless = sys.stdout.isatty() and not null
-        self._write = sys.stdout.buffer.write
-
-    def file(self, row: Row) -> None:
-        """One file."""
-        from zfs_walk.bus.filesjson import row_fields
-
-        if self._json:
-            self._write(json.dumps(row_fields(*row)).encode() + b"\n")
-        else:
-            self._write(self._name(row[0]) + self._end)

@@ -48,16 +48,17 @@ class Overview:
     def of(cls, reply: SnapshotReply) -> "Overview":
         """Put the agents' sessions and statuses together."""
         last: dict[int, AgentStatus] = {}
-        for status in (*reply.walkers, *reply.scouts):
+        said: tuple[AgentStatus, ...] = (*reply.walkers, *reply.scouts)
+        for status in said:
             known = last.get(status.origin.session)
             if known is None or status.time_ns >= known.time_ns:
                 last[status.origin.session] = status
         agents = []
         for line in sorted(reply.agents, key=lambda line: (line.host, line.role, line.name)):
-            said = last.get(line.session)
-            age = max(0, reply.time_ns - said.time_ns) / 1e9 if said else 0.0
+            own = last.get(line.session)
+            age = max(0, reply.time_ns - own.time_ns) / 1e9 if own else 0.0
             same = line.version in {"", reply.broker.version}
-            agents.append(Agent(line, said.statistics if said else None, age, same))
+            agents.append(Agent(line, own.statistics if own else None, age, same))
         return cls(reply.broker, tuple(agents), reply.runs, reply.time_ns)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """The overview of a bus as text, for `zfs-ctl status` and `top`."""
 
+import shutil
+import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from zfs_walk.cli.overview import Agent, Overview
 from zfs_walk.cli.summary import human, show_path, show_text
+from zfs_walk.protocol.files import ClaimLine
 from zfs_walk.protocol.records import RunLine
 from zfs_walk.protocol.statistics import ScoutStatistics, WalkerStatistics
 
@@ -16,6 +20,9 @@ OVER: Final = frozenset({"DONE", "DONE_WITH_ERRORS", "ABORTED"})
 
 SHOWN_RUNS: Final = 10
 """Finished runs that are shown; `zfs-ctl run list` has all."""
+
+FILE_WIDTH: Final = 200
+"""Columns where there is no terminal."""
 
 BAD, WARN, GOOD, HEAD = "bold red", "yellow", "green", "bold"
 STATES: Final = {"live": GOOD, "suspect": WARN, "lost": BAD}
@@ -31,6 +38,29 @@ def show(overview: Overview) -> RenderableType:
         parts.append(_folders(overview.agents))
     parts.append(_runs(overview.runs))
     return Group(*[line for part in parts for line in (Text(), part)][1:])
+
+
+def show_claims(lines: Iterable[ClaimLine]) -> RenderableType:
+    """Who watches what, and how well."""
+    table = _table("host", "folder", "scout", "pid", "state", "monitor", "files", "time", "serving")
+    for line in lines:
+        table.add_row(
+            Text(show_text(line.host)), Text(show_path(line.path)), Text(show_text(line.scout)),
+            f"{line.pid}", Text(show_text(line.state), STATES.get(line.state, BAD)),
+            Text(show_text(line.monitor)), f"{line.files:,}", _time(line.since_ms),
+            _serving(line.why, serving=line.serving),
+        )  # fmt: skip
+    return table if table.row_count else Text("no claims: start one with `zfs-agent --role scout`")
+
+
+def print_out(shown: RenderableType) -> None:
+    """Print on stdout, terminal or not."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH
+    Console(width=width, highlight=False).print(shown)
+
+
+def _serving(why: str, *, serving: bool) -> Text:
+    return Text("yes", GOOD) if serving else Text(f"no: {show_text(why)}", BAD)
 
 
 def _broker(overview: Overview) -> Text:
@@ -101,9 +131,7 @@ def _folders(agents: tuple[Agent, ...]) -> RenderableType:
     for agent in agents:
         claims = agent.status.claims if isinstance(agent.status, ScoutStatistics) else ()
         for claim in claims:
-            serving = (
-                Text("yes", GOOD) if claim.serving else Text(f"no: {show_text(claim.why)}", BAD)
-            )
+            serving = _serving(claim.why, serving=claim.serving)
             monitor = show_text(claim.monitor)
             if claim.unwatched:
                 monitor += f" ({claim.unwatched:,} of {claim.directories:,} folders polled)"

@@ -92,8 +92,11 @@ class Connection(web.RequestHandler):
             loop: the running one.
             all_of_them: this one will be counted among.
         """
-        super().__init__(  # type: ignore[arg-type]  # as documented
-            server, loop=loop, access_log=None, max_line_size=LONGEST_LINE
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # as documented
+            max_line_size=LONGEST_LINE,
         )
         self._open_ones = all_of_them.open
         self._timer: asyncio.TimerHandle | None = None

@@ -13,7 +13,8 @@ from zfs_walk.bus.filesjson import claim_fields, claim_place, file_fields, row_f
 from zfs_walk.gateway.query import Key, Selection
 from zfs_walk.gateway.ring import Change, Ring
 from zfs_walk.gateway.watch import Watch
-from zfs_walk.lists.replica import Changed, Copy, News, Replica, Row
+from zfs_walk.lists.events import Changed, News
+from zfs_walk.lists.replica import Copy, Replica, Row
 
 SOON: Final = "1"
 """Seconds after which whoever was told to come again may do so: most lists are read in less."""
@@ -37,6 +38,7 @@ class Lists:
         self._ring = Ring(boot)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._was_ready = False
         self._wakes: set[asyncio.Event] = set()
         replica.listeners.append(self._note)
 
@@ -84,7 +86,9 @@ class Lists:
         seen = self._watch.seen()
         if not seen.fresh:
             return f"the broker has been silent for {seen.age:.0f} s"
-        return "" if self._replica.ready else "the lists of the scouts are being read"
+        # Later on, a claim that comes back is left out until its list is read, and no other one.
+        self._was_ready = self._was_ready or self._replica.ready
+        return "" if self._was_ready else "the lists of the scouts are being read"
 
     def check(self) -> None:
         """Refuse what can't be answered now.

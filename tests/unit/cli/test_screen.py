@@ -81,7 +81,7 @@ def test_a_broker_without_keys_is_marked() -> None:
 def test_the_last_status_of_a_session_counts_and_no_other_sessions() -> None:
     walkers = (status(time_ns=NOW - 5 * 10**9, waiting=111), status(waiting=222), status(session=9))
     (agent,) = Overview.of(reply(walkers=walkers)).agents
-    assert agent.status is not None
+    assert isinstance(agent.status, WalkerStatistics)
     assert (agent.status.waiting, agent.age) == (222, 0.0)
 
 

@@ -14,6 +14,7 @@ from zfs_walk.cli.command import ENVIRONMENT, set_up_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from zfs_walk.bus.client import Client
     from zfs_walk.lists.replica import Row
     from zfs_walk.protocol.messages import ClaimLine, ClaimList, FilePage

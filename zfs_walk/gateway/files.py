@@ -46,7 +46,7 @@ class FilePages:
             response: web.StreamResponse = web.Response(status=304, headers=headers)
             response.etag = etag
             return response
-        pieces = self._pieces(query)
+        pieces = self.body(query)
         is_page = query.limit is not None and query.limit <= PIECE
         if is_page and request.method != "HEAD":
             response = web.Response(body=b"".join(pieces), headers=headers)
@@ -80,7 +80,7 @@ class FilePages:
                 return
         await response.write_eof()
 
-    def _pieces(self, query: Query) -> Iterator[bytes]:
+    def body(self, query: Query) -> Iterator[bytes]:
         """The body, merged anew for each piece: the lists may change between two of them."""
         if query.ndjson:
             for rows, _ in self._rows(query):

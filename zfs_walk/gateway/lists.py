@@ -5,14 +5,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from zfs_walk.bus.filesjson import claim_fields, claim_place, file_fields, row_fields
 from zfs_walk.gateway.query import Key, Selection
 from zfs_walk.gateway.ring import Change, Ring
-from zfs_walk.gateway.watch import Watch
+from zfs_walk.gateway.watch import Seen
 from zfs_walk.lists.events import Changed, News
 from zfs_walk.lists.replica import Copy, Replica, Row
 
@@ -23,10 +23,17 @@ FIRST: Final = Key(b"", "", b"")
 """Before every row."""
 
 
+class Hears(Protocol):
+    """`Watch`, as the lists need it."""
+
+    def seen(self) -> Seen:
+        """As `Watch.seen`."""
+
+
 class Lists:
     """The copy, and what changes in it; used by HTTP's loop, while a thread feeds it."""
 
-    def __init__(self, boot: str, replica: Replica, watch: Watch) -> None:
+    def __init__(self, boot: str, replica: Replica, watch: Hears) -> None:
         """Look at a copy.
 
         Args:

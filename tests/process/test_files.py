@@ -135,7 +135,7 @@ def test_files_of_all_scouts_are_merged_and_sorted(served: Process, site: Site) 
     ]  # fmt: skip
     assert files[2] == {
         "filename": "b", "host": "h1", "claim": "/spool",
-        "size": 2, "mtime": T / 1e9, "mtime_ns": T,
+        "size": 2, "mtime": 1_700_000_000.25, "mtime_ns": T,
     }  # fmt: skip
     assert base64.b64decode(files[3]["filename_b64"]) == b"caf\xe9\xff"
     assert base64.b64decode(files[1]["claim_b64"]) == b"/in\xff"

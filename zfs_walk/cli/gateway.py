@@ -28,8 +28,11 @@ def run() -> None:
     # Whatever takes long to import comes after the parent's end would be noticed.
     from zfs_walk.bus.client import Client  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.gateway.feed import start_feeding  # noqa: PLC0415
+    from zfs_walk.gateway.lists import Lists  # noqa: PLC0415
     from zfs_walk.gateway.watch import PATIENCE, Watch  # noqa: PLC0415
     from zfs_walk.gateway.web import serve  # noqa: PLC0415
+    from zfs_walk.lists.replica import Replica  # noqa: PLC0415
     from zfs_walk.protocol.statistics import Origin  # noqa: PLC0415
 
     begin_logging(brief.verbose)
@@ -39,9 +42,15 @@ def run() -> None:
     )
     folder = Path(brief.log_folder)
     open_log(bus, brief.publish, origin, folder, brief.log_size, brief.log_count)
-    client = Client(bus, brief.endpoint, brief.host, brief.version, PATIENCE)
+
+    def client() -> Client:
+        return Client(bus, brief.endpoint, brief.host, brief.version, PATIENCE)
+
+    watch = Watch(client())
+    lists = Lists(origin.publisher, Replica(), watch)
+    start_feeding(bus, client(), lists)
     LOG.info("serves HTTP for the broker at %s", brief.endpoint)
-    serve(socket.socket(fileno=brief.listener), Watch(client), brief.token)
+    serve(socket.socket(fileno=brief.listener), watch, lists, brief.token)
 
 
 def _end_with_the_pipe() -> None:

@@ -13,7 +13,7 @@ from zfs_walk.bus.filesjson import claim_fields, claim_place, file_fields, row_f
 from zfs_walk.gateway.query import Key, Selection
 from zfs_walk.gateway.ring import Change, Ring
 from zfs_walk.gateway.watch import Seen
-from zfs_walk.lists.events import Changed, News
+from zfs_walk.lists.events import Ask, Changed, Event, News
 from zfs_walk.lists.replica import Copy, Replica, Row
 
 SOON: Final = "1"
@@ -38,7 +38,7 @@ class Lists:
 
         Args:
             boot: of this process: whoever remembers something of another one's is told so.
-            replica: the copy; fed within `feeding` only.
+            replica: the copy; fed through `handle` only.
             watch: knows whether the broker is there.
         """
         self._boot, self._replica, self._watch = boot, replica, watch
@@ -51,14 +51,14 @@ class Lists:
 
     # ------------------------------------------------------------------ the feeding thread
 
-    @contextmanager
-    def feeding(self) -> Iterator[None]:
-        """Give the copy an event; whoever waits for changes is woken afterwards."""
+    def handle(self, event: Event) -> list[Ask]:
+        """As `Replica.handle`; whoever waits for changes is woken afterwards."""
         last = self._ring.last
         with self._lock:
-            yield
+            asks = self._replica.handle(event)
         if self._ring.last != last and self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake)
+        return asks
 
     def _note(self, news: News) -> None:
         """Number what changed, while the copy is locked."""

@@ -33,7 +33,10 @@ dealer = bus.dealer(broker, f"scout/{host}")
 waiter = Waiter()
 waiter.add(dealer)
 waiter.add(0)
+answers = Waiter()
+answers.add(dealer)
 beats = generation = version = acked = 0
+beaten = time.monotonic()
 
 def send(message):
     while dealer.send(BUS.encode(message)).name != "ACCEPTED":
@@ -42,9 +45,11 @@ def send(message):
         waiter.until_writable(dealer, wanted=False)
 
 def beat():
-    global beats
-    beats += 1
-    send(Heartbeat(beats, (), 0, True, "", (), 1, 1, 0))
+    global beats, beaten
+    if time.monotonic() > beaten + 0.2:
+        beats += 1
+        beaten = time.monotonic()
+        send(Heartbeat(beats, (), 0, True, "", (), 1, 1, 0))
 
 def claim(serving, why):
     place = Place(1, number)
@@ -53,14 +58,11 @@ def claim(serving, why):
 def hear(*kinds):
     '''Wait for a message of one of these kinds; heartbeats go on.'''
     global acked
-    beaten = time.monotonic()
     while True:
+        beat()
         frames = dealer.receive()
         if frames is None:
-            waiter.wait(0.1)
-            if time.monotonic() > beaten + 0.2:
-                beat()
-                beaten = time.monotonic()
+            answers.wait(0.1)
             continue
         message = BUS.decode(frames)
         if isinstance(message, FilesAck):

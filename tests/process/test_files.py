@@ -84,30 +84,34 @@ def status(site: Site, path: str) -> int:
 
 
 class Events:
-    """A reader of /files/changes."""
+    """A reader of /files/changes, in HTTP/1.0: what comes is the stream as it is."""
 
     def __init__(self, site: Site, query: str = "", last: str = "") -> None:
-        self.connection = connect(site)
-        headers = {"Last-Event-ID": last} if last else {}
-        self.connection.request("GET", f"/files/changes{query}", headers=headers)
-        self.reply = self.connection.getresponse()
-        assert self.reply.headers["Content-Type"].startswith("text/event-stream")
+        host, port = site.http.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=20)
+        known = f"Last-Event-ID: {last}\r\n" if last else ""
+        self.socket.sendall(f"GET /files/changes{query} HTTP/1.0\r\n{known}\r\n".encode())
+        self.stream = self.socket.makefile("rb")
+        assert b" 200 " in self.stream.readline()
+        headers = [line.lower() for line in iter(self.stream.readline, b"\r\n")]
+        assert b"content-type: text/event-stream; charset=utf-8\r\n" in headers
         self.last = last
 
     def next(self) -> tuple[str, dict[str, Any]]:
         """The next event and its data; comments are passed over."""
         fields: dict[str, str] = {}
         while True:
-            line = self.reply.readline().decode().rstrip("\n")
-            if not line and "event" in fields:
+            line = self.stream.readline()
+            assert line, "the stream has ended"
+            if line == b"\n" and "event" in fields:
                 self.last = fields["id"]
                 return fields["event"], json.loads(fields["data"])
-            name, _, value = line.partition(": ")
+            name, _, value = line.decode().rstrip("\n").partition(": ")
             fields[name] = value
 
     def close(self) -> None:
-        self.reply.close()
-        self.connection.close()
+        self.stream.close()
+        self.socket.close()
 
 
 @contextlib.contextmanager

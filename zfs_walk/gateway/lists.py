@@ -13,7 +13,7 @@ from zfs_walk.bus.filesjson import claim_fields, claim_place, file_fields, row_f
 from zfs_walk.gateway.query import Key, Selection
 from zfs_walk.gateway.ring import Change, Ring
 from zfs_walk.gateway.watch import Seen
-from zfs_walk.lists.events import Ask, Changed, Event, News
+from zfs_walk.lists.events import Changed, News
 from zfs_walk.lists.replica import Copy, Replica, Row
 
 SOON: Final = "1"
@@ -30,35 +30,41 @@ class Hears(Protocol):
         """As `Watch.seen`."""
 
 
+class Followed(Protocol):
+    """`FilesFollower`, as the lists need it."""
+
+    replica: Replica
+    lock: threading.Lock
+    connected: bool
+
+
 class Lists:
     """The copy, and what changes in it; used by HTTP's loop, while a thread feeds it."""
 
-    def __init__(self, boot: str, replica: Replica, watch: Hears) -> None:
+    def __init__(self, boot: str, source: Followed, watch: Hears) -> None:
         """Look at a copy.
 
         Args:
             boot: of this process: whoever remembers something of another one's is told so.
-            replica: the copy; fed through `handle` only.
+            source: has the copy, and feeds it.
             watch: knows whether the broker is there.
         """
-        self._boot, self._replica, self._watch = boot, replica, watch
+        self._boot, self._source, self._watch = boot, source, watch
+        self._replica, self._lock = source.replica, source.lock
         self._ring = Ring(boot)
-        self._lock = threading.Lock()
+        self._told = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._was_ready = False
         self._wakes: set[asyncio.Event] = set()
-        replica.listeners.append(self._note)
+        self._replica.listeners.append(self._note)
 
     # ------------------------------------------------------------------ the feeding thread
 
-    def handle(self, event: Event) -> list[Ask]:
-        """As `Replica.handle`; whoever waits for changes is woken afterwards."""
-        last = self._ring.last
-        with self._lock:
-            asks = self._replica.handle(event)
-        if self._ring.last != last and self._loop is not None:
+    def changed(self) -> None:
+        """Wake whoever waits for changes; called by the feeding thread after each event."""
+        if self._ring.last != self._told and self._loop is not None:
+            self._told = self._ring.last
             self._loop.call_soon_threadsafe(self._wake)
-        return asks
 
     def _note(self, news: News) -> None:
         """Number what changed, while the copy is locked."""
@@ -93,6 +99,8 @@ class Lists:
         seen = self._watch.seen()
         if not seen.fresh:
             return f"the broker has been silent for {seen.age:.0f} s"
+        if not self._source.connected:
+            return "the connection to the broker is being made"
         # Later on, a claim that comes back is left out until its list is read, and no other one.
         self._was_ready = self._was_ready or self._replica.ready
         return "" if self._was_ready else "the lists of the scouts are being read"

@@ -1,7 +1,8 @@
 """The bodies of /files, made from a replica that follows a made-up broker."""
 
 import json
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -33,6 +34,15 @@ class Heard:
         return Seen(None, self.age)
 
 
+@dataclass
+class Source:
+    """What a follower would feed."""
+
+    replica: Replica
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    connected: bool = True
+
+
 def fed(*contents: tuple[ClaimLine, list[bytes]]) -> Replica:
     """A replica of these claims with these names, in order."""
     replica = Replica()
@@ -52,7 +62,7 @@ def fed(*contents: tuple[ClaimLine, list[bytes]]) -> Replica:
 
 
 def lists_of(replica: Replica, watch: Heard | None = None) -> Lists:
-    return Lists("boot", replica, watch or Heard())
+    return Lists("boot", Source(replica), watch or Heard())
 
 
 def body(replica: Replica, query: str) -> bytes:
@@ -157,6 +167,8 @@ def test_nothing_is_told_before_all_lists_are_there_or_while_the_broker_is_silen
     assert lists.unready() == ""
     watch.age = 9.0
     assert lists.unready() == "the broker has been silent for 9 s"
+    source = Source(fed((LINE, [b"a"])), connected=False)
+    assert Lists("boot", source, Heard()).unready() == "the connection to the broker is being made"
 
 
 def test_a_claim_that_comes_later_is_left_out_until_its_list_is_there() -> None:

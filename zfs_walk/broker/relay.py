@@ -1,4 +1,4 @@
-"""Fans logs and statuses out: XSUB to XPUB, in a thread of the broker's.
+"""Fans logs, statuses and lists of files out: XSUB to XPUB, in a thread of the broker's.
 
 What arrives is forwarded first and looked at then; what is broken is dropped from the memory, and
 counted. A subscriber whose queue is full misses messages, and nobody waits for it.
@@ -17,13 +17,14 @@ from zfs_walk.bus.sockets import LONGEST_TOPIC, Bus
 from zfs_walk.bus.vital import run_vital
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
+from zfs_walk.protocol.files import FILE_TOPICS
 from zfs_walk.protocol.messages import LogMark, LogRecord, ScoutStatus, WalkerStatus, wire_name
 from zfs_walk.protocol.stream import JOINED_TOPICS, LOG_TOPICS, STATUS_TOPICS
 
 LOG = logging.getLogger("zfs_walk.broker.relay")
 
 INSIDE: Final = "inproc://publish"
-"""Where the broker's own publisher connects."""
+"""Where the broker's own publisher connects, to a socket of its own: what comes there is its."""
 
 LOG_RECORD: Final = wire_name(LogRecord)
 
@@ -59,7 +60,8 @@ class Relay:
         Raises:
             WrongUseError: one can't be bound.
         """
-        self._xsub: XSub = bus.xsub(publish, INSIDE)
+        self._xsub: XSub = bus.xsub(publish)
+        self._inside: XSub = bus.xsub(INSIDE)
         self._xpub: XPub = bus.xpub(subscribe)
         self.publish, self.subscribe = self._xsub.endpoint, self._xpub.endpoint
         self.forwarded = self.malformed = 0
@@ -98,13 +100,13 @@ class Relay:
 
     def _run(self) -> None:
         waiter = Waiter()
-        for source in (self._xsub, self._xpub, self._wake.fileno()):
+        for source in (self._xsub, self._inside, self._xpub, self._wake.fileno()):
             waiter.add(source)
         while not self._stopping:
             if self._rebind:
                 self._rebind = False
                 self._bind_again()
-            moved = self._forward()
+            moved = self._forward(self._inside) + self._forward(self._xsub)
             self._serve_subscribers()
             now = time.monotonic()
             if now >= self._mark_at:
@@ -113,20 +115,23 @@ class Relay:
             if not moved and self._wake.fileno() in waiter.wait(self._mark_at - now):
                 self._wake.clear()
         # What was said last, the broker's own goodbye among it, still goes out.
-        while self._forward():
+        while self._forward(self._inside) + self._forward(self._xsub):
             pass
         self._xsub.close()
+        self._inside.close()
         self._xpub.part()
         self._wake.close()
 
-    def _forward(self) -> int:
+    def _forward(self, source: XSub) -> int:
         """Forward what has come, at most a batch; returns how much it was."""
-        receive, send = self._xsub.receive, self._xpub.send
+        receive, send = source.receive, self._xpub.send
         for number in range(BATCH):
             frames = receive()
             if frames is None:
                 return number
-            if len(frames) != FRAMES:
+            if frames[0].startswith(FILE_TOPICS):
+                self._forward_files(frames, source)
+            elif len(frames) != FRAMES:
                 self._drop(f"{len(frames)} frames, {FRAMES} wanted")
             elif len(frames[0]) > LONGEST_TOPIC:
                 self._drop(f"a topic of {len(frames[0]):,} bytes")
@@ -135,6 +140,14 @@ class Relay:
                 self.forwarded += 1
                 self._remember(frames)
         return BATCH
+
+    def _forward_files(self, frames: list[bytes], source: XSub) -> None:
+        """Lists of files are the broker's word: whoever else publishes there is not heard."""
+        if source is self._inside:
+            self._xpub.send(frames)
+            self.forwarded += 1
+        else:
+            self._drop("lists of files, which only the broker publishes")
 
     def _remember(self, frames: list[bytes]) -> None:
         topic, magic, header = frames

@@ -133,12 +133,8 @@ class Bus:
         self._connect(socket, endpoint)
         return Pub(socket, monitor)
 
-    def xsub(self, endpoint: str, inside: str = "") -> XSub:
+    def xsub(self, endpoint: str) -> XSub:
         """The relay's end for publishers: bound, and subscribed to everything.
-
-        Args:
-            endpoint: of the publishers of other processes.
-            inside: of this process's own publisher, if it has one.
 
         The bound on what waits here is per publisher, and small: a publisher whose messages wait
         keeps the rest itself.
@@ -149,11 +145,8 @@ class Bus:
         socket = self._socket(zmq.XSUB)
         _keep_up(socket, endpoint)
         self._bind(socket, endpoint)
-        bound = XSub(socket)
-        if inside:
-            self._bind(socket, inside)
         socket.send(b"\x01")
-        return bound
+        return XSub(socket)
 
     def xpub(self, endpoint: str) -> XPub:
         """The relay's end for subscribers: bound; drops for those whose queue is full.

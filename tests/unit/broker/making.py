@@ -8,6 +8,7 @@ from zfs_walk.broker.events import (
     Garbled,
     Instruction,
     Note,
+    Publish,
     Received,
     Send,
     SendFailed,
@@ -18,9 +19,12 @@ from zfs_walk.broker.keys import Keyring
 from zfs_walk.broker.overview import Published
 from zfs_walk.broker.settings import Settings
 from zfs_walk.broker.sqlite import SqliteJournal
+from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.messages import (
     CLIENT,
+    Claim,
     Commit,
+    Files,
     Grant,
     Heartbeat,
     Hello,
@@ -29,6 +33,7 @@ from zfs_walk.protocol.messages import (
     WorkRequest,
 )
 from zfs_walk.protocol.records import DIR, Holding, Item, Lease, RootRecord, WalkOptions
+from zfs_walk.protocol.statistics import Origin
 
 OPTIONS = WalkOptions(
     names_only=False,
@@ -42,6 +47,9 @@ OPTIONS = WalkOptions(
     token="",
 )
 TERM = 1_700_000_000
+
+
+PUBLISHER = Origin("p0", "broker", "h0", "broker", 7, 0, "0")
 
 
 def root(path: bytes = b"/data", host: str = "h0", *, network: bool = True) -> RootRecord:
@@ -77,6 +85,35 @@ def heartbeat(*held: tuple[int, int], want: int = 0, stealable: int = 0, n: int 
     )
 
 
+def place(number: int) -> Place:
+    return Place(1, number)
+
+
+def claim(number: int = 1, path: bytes = b"/data", ino: int = 10, **fields: Any) -> Claim:
+    values: dict[str, Any] = {
+        "place": place(ino), "ancestors": (place(2),), "monitor": "poll", "serving": True,
+        "why": "",
+    }  # fmt: skip
+    return Claim(number, path, **(values | fields))
+
+
+def files(
+    generation: int,
+    version: int,
+    *names: bytes,
+    removed: tuple[bytes, ...] = (),
+    size: int = 1,
+    number: int = 1,
+    whole: bool = False,
+    last: bool = False,
+) -> Files:
+    count = len(names)
+    return Files(
+        number, generation, version, whole, last, removed, names, (size,) * count, (2,) * count,
+        (0,) * count,
+    )  # fmt: skip
+
+
 def lease(uid: int, epoch: int, acked: int = 0) -> Lease:
     return Lease(uid, epoch, acked)
 
@@ -102,6 +139,7 @@ class Broker:
         self.now = 1000.0
         self.levels: list[SetLogLevel] = []
         self.notes: list[Note] = []
+        self.published: list[tuple[bytes, Message]] = []
         self.core = BrokerCore(
             self.journal, Settings(**settings), TERM, self.now, keys=keys, history=history
         )
@@ -138,6 +176,10 @@ class Broker:
         self.journal.commit()
         self.notes += [order for order in out if isinstance(order, Note)]
         self.levels += [order for order in out if isinstance(order, SetLogLevel)]
+        for order in out:
+            if isinstance(order, Publish):
+                made = order.make(PUBLISHER, len(self.published) + 1)
+                self.published.append((order.topic, made))
         return [(send.route, send.message) for send in out if isinstance(send, Send)]
 
     def restart(self, **settings: Any) -> "Broker":

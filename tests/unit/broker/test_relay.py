@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from zfs_walk.broker.history import History
-from zfs_walk.broker.relay import Relay
+from zfs_walk.broker.relay import INSIDE, Relay
 from zfs_walk.bus.ends import Sub, Waiter
 from zfs_walk.bus.publisher import Publisher
 from zfs_walk.bus.sockets import FAN_OUT_HIGH_WATER, LONGEST_TOPIC, Bus
 from zfs_walk.protocol.codec import BUS
-from zfs_walk.protocol.messages import LogMark, LogRecord, Message
+from zfs_walk.protocol.messages import FileChanges, LogMark, LogRecord, Message
 from zfs_walk.protocol.statistics import Origin
 
 ORIGIN = Origin("p1", "walker", "h1", "walker-1", 7, 0, "0")
@@ -160,6 +160,22 @@ def test_what_is_strange_is_counted_and_no_more(place: Place) -> None:
         time.sleep(0.005)
     stranger.close()
     assert place.history.counts()[0] == 1
+
+
+def test_lists_of_files_are_taken_from_the_broker_only(place: Place) -> None:
+    forged, real = (
+        FileChanges(ORIGIN, 1, "h1", b"/data", 1, 2, (), (name,), (1,), (2,), (0,))
+        for name in (b"forged", b"real")
+    )
+    sub = place.subscriber(b"files.")
+    place.publisher.publish(b"files.h1", lambda _seq: forged)
+    place.say(1)
+    place.kept(1)
+    assert place.relay.malformed == 1
+    inside = Publisher(place.bus, INSIDE, ORIGIN)
+    inside.publish(b"files.h1", lambda _seq: real)
+    assert place.next_message(sub, FileChanges) == real
+    inside.close()
 
 
 def test_rebinding_ends_every_connection_and_nothing_is_lost(place: Place) -> None:

@@ -27,8 +27,8 @@ class KeepingBus(Bus):
         super().__init__()
         self.made: list[XSub] = []
 
-    def xsub(self, endpoint: str, inside: str = "") -> XSub:
-        self.made.append(super().xsub(endpoint, inside))
+    def xsub(self, endpoint: str) -> XSub:
+        self.made.append(super().xsub(endpoint))
         return self.made[-1]
 
     def close(self) -> None:

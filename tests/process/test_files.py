@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import http.client
 import json
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -295,6 +296,63 @@ def test_a_reader_that_hangs_is_reset_and_keeps_nobody_waiting(served: Process, 
         assert 0 < len(said) < 80_000
         scout.change([(b"last", 1, T, 0)])
         assert slow.next()[1]["filename"] == quick.next()[1]["filename"] == "last"
+
+
+def test_the_terminal_lists_the_same(served: Process, site: Site) -> None:
+    del served
+    one, two = Scout(site, "h1", b"/spool", 1), Scout(site, "h2", b"/in", 2)
+    one.see(ROWS)
+    two.see([(b"m%04d" % number, 1, T, 0) for number in range(3000)])
+    wait_for("all are there", lambda: len(names(site)) == 3004)
+
+    def listed(*words: str) -> bytes:
+        ended = site.place.run("ctl", "files", "--broker", site.endpoint, *words)
+        assert (ended.code, ended.err) == (0, "")
+        return os.fsencode(ended.out)
+
+    expected = sorted([row[0] for row in ROWS] + [b"m%04d" % number for number in range(3000)])
+    assert listed("-0") == b"".join(name + b"\0" for name in expected)
+    assert listed() == b"".join(name + b"\n" for name in expected)
+    lines = [json.loads(line) for line in listed("--json").splitlines()]
+    assert lines == told(site, "/files")["files"]
+    assert listed("--prefix", "m", "--limit", "2") == b"m0000\nm0001\n"
+    assert listed("--prefix", os.fsdecode(b"caf\xe9")) == b"caf\xe9\xff\n"
+    assert listed("--host", "h1", "--limit", "1") == b"a/x y+&%\n"
+    two.serve("unmounted")
+    ended = site.place.run("ctl", "files", "--broker", site.endpoint)
+    assert ended.out.count("\n") == 5
+    assert ended.err == "zfs-ctl: left out: /in on h2: unmounted\n"
+    claims = site.ctl("claims")["claims"]
+    assert [(claim["host"], claim["serving"]) for claim in claims] == [("h1", True), ("h2", False)]
+    shown = site.place.run("ctl", "claims", "--broker", site.endpoint)
+    assert (shown.code, "no: unmounted" in shown.out) == (0, True)
+
+
+def test_the_terminal_follows_changes(served: Process, site: Site) -> None:
+    scout = Scout(site, "h1", b"/spool", 1)
+    scout.see([(b"b", 1, T, 0), (b"c", 1, T, 0)])
+    out = site.place.folder / "followed"
+    into = ("sh", "-c", f'exec "$@" >{out}', "sh")
+    words = ("ctl", "files", "--follow", "--broker", site.endpoint)
+    following = site.place.start(*words, prefix=into)
+    wait_for("the list is shown", lambda: out.exists() and out.read_bytes() == b"+ b\n+ c\n")
+    scout.change([(b"\xff", 1, T, 0), (b"b", 2, T, 0)], [b"c"])
+    expected = b"+ b\n+ c\n- c\n+ \xff\n~ b\n"
+    wait_for("changes are shown", lambda: len(out.read_bytes()) >= len(expected))
+    assert out.read_bytes() == expected
+    scout.serve("unmounted")
+    scout.serve()
+    scout.change(removed=[b"b"])
+    wait_for("it goes on", lambda: out.read_bytes() == expected + b"- b\n")
+    following.send_signal(signal.SIGINT)
+    ended = site.place.end(following)
+    assert ended.code == 130
+    assert "/spool on h1: its files are left out from now on" in ended.err
+    assert "/spool on h1: its files are listed again" in ended.err
+    served.send_signal(signal.SIGTERM)
+    site.place.end(served)
+    nobody = site.place.run(*words, "--timeout", "0.5")
+    assert nobody.code == 4
 
 
 def test_thousands_of_connections_do_not_slow_the_bus(served: Process, site: Site) -> None:

@@ -69,8 +69,14 @@ def files(  # noqa: PLR0913, PLR0917 -- one argument an option
 
     set_up_logging(verbose)
     printer = FilePrinter(null=null, json_=json_, events=follow)
+    name = os.fsencode(prefix)
+    if follow:
+        from zfs_walk.cli.filefollow import Following
+
+        Following(printer, name, host).run(broker, timeout, limit)
+        return
     with client_at(broker, timeout) as client:
-        for row in _rows(client, os.fsencode(prefix), host, limit):
+        for row in _rows(client, name, host, limit):
             printer.file(row)
 
 

@@ -1,8 +1,8 @@
 """``zfs-ctl files --follow``: the list, and then what happens to it."""
 
-import sys
 import threading
 from collections import deque
+from functools import partial
 
 import click
 
@@ -14,8 +14,8 @@ from zfs_walk.cli.command import host_name
 from zfs_walk.cli.connection import find_target
 from zfs_walk.cli.fileprinter import FilePrinter
 from zfs_walk.cli.tail import Ending
-from zfs_walk.errors import NoBrokerError
-from zfs_walk.lists.events import Changed, News
+from zfs_walk.lists.events import News
+from zfs_walk.lists.replica import Replica, Row
 
 LOOK_UP = 0.2
 """Seconds after which Ctrl-C, and a reader that is gone, are noticed."""
@@ -55,3 +55,40 @@ class Following:
                 follower.close()
         finally:
             bus.close()
+
+    def _follow(self, follower: FilesFollower, ending: Ending, limit: int | None) -> None:
+        for row in self._begin(follower, ending, limit):
+            self._printer.file(row)
+        while True:
+            self._woken.clear()
+            while self._news:
+                news, serving = self._news.popleft()
+                self._printer.news(news, self._prefix, serving=serving)
+            self._wait(follower, ending)
+
+    def _begin(self, follower: FilesFollower, ending: Ending, limit: int | None) -> list[Row]:
+        """The list, once it is there; what changes from then on is noted."""
+        replica = follower.replica
+        while True:
+            self._woken.clear()
+            with follower.lock:
+                if replica.ready:
+                    replica.listeners.append(partial(self._note, replica))
+                    return replica.merged(self._prefix, self._host, limit=limit)
+            self._wait(follower, ending)
+
+    def _wait(self, follower: FilesFollower, ending: Ending) -> None:
+        ending.check()
+        if follower.error is not None:
+            raise follower.error
+        self._woken.wait(LOOK_UP)
+
+    def _note(self, replica: Replica, news: News) -> None:
+        """Called in the follower's thread, which holds the replica's lock."""
+        if self._host in {"", news.host}:
+            copy = replica.copies.get((news.host, news.path))
+            self._news.append((news, copy is not None and copy.answers))
+
+
+def _say(text: str) -> None:
+    click.echo(f"zfs-ctl: {text}", err=True)

@@ -156,7 +156,7 @@ class FilesFollower:
         return self._bus.sub(endpoint, [FILE_TOPICS, joined], HIGH_WATER), joined
 
     def _join(self, sub: Sub, topic: bytes) -> list[list[bytes]] | None:
-        """Wait until the subscriptions are in effect; what came meanwhile, or None: they are not."""
+        """Wait until the subscriptions are in effect; returns what came meanwhile, None if not."""
         waiter = self._waiter(sub)
         until = time.monotonic() + JOIN
         early: list[list[bytes]] = []

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from zfs_walk.catalog import names
+from zfs_walk import names
 from zfs_walk.catalog.durable import replace
 from zfs_walk.catalog.segment import SegmentInfo
 from zfs_walk.catalog.totals import Totals

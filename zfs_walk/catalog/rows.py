@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from zfs_walk.catalog import names
+from zfs_walk import names
 from zfs_walk.catalog.extras import require
 from zfs_walk.catalog.schema import arrow_schema
 from zfs_walk.catalog.totals import BLOCK

@@ -6,6 +6,7 @@ from zfs_walk.cli.asking import EXIT_CODES
 from zfs_walk.cli.command import run_command, version_option
 from zfs_walk.cli.ctl_agents import agent_group
 from zfs_walk.cli.ctl_doctor import doctor
+from zfs_walk.cli.ctl_files import claims, files
 from zfs_walk.cli.ctl_keys import key_group
 from zfs_walk.cli.ctl_logs import log_group
 from zfs_walk.cli.ctl_runs import run_group
@@ -24,12 +25,14 @@ EXAMPLES = """Examples:
 @click.group(epilog=EXAMPLES + EXIT_CODES)
 @version_option
 def main() -> None:
-    """Operate a bus: its runs, agents, logs and keys."""
+    """Operate a bus: its runs, agents, files, logs and keys."""
 
 
 main.add_command(run_group)
 main.add_command(agent_group)
 main.add_command(key_group)
+main.add_command(files)
+main.add_command(claims)
 main.add_command(status)
 main.add_command(top)
 main.add_command(doctor)

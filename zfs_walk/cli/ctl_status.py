@@ -2,8 +2,6 @@
 # ruff: noqa: PLC0415 -- whoever asks for --help does not wait for ZeroMQ
 
 import json
-import shutil
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +11,6 @@ from zfs_walk.cli.command import ENVIRONMENT, set_up_logging
 
 if TYPE_CHECKING:
     from zfs_walk.protocol.messages import SnapshotReply
-
-FILE_WIDTH = 200
-"""Columns where there is no terminal."""
 
 
 @click.command(epilog="Example: zfs-ctl status" + EXIT_CODES, context_settings=ENVIRONMENT)
@@ -31,9 +26,6 @@ def status(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
     if json_:
         click.echo(json.dumps(overview.as_json(), indent=2))
         return
-    from rich.console import Console
+    from zfs_walk.cli.screen import print_out, show
 
-    from zfs_walk.cli.screen import show
-
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH
-    Console(width=width, highlight=False).print(show(overview))
+    print_out(show(overview))

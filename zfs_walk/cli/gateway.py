@@ -27,7 +27,9 @@ def run() -> None:
     threading.Thread(target=_end_with_the_pipe, name="parent", daemon=True).start()
     # Whatever takes long to import comes after the parent's end would be noticed.
     from zfs_walk.bus.client import Client  # noqa: PLC0415
+    from zfs_walk.bus.files_follower import FilesFollower  # noqa: PLC0415
     from zfs_walk.bus.sockets import Bus  # noqa: PLC0415
+    from zfs_walk.gateway.lists import Lists  # noqa: PLC0415
     from zfs_walk.gateway.watch import PATIENCE, Watch  # noqa: PLC0415
     from zfs_walk.gateway.web import serve  # noqa: PLC0415
     from zfs_walk.protocol.statistics import Origin  # noqa: PLC0415
@@ -40,8 +42,20 @@ def run() -> None:
     folder = Path(brief.log_folder)
     open_log(bus, brief.publish, origin, folder, brief.log_size, brief.log_count)
     client = Client(bus, brief.endpoint, brief.host, brief.version, PATIENCE)
+    watch = Watch(client)
+
+    def changed() -> None:
+        if follower.error is not None:
+            # Old lists must not be told for new ones; the broker starts another gateway.
+            LOG.error("%s", follower.error)
+            os._exit(follower.error.exit_code)
+        lists.changed()
+
+    follower = FilesFollower(bus, brief.endpoint, brief.host, brief.version, LOG.info, changed)
+    lists = Lists(origin.publisher, follower, watch)
+    follower.start()
     LOG.info("serves HTTP for the broker at %s", brief.endpoint)
-    serve(socket.socket(fileno=brief.listener), Watch(client), brief.token)
+    serve(socket.socket(fileno=brief.listener), watch, lists, brief.token)
 
 
 def _end_with_the_pipe() -> None:

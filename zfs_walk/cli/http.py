@@ -27,7 +27,7 @@ DEFAULT_HTTP: Final = "127.0.0.1:5580"
 PROGRAM: Final = (sys.executable, "-P", "-m", "zfs_walk.cli.gateway")
 """-P: nothing is imported from the folder that the broker happens to be started in."""
 
-NEEDED: Final = ("aiohttp", "prometheus_client")
+NEEDED: Final = ("aiohttp", "orjson", "prometheus_client")
 
 
 class HttpAddress(Described):

@@ -3,10 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zfs_walk.catalog import names
-from zfs_walk.protocol.messages import SnapshotReply, WalkerStatus
+from zfs_walk import names
+from zfs_walk.protocol.messages import AgentStatus, SnapshotReply
 from zfs_walk.protocol.records import AgentLine, RunLine
-from zfs_walk.protocol.statistics import BrokerStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import BrokerStatistics, ScoutStatistics, WalkerStatistics
 
 SCHEMA = 1
 
@@ -23,7 +23,7 @@ class Agent:
     """
 
     line: AgentLine
-    status: WalkerStatistics | None
+    status: WalkerStatistics | ScoutStatistics | None
     age: float
     same_version: bool
 
@@ -47,17 +47,18 @@ class Overview:
     @classmethod
     def of(cls, reply: SnapshotReply) -> "Overview":
         """Put the agents' sessions and statuses together."""
-        last: dict[int, WalkerStatus] = {}
-        for status in reply.walkers:
+        last: dict[int, AgentStatus] = {}
+        said: tuple[AgentStatus, ...] = (*reply.walkers, *reply.scouts)
+        for status in said:
             known = last.get(status.origin.session)
             if known is None or status.time_ns >= known.time_ns:
                 last[status.origin.session] = status
         agents = []
         for line in sorted(reply.agents, key=lambda line: (line.host, line.role, line.name)):
-            said = last.get(line.session)
-            age = max(0, reply.time_ns - said.time_ns) / 1e9 if said else 0.0
+            own = last.get(line.session)
+            age = max(0, reply.time_ns - own.time_ns) / 1e9 if own else 0.0
             same = line.version in {"", reply.broker.version}
-            agents.append(Agent(line, said.statistics if said else None, age, same))
+            agents.append(Agent(line, own.statistics if own else None, age, same))
         return cls(reply.broker, tuple(agents), reply.runs, reply.time_ns)
 
     def as_json(self) -> dict[str, Any]:
@@ -96,6 +97,15 @@ def _agent_json(agent: Agent) -> dict[str, Any]:
         "health": agent.health,
         "capacity": line.capacity,
         "rss": line.rss,
-        "status": None if agent.status is None else asdict(agent.status),
+        "status": None if agent.status is None else _status_json(agent.status),
         "status_age_seconds": None if agent.status is None else agent.age,
     }
+
+
+def _status_json(status: WalkerStatistics | ScoutStatistics) -> dict[str, Any]:
+    fields = asdict(status)
+    if isinstance(status, ScoutStatistics):
+        fields["claims"] = [
+            {**names.to_json(claim.pop("path"), "claim"), **claim} for claim in fields["claims"]
+        ]
+    return fields

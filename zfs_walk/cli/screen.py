@@ -1,30 +1,66 @@
 """The overview of a bus as text, for `zfs-ctl status` and `top`."""
 
+import shutil
+import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from zfs_walk.cli.overview import Agent, Overview
 from zfs_walk.cli.summary import human, show_path, show_text
+from zfs_walk.protocol.files import ClaimLine
 from zfs_walk.protocol.records import RunLine
+from zfs_walk.protocol.statistics import ScoutStatistics, WalkerStatistics
 
 OVER: Final = frozenset({"DONE", "DONE_WITH_ERRORS", "ABORTED"})
 
 SHOWN_RUNS: Final = 10
 """Finished runs that are shown; `zfs-ctl run list` has all."""
 
+FILE_WIDTH: Final = 200
+"""Columns where there is no terminal."""
+
 BAD, WARN, GOOD, HEAD = "bold red", "yellow", "green", "bold"
 STATES: Final = {"live": GOOD, "suspect": WARN, "lost": BAD}
 RIGHT: Final = frozenset({"entries/s", "units", "waiting", "memory", "lag ms", "run", "entries",
-                          "left", "time"})  # fmt: skip
+                          "left", "time", "files", "writing", "events", "lost", "by poll",
+                          "unsent"})  # fmt: skip
 
 
 def show(overview: Overview) -> RenderableType:
     """Everything, one below the other; whatever peers gave as names is made harmless."""
-    return Group(_broker(overview), Text(), _agents(overview.agents), Text(), _runs(overview.runs))
+    parts: list[RenderableType] = [_broker(overview), _agents(overview.agents)]
+    if any(isinstance(agent.status, ScoutStatistics) for agent in overview.agents):
+        parts.append(_folders(overview.agents))
+    parts.append(_runs(overview.runs))
+    return Group(*[line for part in parts for line in (Text(), part)][1:])
+
+
+def show_claims(lines: Iterable[ClaimLine]) -> RenderableType:
+    """Who watches what, and how well."""
+    table = _table("host", "folder", "scout", "pid", "state", "monitor", "files", "time", "serving")
+    for line in lines:
+        table.add_row(
+            Text(show_text(line.host)), Text(show_path(line.path)), Text(show_text(line.scout)),
+            f"{line.pid}", Text(show_text(line.state), STATES.get(line.state, BAD)),
+            Text(show_text(line.monitor)), f"{line.files:,}", _time(line.since_ms),
+            _serving(line.why, serving=line.serving),
+        )  # fmt: skip
+    return table if table.row_count else Text("no claims: start one with `zfs-agent --role scout`")
+
+
+def print_out(shown: RenderableType) -> None:
+    """Print on stdout, terminal or not."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH
+    Console(width=width, highlight=False).print(shown)
+
+
+def _serving(why: str, *, serving: bool) -> Text:
+    return Text("yes", GOOD) if serving else Text(f"no: {show_text(why)}", BAD)
 
 
 def _broker(overview: Overview) -> Text:
@@ -72,7 +108,9 @@ def _agents(agents: tuple[Agent, ...]) -> RenderableType:
         figures = ["", "", ""]
         pids = ""
         if status is not None:
-            figures = [f"{status.entries_per_s:,}", f"{status.waiting:,}", f"{status.loop_lag_ms}"]
+            figures[2] = f"{status.loop_lag_ms}"
+        if isinstance(status, WalkerStatistics):
+            figures[:2] = f"{status.entries_per_s:,}", f"{status.waiting:,}"
             pids = " ".join(f"{w.pid}{'*' if w.busy else ''}" for w in status.workers)
         table.add_row(
             *(Text(show_text(word)) for word in (line.host, line.name, line.role)),
@@ -81,6 +119,28 @@ def _agents(agents: tuple[Agent, ...]) -> RenderableType:
             figures[0], f"{line.units}", figures[1], human(line.rss), figures[2], version,
             f"{line.pid}: {pids}",
         )  # fmt: skip
+    return table
+
+
+def _folders(agents: tuple[Agent, ...]) -> RenderableType:
+    """What scouts watch; "by poll" is what the events had missed."""
+    table = _table(
+        "host", "name", "folder", "monitor", "serving", "files", "writing", "events", "lost",
+        "by poll", "unsent",
+    )  # fmt: skip
+    for agent in agents:
+        claims = agent.status.claims if isinstance(agent.status, ScoutStatistics) else ()
+        for claim in claims:
+            serving = _serving(claim.why, serving=claim.serving)
+            monitor = show_text(claim.monitor)
+            if claim.unwatched:
+                monitor += f" ({claim.unwatched:,} of {claim.directories:,} folders polled)"
+            table.add_row(
+                Text(show_text(agent.line.host)), Text(show_text(agent.line.name)),
+                Text(show_path(claim.path)), Text(monitor), serving, f"{claim.files:,}",
+                f"{claim.writing:,}", f"{claim.events:,}", f"{claim.events_lost:,}",
+                f"{claim.found_by_poll:,}", f"{claim.unsent:,}",
+            )  # fmt: skip
     return table
 
 

@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
-from zfs_walk.catalog import names
+from zfs_walk import names
 from zfs_walk.catalog.totals import Totals
 from zfs_walk.protocol.messages import RunStatus
 

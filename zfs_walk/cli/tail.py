@@ -112,7 +112,7 @@ def tail(  # noqa: PLR0913, PLR0917 -- one argument an option
     set_up_logging(verbose)
     target = find_target(broker)
     bus = Bus(target.curve)
-    end = _End()
+    end = Ending()
     client = Client(bus, target.endpoint, host_name(None), __version__, timeout, end.check)
     follower = Follower(bus, client, Wanted(level, role, host), _say, end.check)
     write, show = sys.stdout.write, _shower(json_=json_)
@@ -131,7 +131,7 @@ def tail(  # noqa: PLR0913, PLR0917 -- one argument an option
         bus.close()
 
 
-class _End:
+class Ending:
     """What ends a tail, looked at between two records: sockets are never left half made."""
 
     def __init__(self) -> None:

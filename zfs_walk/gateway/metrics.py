@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from zfs_walk.gateway.watch import Seen
 from zfs_walk.protocol.messages import SnapshotReply
 from zfs_walk.protocol.records import RunLine
-from zfs_walk.protocol.statistics import BrokerStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import BrokerStatistics, ScoutStatistics, WalkerStatistics
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -51,6 +51,7 @@ class _Snapshot(Collector):
         yield _agents(reply)
         yield from _runs(reply.runs)
         yield from _walkers([status.statistics for status in reply.walkers])
+        yield from _scouts([status.statistics for status in reply.scouts])
 
 
 def _broker(broker: BrokerStatistics) -> Iterator[Metric]:
@@ -85,7 +86,7 @@ def _agents(reply: SnapshotReply) -> Metric:
         "zfs_walk_agents", "Agents by role and state.", labels=["role", "state"]
     )
     found = Counter((agent.role, agent.state.lower()) for agent in reply.agents)
-    for role in sorted({"walker", *(agent.role for agent in reply.agents)}):
+    for role in sorted({"scout", "walker", *(agent.role for agent in reply.agents)}):
         for state in AGENT_STATES:
             agents.add_metric([role, state], found[role, state])
     return agents
@@ -138,6 +139,44 @@ def _walkers(walkers: list[WalkerStatistics]) -> Iterator[Metric]:
                  "seconds")  # fmt: skip
     yield _gauge("walkers_log_records_lost", "Log records that could not be published.",
                  sum(walker.records_lost for walker in walkers))  # fmt: skip
+
+
+def _scouts(scouts: list[ScoutStatistics]) -> Iterator[Metric]:
+    """Sums over the agents that publish now: they fall when one leaves, so they are gauges."""
+    claims = [claim for scout in scouts for claim in scout.claims]
+    yield _gauge("scouts_publishing", "Scout agents that publish a status.", len(scouts))
+    yield _gauge("scouts_healthy", "Of them, those that nothing keeps from their work.",
+                 sum(scout.health == "ok" for scout in scouts))  # fmt: skip
+    yield _gauge("scouts_claims", "Folders that they watch.", len(claims))
+    yield _gauge("scouts_claims_serving", "Of them, those whose files are in the answers.",
+                 sum(claim.serving for claim in claims))  # fmt: skip
+    for name, field, text in (
+        ("files", "files", "Files in the lists of these folders."),
+        ("directories", "directories", "Directories below these folders."),
+        ("directories_unwatched", "unwatched", "Of them, those that only the poll sees."),
+        ("events", "events", "Events that the system has told since the scouts began."),
+        ("events_lost", "events_lost", "Times that the system has said that it lost events."),
+        ("found_by_events", "found_by_events", "Changes that events led to."),
+        (
+            "found_by_poll",
+            "found_by_poll",
+            "Changes that the poll found, and the events had missed.",
+        ),
+        ("polls", "polls", "Whole comparisons that were done."),
+        ("writing", "writing", "Files that somebody is writing."),
+        ("unsent", "unsent", "Changes that the broker does not know yet."),
+    ):
+        yield _gauge(f"scouts_{name}", text, sum(getattr(claim, field) for claim in claims))
+    yield _gauge("scouts_poll_duration_max", "What the last comparison of the slowest folder took.",
+                 max((claim.poll_ms for claim in claims), default=0) / 1000,
+                 "seconds")  # fmt: skip
+    yield _gauge("scouts_resident_memory", "Resident memory of these agents.",
+                 sum(scout.rss for scout in scouts), "bytes")  # fmt: skip
+    yield _gauge("scouts_loop_lag_max", "How late the loop of the slowest agent last woke.",
+                 max((scout.loop_lag_ms for scout in scouts), default=0) / 1000,
+                 "seconds")  # fmt: skip
+    yield _gauge("scouts_log_records_lost", "Log records that could not be published.",
+                 sum(scout.records_lost for scout in scouts))  # fmt: skip
 
 
 def _gauge(name: str, text: str, value: float, unit: str = "") -> Metric:

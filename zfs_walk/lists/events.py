@@ -65,12 +65,21 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Names that a claim in the answers has no more, and rows that are new or other ones."""
+    """Names that a claim in the answers has no more, and rows that are new or other ones.
+
+    Attributes:
+        host: of the claim, with its ``path``.
+        path: its folder.
+        removed: names that were there.
+        rows: as they are now.
+        added: the names of those that are new.
+    """
 
     host: str
     path: bytes
     removed: tuple[bytes, ...]
     rows: Columns
+    added: frozenset[bytes]
 
 
 News = Appeared | Left | Changed

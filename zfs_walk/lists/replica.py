@@ -260,13 +260,18 @@ class Replica:
         ):  # fmt: skip
             self._read(key, copy)
         elif (change.generation, change.version) == (copy.edition, copy.version + 1):
-            rows = Columns(change.names, change.sizes, change.mtimes, change.flags)
+            files, rows = (
+                copy.files,
+                Columns(change.names, change.sizes, change.mtimes, change.flags),
+            )
+            removed = tuple(name for name in change.removed if name in files)
+            added = frozenset(name for name in change.names if name not in files)
             copy.files.remove(change.removed)
             copy.files.put(*rows)
             copy.version = change.version
             if copy.version >= copy.behind:
                 copy.behind = 0
-            self._tell(Changed(*key, change.removed, rows))
+            self._tell(Changed(*key, removed, rows, added))
 
     def _swap(self, key: Key, copy: Copy, reading: Reading) -> None:
         old, copy.files = copy.files, reading.finish()
@@ -276,7 +281,8 @@ class Replica:
             self._tell(Appeared(*key))
         elif self.listeners:
             for removed, rows in differences(old, copy.files):
-                self._tell(Changed(*key, removed, rows))
+                added = frozenset(name for name in rows.names if name not in old)
+                self._tell(Changed(*key, removed, rows, added))
 
     def _tell(self, news: News) -> None:
         self.stamp += 1

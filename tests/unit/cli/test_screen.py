@@ -8,11 +8,13 @@ from rich.console import Console
 
 from zfs_walk.cli.overview import Overview
 from zfs_walk.cli.screen import show
-from zfs_walk.protocol.messages import SnapshotReply, WalkerStatus
+from zfs_walk.protocol.messages import ScoutStatus, SnapshotReply, WalkerStatus
 from zfs_walk.protocol.records import AgentLine, RunLine
 from zfs_walk.protocol.statistics import (
     BrokerStatistics,
+    ClaimStatistics,
     Origin,
+    ScoutStatistics,
     WalkerStatistics,
     WorkerStatistics,
 )
@@ -26,12 +28,23 @@ BROKER = BrokerStatistics(
 LINE = AgentLine(3, "walker", "h0", "walker-1", 70, "1.0", 2, "live", 400, 1, 2**20)
 WORKERS = (WorkerStatistics(1, 71, busy=True, rss=5), WorkerStatistics(2, 72, busy=False, rss=6))
 FIGURES = WalkerStatistics("ok", 1, 12, 999, 0, 12_345, 1, 7, 8, 9, 10, 11, WORKERS)
+CLAIM = ClaimStatistics(
+    b"/spool/in", "watchdog", True, "", files=1_234, directories=70, unwatched=0, events=5_678,
+    events_lost=1, found_by_events=40, found_by_poll=321, polls=6, poll_ms=15, writing=4, unsent=87,
+)  # fmt: skip
 RUN = RunLine(4, "RUNNING", (b"/data",), 1_000_000, 55, 61_000)
 
 
 def status(session: int = 3, time_ns: int = NOW, **fields: Any) -> WalkerStatus:
     origin = Origin("p", "walker", "h0", "walker-1", 70, session, "1.0")
     return WalkerStatus(origin, 1, time_ns, replace(FIGURES, **fields))
+
+
+def scouting(*claims: ClaimStatistics) -> SnapshotReply:
+    line = replace(LINE, session=8, role="scout", name="scout-1", pid=90)
+    origin = Origin("s", "scout", "h0", "scout-1", 90, 8, "1.0")
+    said = ScoutStatus(origin, 1, NOW, ScoutStatistics("ok", claims, 7, 8, 9, 10, 11))
+    return replace(reply(agents=(LINE, line), walkers=(status(),)), scouts=(said,))
 
 
 def reply(
@@ -68,7 +81,7 @@ def test_a_broker_without_keys_is_marked() -> None:
 def test_the_last_status_of_a_session_counts_and_no_other_sessions() -> None:
     walkers = (status(time_ns=NOW - 5 * 10**9, waiting=111), status(waiting=222), status(session=9))
     (agent,) = Overview.of(reply(walkers=walkers)).agents
-    assert agent.status is not None
+    assert isinstance(agent.status, WalkerStatistics)
     assert (agent.status.waiting, agent.age) == (222, 0.0)
 
 
@@ -97,6 +110,32 @@ def test_an_empty_bus_says_what_to_start() -> None:
     shown = text(reply(agents=(), runs=()))
     assert "no agents: start one with `zfs-agent --role walker`" in shown
     assert "no runs" in shown
+
+
+def test_the_folders_of_a_scout_are_shown_with_how_far_to_trust_its_events() -> None:
+    shown = text(scouting(CLAIM))
+    for part in ("scout-1", "/spool/in", "watchdog", "1,234", "5,678", "321", "87", "by poll"):
+        assert part in shown
+    assert "polled)" not in shown
+    assert "by poll" not in text(reply(walkers=(status(),)))
+
+
+def test_a_folder_that_is_not_served_or_not_wholly_watched_says_why() -> None:
+    claim = replace(CLAIM, serving=False, why="unmounted\x1b[2J", unwatched=3)
+    shown = text(scouting(claim))
+    assert "no: unmounted\\x1b[2J" in shown
+    assert "3 of 70 folders polled" in shown
+
+
+def test_the_json_of_a_scout_has_its_folders() -> None:
+    claim = replace(CLAIM, path=b"/sp\xffool")
+    agents = {agent["name"]: agent for agent in Overview.of(scouting(claim)).as_json()["agents"]}
+    agent = agents["scout-1"]
+    assert agent["status"]["health"] == "ok"
+    (said,) = agent["status"]["claims"]
+    assert (said["claim"], said["claim_b64"]) == ("/sp\ufffdool", "L3Nw/29vbA==")
+    assert (said["found_by_poll"], said["serving"], said["monitor"]) == (321, True, "watchdog")
+    assert "path" not in said
 
 
 def test_runs_that_are_on_come_before_the_last_ones_that_are_over() -> None:

@@ -9,11 +9,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from zfs_walk.gateway.metrics import exposition
 from zfs_walk.gateway.watch import Seen
-from zfs_walk.protocol.messages import SnapshotReply, WalkerStatus
+from zfs_walk.protocol.messages import ScoutStatus, SnapshotReply, WalkerStatus
 from zfs_walk.protocol.records import AgentLine, RunLine
 from zfs_walk.protocol.statistics import (
     BrokerStatistics,
+    ClaimStatistics,
     Origin,
+    ScoutStatistics,
     WalkerStatistics,
     WorkerStatistics,
 )
@@ -31,6 +33,13 @@ WALKER = WalkerStatistics(
     "ok", 1, 20, 300, 4, 50, 6, 1000, 70, 80, 90, 11,
     (WorkerStatistics(1, 10, True, 100), WorkerStatistics(2, 11, False, 200)),
 )  # fmt: skip
+CLAIM = ClaimStatistics(
+    b"/spool", "fanotify", True, "", files=100, directories=9, unwatched=2, events=50,
+    events_lost=1, found_by_events=40, found_by_poll=3, polls=6, poll_ms=1500, writing=4, unsent=5,
+)  # fmt: skip
+SCOUT = ScoutStatistics(
+    "ok", (CLAIM, dataclasses.replace(CLAIM, serving=False, poll_ms=20)), 1000, 70, 80, 90, 11
+)
 
 
 def agent(number: int, state: str, role: str = "walker") -> AgentLine:
@@ -91,6 +100,31 @@ def test_what_walkers_say_is_summed_up() -> None:
     assert found["walkers_queue_items",] == 60
     assert found["walkers_resident_memory_bytes",] == 3 * 1300
     assert found["walkers_loop_lag_max_seconds",] == 0.08
+
+
+def scouting(scouts: int) -> SnapshotReply:
+    said = tuple(
+        ScoutStatus(Origin(str(number), "scout", f"h{number}", "n", 1, 1, "0"), 1, 1, SCOUT)
+        for number in range(scouts)
+    )
+    return dataclasses.replace(snapshot(0), scouts=said)
+
+
+def test_what_scouts_say_of_their_folders_is_summed_up() -> None:
+    found = series(scouting(3))
+    expected = {
+        "publishing": 3, "healthy": 3, "claims": 6, "claims_serving": 3, "files": 600,
+        "directories": 54, "directories_unwatched": 12, "events": 300, "events_lost": 6,
+        "found_by_events": 240, "found_by_poll": 18, "polls": 36, "poll_duration_max_seconds": 1.5,
+        "writing": 24, "unsent": 30, "resident_memory_bytes": 3000, "loop_lag_max_seconds": 0.08,
+        "log_records_lost": 33,
+    }  # fmt: skip
+    said = {name[0]: value for name, value in found.items() if name[0].startswith("scouts_")}
+    assert said == {f"scouts_{name}": value for name, value in expected.items()}
+
+
+def test_a_thousand_scouts_add_no_series() -> None:
+    assert series(scouting(1000)).keys() == series(scouting(0)).keys()
 
 
 def test_only_runs_that_go_on_have_series_of_their_own() -> None:

@@ -135,7 +135,20 @@ def test_a_missing_change_means_reading_again_and_the_earlier_list_stands_meanwh
     assert (rows(replica), replica.ready, replica.settled) == ([(b"a", 5)], True, False)
     replica.handle(Answered(ask, page(7, b"b", b"c")))
     assert (rows(replica), replica.settled) == ([(b"b", 7), (b"c", 7)], True)
-    assert heard == [Changed(*KEY, (b"a",), Columns((b"b", b"c"), (7, 7), (0, 0), (0, 0)))]
+    columns = Columns((b"b", b"c"), (7, 7), (0, 0), (0, 0))
+    assert heard == [Changed(*KEY, (b"a",), columns, frozenset({b"b", b"c"}))]
+
+
+def test_a_change_tells_what_is_new_and_what_was_there() -> None:
+    replica = complete()
+    heard: list[News] = []
+    replica.listeners.append(heard.append)
+    replica.handle(replace(change(6, b"a", b"b"), removed=(b"nothing",)))
+    (changed,) = heard
+    assert isinstance(changed, Changed)
+    assert (changed.removed, changed.rows.names, changed.added) == (
+        (), (b"a", b"b"), frozenset({b"b"}),
+    )  # fmt: skip
 
 
 def test_a_repeated_change_changes_nothing() -> None:

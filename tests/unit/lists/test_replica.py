@@ -222,7 +222,7 @@ class World:
                 self.mirror[key] = dict(zip(columns.names, columns.sizes, strict=True))
             case Left():
                 del self.mirror[key]
-            case Changed(_, _, removed, rows):
+            case Changed(_, _, removed, rows, _):
                 for name in removed:
                     self.mirror[key].pop(name, None)
                 self.mirror[key].update(zip(rows.names, rows.sizes, strict=True))

@@ -20,10 +20,10 @@ def split(path: bytes) -> tuple[bytes, bytes]:
     return folder or b"/", name
 
 
-def to_json(path: bytes) -> dict[str, str]:
-    """Return the JSON keys of a path: ``path``, and ``path_b64`` if it is not UTF-8."""
-    decoded, raw = text(path)
-    return {"path": decoded} | ({} if raw is None else {"path_b64": b64encode(raw).decode()})
+def to_json(raw: bytes, key: str = "path") -> dict[str, str]:
+    """Return the JSON keys of a path or name: ``key``, and ``<key>_b64`` if it is not UTF-8."""
+    decoded, lost = text(raw)
+    return {key: decoded} | ({} if lost is None else {f"{key}_b64": b64encode(lost).decode()})
 
 
 def from_json(item: Mapping[str, object]) -> bytes:

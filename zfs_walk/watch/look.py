@@ -124,6 +124,8 @@ class Looker:
         return Seen(path, pack(found.st_size, found.st_mtime_ns, flags), directory)
 
     def _kept(self, parent: bytes, name: bytes, *, directory: bool) -> bool:
+        if not self._matcher.every and not directory:
+            return True
         within, shown = os.fsdecode(parent), os.fsdecode(name)
         holder = os.fsdecode((parent or self._folder).rpartition(b"/")[2])
         verdict = self._matcher.judge(shown, within, holder, is_directory=directory)

@@ -114,9 +114,8 @@ class Patrol:
         if told.check or now >= self._check_at:
             self._looker.check()
             self._check_at = now + CHECK
-        if told.lost:
+        if told.lost and self.poll.hurry(now):
             _log.warning("%s: events were lost (%s); comparing all", self._shown, told.lost)
-            self.poll.hurry(now)
 
     def _look(self) -> None:
         now = monotonic()
@@ -212,8 +211,11 @@ class Patrol:
             return
         self._warned = True
         count = self._clerk.tree.directories
-        more = how_to_raise(WATCHES, 2 * max(count, limit(WATCHES) or 0))
         polled = f"they are polled every {self._every:g} s" if self._every else "nobody polls them"
+        if self.monitor.name == "fanotify":
+            more = "they are on other file systems, which --monitor watchdog covers"
+        else:
+            more = how_to_raise(WATCHES, 2 * max(count, limit(WATCHES) or 0))
         _log.warning(
             "%s: %d of %d directories can't be watched: %s (%s)",
             *(self._shown, len(self.unwatched), count, polled, more),

@@ -42,12 +42,18 @@ class Poll:
         if self._every and self._next is None:
             self._next = now + self._every
 
-    def hurry(self, now: float) -> None:
-        """Events were lost: compare everything now, and what is being compared once more."""
+    def hurry(self, now: float) -> bool:
+        """Events were lost: compare everything now, and what is being compared once more.
+
+        Returns:
+            Whether that was not known yet.
+        """
         if self.running:
-            self._again = True
+            news, self._again = not self._again, True
         else:
+            news = self._next is None or self._next > now
             self._next = now
+        return news
 
     def step(self, now: float) -> list[Listing]:
         """Do one slice, if it is time; returns what it read.

@@ -22,7 +22,7 @@ from zfs_walk.watch.settle import By
 class Poor(QuietMonitor):
     """Tells only what it is made to, and watches only so many directories."""
 
-    name = "poor"
+    name = "watchdog"
 
     def __init__(self) -> None:
         super().__init__()

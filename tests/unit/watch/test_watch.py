@@ -16,6 +16,10 @@ from zfs_walk.errors import FolderError
 from zfs_walk.watch.tree import LINK, WRITING
 from zfs_walk.watch.watch import Watch, WatchOptions, WatchState
 
+OPTIONS = WatchOptions(
+    recursive=True, hidden=True, includes=(), excludes=(), poll=0, settle=0, monitor="poll"
+)
+
 
 def make(path: Path | bytes, text: bytes = b"") -> None:
     """Write a file, and the directories above it."""
@@ -303,12 +307,21 @@ def test_a_directory_that_may_not_be_read_leaves_the_list_and_comes_back(
     watched.agrees()
 
 
+def test_a_folder_that_goes_before_it_is_watched_is_waited_for(
+    folder: Path, tmp_path: Path
+) -> None:
+    watch = Watch(os.fsencode(folder), OPTIONS, lambda: None)
+    os.rename(folder, tmp_path / "away")
+    watch.start()
+    wait_for("why", lambda: watch.state.why == "No such file or directory")
+    os.rename(tmp_path / "away", folder)
+    wait_for("the list", lambda: watch.state.serving)
+    watch.close()
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    options = WatchOptions(
-        recursive=True, hidden=True, includes=(), excludes=(), poll=0, settle=0, monitor="poll"
-    )
     with pytest.raises(FolderError):
-        Watch(os.fsencode(tmp_path / "missing"), options, lambda: None)
+        Watch(os.fsencode(tmp_path / "missing"), OPTIONS, lambda: None)
 
 
 def test_a_closed_watch_leaves_nothing_behind(start: Start, folder: Path) -> None:

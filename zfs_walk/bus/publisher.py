@@ -85,7 +85,7 @@ class Publisher:
             except TooLargeError:
                 self.lost += 1
                 return
-            self._waiting += sum(map(len, frames))
+            self._waiting += sum(map(len, frames[2:]))
             self._queue.put(frames)
 
     def skip(self, topic: bytes, lost: int) -> int:
@@ -129,7 +129,7 @@ class Publisher:
                 frames = None
             if frames is not None:
                 with self._lock:
-                    self._waiting -= sum(map(len, frames))
+                    self._waiting -= sum(map(len, frames[2:]))
                 self._send(frames)
             now = time.monotonic()
             if now >= mark_at and self._mark():

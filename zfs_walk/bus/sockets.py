@@ -161,10 +161,12 @@ class Bus:
         self._bind(socket, endpoint)
         return XPub(socket)
 
-    def sub(self, endpoint: str, topics: Iterable[bytes]) -> Sub:
-        """A subscriber's end: what begins with one of the topics."""
+    def sub(
+        self, endpoint: str, topics: Iterable[bytes], high_water: int = SUBSCRIBER_HIGH_WATER
+    ) -> Sub:
+        """A subscriber's end: what begins with one of the topics; so many messages wait in it."""
         socket = self._socket(zmq.SUB)
-        socket.setsockopt(zmq.RCVHWM, SUBSCRIBER_HIGH_WATER)
+        socket.setsockopt(zmq.RCVHWM, high_water)
         _keep_up(socket, endpoint)
         for topic in topics:
             socket.setsockopt(zmq.SUBSCRIBE, topic)

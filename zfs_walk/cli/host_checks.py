@@ -1,7 +1,5 @@
 """What `zfs-ctl doctor` looks at on this host: programs, limits, folders, keys."""
 
-import ctypes
-import errno
 import importlib.util
 import os
 import platform
@@ -23,6 +21,7 @@ from zfs_walk.config.private import read_private
 from zfs_walk.errors import KeyFileError, StateError
 from zfs_walk.scan.pure import PureScanner
 from zfs_walk.scan.roots import identify
+from zfs_walk.watch import fanotify, limits
 
 FILES_PER_SESSION: Final = 3
 """Descriptors that a broker needs for an agent: its session, its publisher, and as a subscriber."""
@@ -31,16 +30,10 @@ FILES_BESIDES: Final = 200
 """Descriptors of a broker or an agent for everything else."""
 
 FEW_FILES: Final = 4_096
-FEW_WATCHES: Final = 65_536
-"""Folders that a user may watch at once, on systems whose default was never raised."""
-
-FEW_INSTANCES: Final = 128
 LITTLE_SPACE: Final = 2**30
 NO_SPACE: Final = 100 * 2**20
 """Free bytes under which a journal does not live long."""
 
-FAN_REPORT_FID: Final = 0x200
-INOTIFY: Final = Path("/proc/sys/fs/inotify")
 EXTRAS: Final = {"catalog": ("pyarrow", "duckdb"), "web": ("aiohttp", "prometheus_client")}
 
 
@@ -106,33 +99,21 @@ def _number(limit: int) -> str:
 
 
 def _watches() -> Iterator[Finding]:
-    for name, few in (("max_user_watches", FEW_WATCHES), ("max_user_instances", FEW_INSTANCES)):
-        try:
-            found = int((INOTIFY / name).read_text())
-        except (OSError, ValueError):
+    for name, enough in limits.ENOUGH.items():
+        found = limits.limit(name)
+        if found is None:
             yield warn(f"inotify {name}", "unknown", "folders are polled where there is no inotify")
-            continue
-        if found < few:
-            cure = f"sysctl fs.inotify.{name}={few}, and keep it in /etc/sysctl.d"
-            yield warn(f"inotify {name}", f"{found:,}", cure)
+        elif found < enough:
+            yield warn(f"inotify {name}", f"{found:,}", limits.how_to_raise(name, enough))
         else:
             yield ok(f"inotify {name}", f"{found:,}")
 
 
 def _fanotify() -> Finding:
-    libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        descriptor = libc.fanotify_init(FAN_REPORT_FID, os.O_RDONLY)
-    except AttributeError:
-        return warn("fanotify", "not on this system", "folders are watched otherwise")
-    if descriptor >= 0:
-        os.close(descriptor)
+    reason = fanotify.unavailable()
+    if reason is None:
         return ok("fanotify", "available")
-    code = ctypes.get_errno()
-    if code == errno.EPERM:
-        cure = "run the agent as root if whole file systems are to be watched; inotify does without"
-        return warn("fanotify", "not for this user", cure)
-    return warn("fanotify", os.strerror(code), "inotify is used instead")
+    return warn("fanotify", reason, "nothing, if inotify is enough: it takes a watch a directory")
 
 
 def _state(given: str | None) -> Iterator[Finding]:

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from zfs_walk.watch.look import Looks, Seen
 from zfs_walk.watch.monitor import Event, Looked, Lost, Moved, RootGone, Writing, Written
+from zfs_walk.watch.seen import Listing, Looks, Seen
 from zfs_walk.watch.settle import By, Due, Settle
-from zfs_walk.watch.sweep import Listing
-from zfs_walk.watch.tree import LINK, WRITING, Tree, above
+from zfs_walk.watch.tree import LINK, WRITING, Tree, above, is_within
 
 
 @dataclass(slots=True)
@@ -76,7 +75,7 @@ class Clerk:
             elif isinstance(event, RootGone):
                 told.gone = event.why
             elif isinstance(event, Moved):
-                self.settle.moved(event.old, event.new, now)
+                self.settle.moved(event.old, event.new, now, directory=event.directory)
             elif not event.path:
                 told.check = True
             elif isinstance(event, Looked):
@@ -98,8 +97,8 @@ class Clerk:
         for seen in looks.seen:
             self._see(seen, reasons[seen.path], todo, now)
         # Whoever reads a directory reads what is below it.
-        read: set[bytes] = set()
-        todo.sweep = [due for due in todo.sweep if not _is_below(due.path, read)]
+        read = {due.path for due in todo.sweep}
+        todo.sweep = [due for due in todo.sweep if not is_within(above(due.path), read)]
         return todo
 
     def _see(self, seen: Seen, by: By, todo: Todo, now: float) -> None:
@@ -110,8 +109,10 @@ class Clerk:
         if known is not None and (value is None or not seen.directory or value != known):
             todo.forget.append(path)
         if value is None:
-            self.settle.gone(path)
-            self._count(by, tree.remove(path))
+            files = tree.remove(path)
+            # A tree is deleted from its leaves: of most directories nothing is left by then.
+            self.settle.gone(path, directory=known is not None and files > 0)
+            self._count(by, files)
         elif seen.directory:
             # An event does not say what happened to a directory: its inode may be another
             # directory's by now. What a poll suspects is either new or another one.
@@ -168,7 +169,7 @@ class Clerk:
         changed = known is None or known & ~WRITING != value
         if value & LINK:
             # Events don't tell a link that is made from a file that is opened.
-            self.settle.gone(path)
+            self.settle.gone(path, directory=False)
             written = False
         else:
             written = self.settle.outcome(path, by, now, changed=changed)
@@ -177,14 +178,3 @@ class Clerk:
 
     def _count(self, by: By, changes: int) -> None:
         self.found[by] += changes
-
-
-def _is_below(path: bytes, read: set[bytes]) -> bool:
-    """Whether a directory is below one of those before it, which it joins if not."""
-    parent = path
-    while parent:
-        parent = above(parent)
-        if parent in read:
-            return True
-    read.add(path)
-    return False

@@ -6,7 +6,15 @@ below the folder and the same directory when it is reached from there. So it doe
 which mount, bind mount or symbolic link the folder was named.
 
 The queue of the system has no limit, so nothing is lost between two reads, and no thread has to
-hurry. The system merges events on one name that were not read yet, into the place of the first:
+hurry. Measured on two busy cores (Linux 6.18, tmpfs): 0.1 s and no memory worth naming for 20,000
+directories; 130,000 to 180,000 names a second are read where the directories are known, 54,000
+where each one is met for the first time; none of 100,000 files was missed, nor of bursts of 50,000.
+
+Writing is told too (FAN_MODIFY), since the system merges it: 200,000 writes to four files made
+13,000 events. It costs whoever writes anywhere on the file system up to 7 us a call while its
+events are being read.
+
+The system merges events on one name that were not read yet, into the place of the first:
 what it says of a name may be newer than a move that comes after it. After a move both its names are
 therefore looked at again, where they were told of since the queue was last empty.
 """
@@ -32,8 +40,8 @@ NAME: Final = "fanotify"
 _BUFFER: Final = 2**18
 """Bytes of one read of the queue: some 3,000 events."""
 
-_READS: Final = 16
-"""Reads of the queue in one `FanotifyMonitor.read`: others want to be served as well."""
+_READS: Final = 4
+"""Reads of the queue in one `FanotifyMonitor.read`, which so takes a tenth of a second at most."""
 
 _MOST_FOREIGN: Final = 2**16
 """Directories known not to be ours, about 10 MB. When there are more, all are asked for anew."""
@@ -66,6 +74,7 @@ _REASONS: Final[Mapping[int, str]] = MappingProxyType(
 class FanotifyMonitor:
     """Watches a folder with all below it that is on its file system.
 
+    What is mounted below it is another one, and must be polled.
     A hard or symbolic link that is made is told as `Writing` like a file that is created and open:
     fanotify makes no difference.
     """
@@ -302,6 +311,18 @@ def _where(opened: int) -> bytes:
     return os.readlink(b"/proc/self/fd/%d" % opened)  # noqa: PTH115 -- bytes
 
 
+def unavailable() -> str | None:
+    """Why this user can't have fanotify, whatever the file system; None: he can."""
+    try:
+        os.close(calls.open_group())
+    except OSError as error:
+        return _reason(error)
+    return None
+
+
 def _refused(folder: bytes, error: OSError) -> MonitorError:
-    reason = _REASONS.get(error.errno or 0, error.strerror)
-    return MonitorError(folder=os.fsdecode(folder), monitor=NAME, reason=reason)
+    return MonitorError(folder=os.fsdecode(folder), monitor=NAME, reason=_reason(error))
+
+
+def _reason(error: OSError) -> str:
+    return _REASONS.get(error.errno or 0, os.strerror(error.errno or 0))

@@ -6,14 +6,20 @@ or hide which directories could not be watched when they are to see to a whole t
 back each name that was moved away for half a second. The mask here does what ``event_filter`` does
 for an observer: exactly what we need, and never opening or closing for reading, whose events our
 own scans would make.
+
+Measured on two busy cores (Linux 6.18, tmpfs): 20,000 directories take 0.4 s and 13 MB (an observer
+of the whole tree 0.9 s and 10 MB); `InotifyMonitor.read` takes in 250,000 names a second, the
+thread of watchdog about 50,000, which is what a burst may bring for longer than the queue lasts.
 """
 
 import contextlib
 import errno
 import itertools
+import logging
 import os
 from collections import deque
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Final
 
 from watchdog.observers.inotify_c import (
@@ -29,7 +35,7 @@ from zfs_walk.errors import MonitorError
 from zfs_walk.scan.handles import join
 from zfs_walk.watch.burst import Burst
 from zfs_walk.watch.directories import Directories
-from zfs_walk.watch.limits import QUEUE
+from zfs_walk.watch.limits import INSTANCES, QUEUE, WATCHES, how_to_get_more
 from zfs_walk.watch.monitor import Event, Looked, Lost, Moved, RootGone, Writing, Written
 from zfs_walk.watch.root import Root, Wakeup
 
@@ -48,7 +54,8 @@ _BELOW: Final = Mask(
     | InotifyConstants.IN_ONLYDIR
     | InotifyConstants.IN_DONT_FOLLOW
 )
-"""No IN_MODIFY: every write(2) would be an event, and a few busy files overflow the queue."""
+"""No IN_MODIFY: every write(2) would be an event. Four files that were written in turns, 100 bytes
+at a time, overflowed the queue five times in two seconds, and each time everything is compared."""
 
 _ROOT: Final = Mask(
     (_BELOW | InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF)
@@ -56,8 +63,12 @@ _ROOT: Final = Mask(
 )
 _SELF: Final = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
 _GONE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_LIMITS: Final = MappingProxyType({errno.ENOSPC: WATCHES, errno.EMFILE: INSTANCES})
 _UNREADABLE: Final = WatchDescriptor(-1)
 """What watchdog answers for a directory that may not be read."""
+
+# What it says of a full queue we say as `Lost`, with the folder and what it means.
+logging.getLogger(InotifyFD.__module__).setLevel(logging.ERROR)
 
 
 class _Reader(InotifyFD):
@@ -77,6 +88,9 @@ class _Reader(InotifyFD):
 
 class InotifyMonitor:
     """Watches the directories that it is told to watch.
+
+    A file that is opened again is told when it is closed, or by the poll. That a directory above
+    the folder was moved is noticed with the next event.
 
     A hard or symbolic link that is made is told as `Writing` like a file that is created and open:
     inotify makes no difference.
@@ -102,7 +116,7 @@ class InotifyMonitor:
             self._root = Root(folder)
             self._inotify = _Reader(self._ring)
         except OSError as error:
-            raise _refused(folder, str(error.strerror)) from error
+            raise _refused(folder, error) from error
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._wakeup = Wakeup(self._bell)
         self._inotify.start()
@@ -110,10 +124,10 @@ class InotifyMonitor:
             descriptor = self._watch(b"", _ROOT)
         except OSError as error:
             self.close()
-            raise _refused(folder, str(error.strerror)) from error
+            raise _refused(folder, error) from error
         if descriptor == _UNREADABLE:
             self.close()
-            raise _refused(folder, os.strerror(errno.EACCES))
+            raise _refused(folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
     def add(self, directory: bytes) -> bool:
         """Watch a directory below the folder.
@@ -255,5 +269,8 @@ class InotifyMonitor:
         os.eventfd_write(self._bell, 1)
 
 
-def _refused(folder: bytes, reason: str) -> MonitorError:
+def _refused(folder: bytes, error: OSError) -> MonitorError:
+    reason = str(error.strerror)
+    if (name := _LIMITS.get(error.errno or 0)) is not None:
+        reason = how_to_get_more(name, 1)
     return MonitorError(folder=os.fsdecode(folder), monitor=NAME, reason=reason)

@@ -33,3 +33,15 @@ def limit(name: str) -> int | None:
 def how_to_raise(name: str, value: int) -> str:
     """What an operator does for a limit of inotify to be ``value``."""
     return f"sysctl fs.inotify.{name}={value}, and keep it in /etc/sysctl.d"
+
+
+def how_to_get_more(name: str, missing: int) -> str:
+    """What an operator does where a limit of inotify is reached.
+
+    Args:
+        name: of the limit.
+        missing: how much more is needed, at least.
+    """
+    found = limit(name) or 0
+    enough = max(ENOUGH[name], 1 << (found + missing - 1).bit_length())
+    return f"fs.inotify.{name} is {found}: {how_to_raise(name, enough)}"

@@ -4,10 +4,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from zfs_walk.scan.filters import Filter, Verdict, matcher
+from zfs_walk.watch.seen import Looks, Seen
 from zfs_walk.watch.tree import LINK, above, pack
 
 _ENTER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -39,22 +39,6 @@ def may_search(path: bytes) -> bool:
 def identity(found: os.stat_result) -> int:
     """(device, inode) of a directory as one integer."""
     return found.st_dev << 64 | found.st_ino
-
-
-class Seen(NamedTuple):
-    """One name: a file as `pack` makes it, a directory's `identity`, or None: nothing is listed."""
-
-    path: bytes
-    value: int | None
-    directory: bool
-
-
-@dataclass(slots=True)
-class Looks:
-    """What was seen, parents before what is in them, and which names could not be looked at."""
-
-    seen: list[Seen] = field(default_factory=list)
-    failed: list[bytes] = field(default_factory=list)
 
 
 class Looker:
@@ -140,6 +124,8 @@ class Looker:
         return Seen(path, pack(found.st_size, found.st_mtime_ns, flags), directory)
 
     def _kept(self, parent: bytes, name: bytes, *, directory: bool) -> bool:
+        if not self._matcher.every and not directory:
+            return True
         within, shown = os.fsdecode(parent), os.fsdecode(name)
         holder = os.fsdecode((parent or self._folder).rpartition(b"/")[2])
         verdict = self._matcher.judge(shown, within, holder, is_directory=directory)

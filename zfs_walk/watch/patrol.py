@@ -16,6 +16,7 @@ from zfs_walk.watch.monitor import Monitor
 from zfs_walk.watch.poll import Poll
 from zfs_walk.watch.settle import By, Due
 from zfs_walk.watch.sweep import Sweep
+from zfs_walk.watch.tree import is_within
 
 CHECK: Final = 1.0
 """Seconds between two checks that the folder is the same one and can be read: one stat each."""
@@ -113,9 +114,8 @@ class Patrol:
         if told.check or now >= self._check_at:
             self._looker.check()
             self._check_at = now + CHECK
-        if told.lost:
+        if told.lost and self.poll.hurry(now):
             _log.warning("%s: events were lost (%s); comparing all", self._shown, told.lost)
-            self.poll.hurry(now)
 
     def _look(self) -> None:
         now = monotonic()
@@ -130,15 +130,11 @@ class Patrol:
             todo = self._clerk.looked(due, looks, monotonic())
         for directory in todo.forget:
             self.monitor.forget(directory)
-            self._drop(directory)
+        if todo.forget and self.unwatched:
+            gone = set(todo.forget)
+            self.unwatched = {path for path in self.unwatched if not is_within(path, gone)}
         for each in todo.sweep:
             self._read(each)
-
-    def _drop(self, directory: bytes) -> None:
-        below = directory + b"/"
-        self.unwatched = {
-            path for path in self.unwatched if path != directory and not path.startswith(below)
-        }
 
     # -- reading
 
@@ -215,8 +211,11 @@ class Patrol:
             return
         self._warned = True
         count = self._clerk.tree.directories
-        more = how_to_raise(WATCHES, 2 * max(count, limit(WATCHES) or 0))
         polled = f"they are polled every {self._every:g} s" if self._every else "nobody polls them"
+        if self.monitor.name == "fanotify":
+            more = "they are on other file systems, which --monitor watchdog covers"
+        else:
+            more = how_to_raise(WATCHES, 2 * max(count, limit(WATCHES) or 0))
         _log.warning(
             "%s: %d of %d directories can't be watched: %s (%s)",
             *(self._shown, len(self.unwatched), count, polled, more),

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from time import monotonic
 
-from zfs_walk.watch.sweep import Listing, Sweep
+from zfs_walk.watch.seen import Listing
+from zfs_walk.watch.sweep import Sweep
 
 
 class Poll:
@@ -41,12 +42,18 @@ class Poll:
         if self._every and self._next is None:
             self._next = now + self._every
 
-    def hurry(self, now: float) -> None:
-        """Events were lost: compare everything now, and what is being compared once more."""
+    def hurry(self, now: float) -> bool:
+        """Events were lost: compare everything now, and what is being compared once more.
+
+        Returns:
+            Whether that was not known yet.
+        """
         if self.running:
-            self._again = True
+            news, self._again = not self._again, True
         else:
+            news = self._next is None or self._next > now
             self._next = now
+        return news
 
     def step(self, now: float) -> list[Listing]:
         """Do one slice, if it is time; returns what it read.
@@ -76,7 +83,7 @@ class Poll:
             self._next = now
         elif self._every:
             # A tree that takes longer than the interval must not take all of a processor.
-            self._next = max(self._began + self._every, now + self.took)
+            self._next = max(self._began + self._every, now + min(self.took, self._every))
 
     def close(self) -> None:
         """Hold nothing open."""

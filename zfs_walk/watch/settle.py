@@ -94,31 +94,30 @@ class Settle:
         self._writers.pop(path, None)
         self.touched(path, now)
 
-    def moved(self, old: bytes, new: bytes, now: float) -> None:
+    def moved(self, old: bytes, new: bytes, now: float, *, directory: bool) -> None:
         """A file or directory has another name: who writes there goes on."""
         self._writers.pop(new, None)
-        for path in self._writers_at(old):
+        for path in self._writers_at(old, directory=directory):
             self._writers[new + path[len(old) :]] = self._writers.pop(path)
         self.touched(old, now)
         self.touched(new, now)
 
     def suspected(self, path: bytes, now: float) -> None:
         """A poll saw something that no event has told."""
-        if path not in self._when:
-            self._by(path, now + max(self._settle, GRACE), By.POLL)
+        self._by(path, now + max(self._settle, GRACE), By.POLL)
 
     def failed(self, path: bytes, by: By, now: float) -> None:
         """A look, or a reading, failed for a reason that may pass."""
         self._by(path, now + QUIET, by)
 
-    def gone(self, path: bytes) -> None:
-        """Nothing is there any more."""
-        for written in self._writers_at(path):
+    def gone(self, path: bytes, *, directory: bool) -> None:
+        """Nobody writes there any more: it is gone, or no regular file."""
+        for written in self._writers_at(path, directory=directory):
             del self._writers[written]
 
-    def _writers_at(self, path: bytes) -> list[bytes]:
-        if path in self._writers:
-            return [path]
+    def _writers_at(self, path: bytes, *, directory: bool) -> list[bytes]:
+        if not directory:
+            return [path] if path in self._writers else []
         below = path + b"/"
         return [written for written in self._writers if written.startswith(below)]
 

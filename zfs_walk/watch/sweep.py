@@ -2,7 +2,6 @@
 
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
@@ -13,6 +12,7 @@ from zfs_walk.scan.interface import Budget, Directory, NameBlock, Scan, ScanOpti
 from zfs_walk.scan.looking import TRANSIENT
 from zfs_walk.scan.pure import PureScanner
 from zfs_walk.scan.roots import identify
+from zfs_walk.watch.seen import Listing
 from zfs_walk.watch.tree import LINK, pack
 
 SLICE: Final = 0.02
@@ -22,28 +22,6 @@ _WIDE: Final = 8_192
 """Names of a directory that is read in pieces: more would take more than a slice."""
 
 _REGULAR, _LINK, _DIRECTORY = stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR
-
-
-@dataclass(slots=True)
-class Listing:
-    """What is in one directory, or a piece of it.
-
-    Attributes:
-        directory: its path below the folder.
-        files: paths of files, as `tree.pack` makes them.
-        directories: paths of directories, and their `look.identity`.
-        earlier: what earlier pieces of this directory held.
-        last: the directory has been read to its end.
-    """
-
-    directory: bytes
-    files: dict[bytes, int] = field(default_factory=dict)
-    directories: dict[bytes, int] = field(default_factory=dict)
-    earlier: set[bytes] = field(default_factory=set)
-    last: bool = True
-
-    def __contains__(self, path: bytes) -> bool:
-        return path in self.files or path in self.directories or path in self.earlier
 
 
 class Sweep:
@@ -65,6 +43,7 @@ class Sweep:
         self, folder: bytes, rules: Filter, *, recursive: bool, before: Callable[[bytes], None]
     ) -> None:
         self._before = before
+        self._recursive = recursive
         self._inside = len(join(folder, b""))
         options = ScanOptions(
             max_depth=None if recursive else 1, part_limit=_WIDE, columns=ROWS, filter=rules
@@ -155,12 +134,12 @@ class Sweep:
                 end += 1
             if columns.depths[index] > 0:
                 listing = Listing(absolute[self._inside :])
-                _fill(listing, columns, start, end)
+                _fill(listing, columns, start, end, recursive=self._recursive)
                 yield listing
             start = end
 
 
-def _fill(listing: Listing, columns: Columns, start: int, end: int) -> None:
+def _fill(listing: Listing, columns: Columns, start: int, end: int, *, recursive: bool) -> None:
     """Take the rows of one directory from the columns."""
     prefix = listing.directory + b"/" if listing.directory else b""
     names, ends = columns.names, columns.name_ends
@@ -175,5 +154,5 @@ def _fill(listing: Listing, columns: Columns, start: int, end: int) -> None:
             listing.files[path] = pack(columns.size[row], columns.mtime[row], 0)
         elif kind == _LINK:
             listing.files[path] = pack(columns.size[row], columns.mtime[row], LINK)
-        elif kind == _DIRECTORY:
+        elif kind == _DIRECTORY and recursive:
             listing.directories[path] = columns.dev[row] << 64 | columns.ino[row]

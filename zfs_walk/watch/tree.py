@@ -5,7 +5,7 @@ integer, which holds size, time and flags; everything that belongs to a director
 order, so nothing is kept per directory but its identity.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -47,6 +47,15 @@ def unpack(name: bytes, packed: int) -> Row:
 def above(path: bytes) -> bytes:
     """The directory that a path is in; ``b""``: the folder."""
     return path.rpartition(b"/")[0]
+
+
+def is_within(path: bytes, directories: Collection[bytes]) -> bool:
+    """Whether a path is one of some directories, or below one of them."""
+    while path:
+        if path in directories:
+            return True
+        path = above(path)
+    return False
 
 
 class Tree:

@@ -1,5 +1,6 @@
 """A watched folder: its list, kept true by a thread of its own."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -143,7 +144,9 @@ class Watch:
         Raises:
             MonitorError: the monitor that the options name can't be had.
         """
-        self._patrol = self._begin()
+        # A folder that has gone since it was looked at is waited for, as at any later time.
+        with contextlib.suppress(OtherFolderError, OSError):
+            self._patrol = self._begin()
         self._thread.start()
 
     def close(self) -> None:

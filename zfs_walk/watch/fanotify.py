@@ -22,6 +22,7 @@ therefore looked at again, where they were told of since the queue was last empt
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -50,6 +51,8 @@ _TRIES: Final = 4
 """How often a directory is looked for that is renamed meanwhile. The event of the last renaming is
 still to come, so what is not found is not lost."""
 
+_PATIENCE: Final = tuple(0.002 * 2**step for step in range(7))
+"""Seconds to wait, a quarter in all, for the system to know whether there is such a directory."""
 
 _READABLE: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -94,6 +97,7 @@ class FanotifyMonitor:
         self._recursive = recursive
         self._directories: Directories[bytes] = Directories()
         self._foreign: set[bytes] = set()
+        self._dead: set[bytes] = set()
         self._recent: set[bytes] = set()
         self._burst = Burst()
         self._gone = False
@@ -157,6 +161,7 @@ class FanotifyMonitor:
                     break
                 self._take(buffer)
         finally:
+            self._dead.clear()
             if self._opened >= 0:
                 os.close(self._opened)
                 self._opened = -1
@@ -206,6 +211,7 @@ class FanotifyMonitor:
             for path in (old, new):
                 if path is not None:
                     self._directories.remove(path)
+            self._dead.clear()
             if old is None:
                 self._foreign.clear()
         if old is not None and new is not None:
@@ -232,7 +238,7 @@ class FanotifyMonitor:
         """The path of an event, relative to the folder; None: it is not ours."""
         directory = self._directories.path(place.handle)
         if directory is None:
-            if not self._recursive or place.handle in self._foreign:
+            if not self._recursive or place.handle in self._foreign or place.handle in self._dead:
                 return None
             directory = self._find(place.handle)
             if directory is None:
@@ -250,10 +256,10 @@ class FanotifyMonitor:
         if (mount := self._mount()) is None:
             return None
         try:
-            opened = calls.open_handle(mount, handle)
+            opened = _open(mount, handle)
         except OSError as error:
             if error.errno == errno.ESTALE:
-                self._set_foreign(handle)
+                self._dead.add(handle)
             else:
                 self._lost(f"a directory can't be found: {error.strerror}")
             return None
@@ -305,6 +311,26 @@ class FanotifyMonitor:
         """Stop watching."""
         self._wakeup.close()
         os.close(self._group)
+
+
+def _open(mount: int, handle: bytes) -> int:
+    """Open a directory that may be renamed or deleted meanwhile.
+
+    While it is renamed the system may say that there is none. While its inode is being used for
+    another one, ext4 says that it is out of memory.
+    """
+    refused = []
+    for patience in _PATIENCE:
+        try:
+            return calls.open_handle(mount, handle)
+        except OSError as error:
+            refused.append(error)
+            if error.errno == errno.ENOMEM:
+                time.sleep(patience)
+            elif len(refused) >= _TRIES:
+                break
+    # It is gone if that was said once: no handle comes back.
+    raise min(refused, key=lambda error: error.errno != errno.ESTALE)
 
 
 def _where(opened: int) -> bytes:

@@ -56,8 +56,9 @@ class Follower:
         match event:
             case Looked(path) | Writing(path) | Written(path):
                 self.look(path)
-            case Moved(old, new):
-                moved = self.below(old) & self.names
+            case Moved(old, new, directory):
+                # What is known below a file is ahead of the events: it is told later.
+                moved = (self.below(old) if directory else {old}) & self.names
                 self.names -= self.below(old) | self.below(new)
                 self.names |= {new + name[len(old) :] for name in moved}
                 # What was looked for under its old name may have been under its new one by then.
@@ -73,6 +74,7 @@ class Follower:
             return
         self.names.add(path)
         if not os.path.isdir(there):
+            self.names -= self.below(path) - {path}
             return
         self.eyes.monitor.add(path)
         try:

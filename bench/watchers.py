@@ -14,9 +14,8 @@ import tempfile
 import time
 import urllib.request
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from measure import program
 
@@ -79,7 +78,7 @@ class Watcher(ABC):
         """End what was started."""
         self._stack.close()
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> Self:
         """Start it."""
         self.start()
         return self
@@ -93,7 +92,7 @@ class Lines(Watcher):
     """One that prints a line for each event."""
 
     def _run(self, command: list[str], **more: Any) -> "subprocess.Popen[bytes]":
-        self._out: IO[bytes] = self._stack.enter_context(tempfile.TemporaryFile())
+        self._out: IO[bytes] = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 -- the stack does
         process = subprocess.Popen(command, stdout=self._out, **more)
         self._stack.callback(end, process)
         self._names: set[bytes] = set()

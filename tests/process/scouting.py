@@ -20,7 +20,7 @@ from zfs_walk.bus.ends import Waiter
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.config.connection import stored_for
 from zfs_walk.protocol.codec import BUS
-from zfs_walk.protocol.files import Claim, Claimed, Files, FilesAck, Place, Resync
+from zfs_walk.protocol.files import Claim, Claimed, ClaimRefused, Files, FilesAck, Place, Resync
 from zfs_walk.protocol.messages import Bye, ByeAck, Heartbeat, Hello, Welcome
 
 broker, host, name, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
@@ -52,7 +52,7 @@ def beat():
         send(Heartbeat(beats, (), 0, True, "", (), 1, 1, 0))
 
 def claim(serving, why):
-    place = Place(1, number)
+    place = Place(1, 1000 + number)
     send(Claim(1, path, place, (Place(1, 1),), "poll", serving, why))
 
 def hear(*kinds):
@@ -67,8 +67,8 @@ def hear(*kinds):
         message = BUS.decode(frames)
         if isinstance(message, FilesAck):
             acked = message.version
-        if isinstance(message, Resync):
-            sys.exit("RESYNC")
+        if isinstance(message, Resync | ClaimRefused):
+            sys.exit(str(message))
         if isinstance(message, kinds):
             return message
 

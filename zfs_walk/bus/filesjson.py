@@ -19,21 +19,21 @@ def file_fields(name: bytes, host: str, path: bytes) -> dict[str, Any]:
         path: the claim's folder.
     """
     try:
-        fields: dict[str, Any] = {"filename": name.decode()}
+        return {"filename": name.decode(), **claim_place(host, path)}
     except UnicodeDecodeError:
-        fields = {**names.to_json(name, "filename")}
-    fields |= claim_place(host, path)
-    return fields
+        return {**names.to_json(name, "filename"), **claim_place(host, path)}
 
 
 def row_fields(  # noqa: PLR0913, PLR0917 -- the columns of a row
     name: bytes, host: str, path: bytes, size: int, mtime_ns: int, flags: int
 ) -> dict[str, Any]:
     """A file with all that is known of it; sizes in bytes, times since the epoch."""
-    fields = file_fields(name, host, path)
-    fields["size"] = size
-    fields["mtime"] = mtime_ns / 10**9
-    fields["mtime_ns"] = mtime_ns
+    fields = {
+        **file_fields(name, host, path),
+        "size": size,
+        "mtime": mtime_ns / 10**9,
+        "mtime_ns": mtime_ns,
+    }
     if flags & WRITING:
         fields["writing"] = True
     if flags & LINK:

@@ -51,7 +51,7 @@ def run() -> None:
             os._exit(follower.error.exit_code)
         lists.changed()
 
-    follower = FilesFollower(bus, brief.endpoint, brief.host, brief.version, LOG.info, changed)
+    follower = FilesFollower(bus, brief.endpoint, brief.host, brief.version, LOG.debug, changed)
     lists = Lists(origin.publisher, follower, watch)
     follower.start()
     LOG.info("serves HTTP for the broker at %s", brief.endpoint)

@@ -19,10 +19,8 @@ what it says of a name may be newer than a move that comes after it. After a mov
 therefore looked at again, where they were told of since the queue was last empty.
 """
 
-import contextlib
 import errno
 import os
-import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -31,8 +29,8 @@ from zfs_walk.errors import MonitorError
 from zfs_walk.scan.handles import join
 from zfs_walk.watch import fanotify_calls as calls
 from zfs_walk.watch.burst import Burst
-from zfs_walk.watch.directories import Directories
 from zfs_walk.watch.fanotify_frames import NEW_NAME, OLD_NAME, Frame, FrameError, Place, frames
+from zfs_walk.watch.fanotify_places import Places
 from zfs_walk.watch.monitor import Event, Looked, Lost, Moved, RootGone, Writing, Written
 from zfs_walk.watch.root import Root, Wakeup
 
@@ -43,18 +41,6 @@ _BUFFER: Final = 2**18
 
 _READS: Final = 4
 """Reads of the queue in one `FanotifyMonitor.read`, which so takes a tenth of a second at most."""
-
-_MOST_FOREIGN: Final = 2**16
-"""Directories known not to be ours, about 10 MB. When there are more, all are asked for anew."""
-
-_TRIES: Final = 4
-"""How often a directory is looked for that is renamed meanwhile. The event of the last renaming is
-still to come, so what is not found is not lost."""
-
-_PATIENCE: Final = tuple(0.002 * 2**step for step in range(7))
-"""Seconds to wait, a quarter in all, for the system to know whether there is such a directory."""
-
-_READABLE: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _RIGHTS: Final = "it takes root (CAP_SYS_ADMIN and CAP_DAC_READ_SEARCH), outside of containers"
 _HANDLES: Final = "its file system gives no file handles, or not to this mount"
@@ -94,40 +80,22 @@ class FanotifyMonitor:
         Raises:
             MonitorError: the system, the file system or this user's rights do not allow it.
         """
-        self._recursive = recursive
-        self._directories: Directories[bytes] = Directories()
-        self._foreign: set[bytes] = set()
-        self._dead: set[bytes] = set()
         self._recent: set[bytes] = set()
         self._burst = Burst()
         self._gone = False
-        self._opened = -1
         try:
             self._root = Root(folder)
-            self._handle = calls.handle_of(folder)
+            self._places = Places(self._root, recursive=recursive)
             self._group = calls.open_group()
         except OSError as error:
             raise _refused(folder, error) from error
         try:
             calls.mark_file_system(self._group, folder)
-            self._check_handles()
+            self._places.check()
         except OSError as error:
             os.close(self._group)
             raise _refused(folder, error) from error
         self._wakeup = Wakeup(self._group)
-
-    def _check_handles(self) -> None:
-        """Handles can be opened, which takes a right of its own, and be asked where they are."""
-        mount = os.open(self._root.path, _READABLE)
-        try:
-            opened = calls.open_handle(mount, self._handle)
-            try:
-                _where(opened)
-            finally:
-                os.close(opened)
-        finally:
-            os.close(mount)
-        self._directories.put(b"", self._handle)
 
     def add(self, directory: bytes) -> bool:
         """Directories need not be added; the answer is whether this one is covered.
@@ -143,7 +111,7 @@ class FanotifyMonitor:
 
     def forget(self, directory: bytes) -> None:
         """A directory is not below the folder any more."""
-        self._directories.remove(directory)
+        self._places.forget(directory)
 
     def fileno(self) -> int:
         """A descriptor that can be read when `read` has something."""
@@ -161,10 +129,7 @@ class FanotifyMonitor:
                     break
                 self._take(buffer)
         finally:
-            self._dead.clear()
-            if self._opened >= 0:
-                os.close(self._opened)
-                self._opened = -1
+            self._places.rest()
         if not self._gone and (why := self._root.gone()) is not None:
             self._gone = True
             self._burst.put(RootGone(why))
@@ -173,7 +138,10 @@ class FanotifyMonitor:
     def _take(self, buffer: bytes) -> None:
         try:
             for frame in frames(buffer):
-                self._translate(frame)
+                try:
+                    self._translate(frame)
+                except OSError as error:
+                    self._lost(f"a directory can't be found: {error.strerror}")
         except FrameError as error:
             self._lost(f"fanotify wrote what is not known here: {error}")
 
@@ -191,9 +159,9 @@ class FanotifyMonitor:
         """A mask may say several things that happened to one name, in an order that is unknown."""
         if mask & calls.DIRECTORY:
             if mask & (calls.DELETE | calls.MOVED_FROM):
-                self._directories.remove(path)
+                self._places.forget(path)
             if mask & calls.MOVED_TO:
-                self._foreign.clear()
+                self._places.renamed(None, path)
             self._put(Looked(path))
         elif mask & calls.CLOSE_WRITE:
             self._put(Written(path))
@@ -207,18 +175,12 @@ class FanotifyMonitor:
         old, new = paths.get(OLD_NAME), paths.get(NEW_NAME)
         directory = bool(frame.mask & calls.DIRECTORY)
         if directory:
-            # Where they are now is asked for again: what is known may be older or newer than this.
-            for path in (old, new):
-                if path is not None:
-                    self._directories.remove(path)
-            self._dead.clear()
-            if old is None:
-                self._foreign.clear()
+            self._places.renamed(old, new)
         if old is not None and new is not None:
             self._burst.put(Moved(old, new, directory))
-            for path in (old, new):
-                if path in self._recent:
-                    self._burst.put(Looked(path))
+            for name in (old, new):
+                if name in self._recent:
+                    self._burst.put(Looked(name))
             self._recent.update((old, new))
         elif (path := new if old is None else old) is not None:
             self._put(Looked(path))
@@ -228,113 +190,20 @@ class FanotifyMonitor:
         self._burst.put(event)
 
     def _lost(self, why: str) -> None:
-        """Renamings may be among what was lost: no path is certain any more."""
-        self._directories = Directories()
-        self._directories.put(b"", self._handle)
-        self._foreign.clear()
+        self._places.reset()
         self._burst.put(Lost(why))
 
     def _path(self, place: Place) -> bytes | None:
         """The path of an event, relative to the folder; None: it is not ours."""
-        directory = self._directories.path(place.handle)
-        if directory is None:
-            if not self._recursive or place.handle in self._foreign or place.handle in self._dead:
-                return None
-            directory = self._find(place.handle)
-            if directory is None:
-                return None
-        if place.name == b".":
+        directory = self._places.path(place.handle)
+        if directory is None or place.name == b".":
             return directory
         return join(directory, place.name)
-
-    def _find(self, handle: bytes) -> bytes | None:
-        """Where a directory is that was not met before.
-
-        One that is deleted can't be found; whatever happened in it, the event of its own deletion,
-        or of that of a directory above it, is still to come.
-        """
-        if (mount := self._mount()) is None:
-            return None
-        try:
-            opened = _open(mount, handle)
-        except OSError as error:
-            if error.errno == errno.ESTALE:
-                self._dead.add(handle)
-            else:
-                self._lost(f"a directory can't be found: {error.strerror}")
-            return None
-        try:
-            return self._locate(handle, opened, mount)
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                self._lost(f"a directory can't be named: {error.strerror}")
-            return None
-        finally:
-            os.close(opened)
-
-    def _locate(self, handle: bytes, opened: int, mount: int) -> bytes | None:
-        mine = os.fstat(opened)
-        for _ in range(_TRIES if mine.st_nlink else 0):
-            above = _where(mount)
-            path = _where(opened)
-            if path.startswith(inside := join(above, b"")):
-                path = path[len(inside) :]
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    found = os.stat(path, dir_fd=mount, follow_symlinks=False)
-                    if os.path.samestat(found, mine):
-                        self._directories.put(path, handle)
-                        return path
-            elif above == _where(mount):
-                self._set_foreign(handle)
-                return None
-        return None
-
-    def _mount(self) -> int | None:
-        """The folder, open for as long as one `read` takes; None: it is gone."""
-        if self._opened < 0:
-            try:
-                opened = os.open(self._root.path, _READABLE)
-            except OSError:
-                return None
-            if not self._root.is_at(os.fstat(opened)):
-                os.close(opened)
-                return None
-            self._opened = opened
-        return self._opened
-
-    def _set_foreign(self, handle: bytes) -> None:
-        if len(self._foreign) >= _MOST_FOREIGN:
-            self._foreign.clear()
-        self._foreign.add(handle)
 
     def close(self) -> None:
         """Stop watching."""
         self._wakeup.close()
         os.close(self._group)
-
-
-def _open(mount: int, handle: bytes) -> int:
-    """Open a directory that may be renamed or deleted meanwhile.
-
-    While it is renamed the system may say that there is none. While its inode is being used for
-    another one, ext4 says that it is out of memory.
-    """
-    refused = []
-    for patience in _PATIENCE:
-        try:
-            return calls.open_handle(mount, handle)
-        except OSError as error:
-            refused.append(error)
-            if error.errno == errno.ENOMEM:
-                time.sleep(patience)
-            elif len(refused) >= _TRIES:
-                break
-    # It is gone if that was said once: no handle comes back.
-    raise min(refused, key=lambda error: error.errno != errno.ESTALE)
-
-
-def _where(opened: int) -> bytes:
-    return os.readlink(b"/proc/self/fd/%d" % opened)  # noqa: PTH115 -- bytes
 
 
 def unavailable() -> str | None:

@@ -7,19 +7,37 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.model.invariants import check_broker
-from tests.unit.broker.making import Broker, commit, directory, hello, lease
+from tests.unit.broker.making import Broker, claim, commit, directory, files, hello, lease, place
 from tests.unit.protocol.samples import any_message
 from zfs_walk.protocol.codec import BUS
 from zfs_walk.protocol.messages import CLIENT, Bye, Grant, Heartbeat, Message, WorkRequest
 
-ROUTES = st.sampled_from([b"walker-0", b"walker-1", b"client", b"stranger"])
+ROUTES = st.sampled_from([b"walker-0", b"walker-1", b"scout-0", b"scout-1", b"client", b"stranger"])
 SMALL = st.integers(0, 4)
+KINDS = (
+    "commit", "want", "hello", "bye", "submit", "strange", "claim", "claim", "files", "files",
+)  # fmt: skip
 
 
 @st.composite
 def plausible(draw: Any) -> Any:
     """Messages about what is really there, most of them wrong; `fit` fills in the numbers."""
-    kind = draw(st.sampled_from(("commit", "want", "hello", "bye", "submit", "strange")))
+    kind = draw(
+        st.sampled_from(
+            (
+                "commit",
+                "want",
+                "hello",
+                "bye",
+                "submit",
+                "strange",
+                "claim",
+                "claim",
+                "files",
+                "files",
+            )
+        )
+    )
     match kind:
         case "commit":
             numbers = draw(st.lists(SMALL, max_size=3).map(tuple))
@@ -36,8 +54,21 @@ def plausible(draw: Any) -> Any:
             held = tuple(lease(draw(SMALL), draw(SMALL), draw(SMALL)) for _ in range(draw(SMALL)))
             role = draw(st.sampled_from(("walker", "scout", CLIENT)))
             return hello(
-                draw(st.sampled_from(("walker-0", "walker-1"))), held=held, role=role,
+                draw(st.sampled_from(("walker-0", "scout-0"))), held=held, role=role,
                 boot=draw(st.sampled_from("ab")), conn=draw(SMALL), highest_term=draw(SMALL),
+            )  # fmt: skip
+        case "claim":
+            above = draw(st.lists(SMALL, max_size=2).map(tuple))
+            return claim(
+                draw(SMALL), b"/%d" % draw(SMALL), draw(SMALL), serving=draw(st.booleans()),
+                ancestors=tuple(map(place, above)),
+            )  # fmt: skip
+        case "files":
+            names = draw(st.lists(st.sampled_from([b"a", b"b", b"c"]), max_size=3))
+            return files(
+                draw(st.integers(0, 2)), draw(st.integers(0, 3)), *names, number=draw(SMALL),
+                removed=tuple(draw(st.lists(st.just(b"a"), max_size=1))),
+                whole=draw(st.booleans()), last=draw(st.booleans()),
             )  # fmt: skip
         case "bye":
             return Bye("")
@@ -55,6 +86,23 @@ def fit(broker: Broker, message: Message) -> Message:
     return dataclasses.replace(message, uid=unit.uid, epoch=epoch)  # type: ignore[type-var]
 
 
+def check_claims(broker: Broker) -> None:
+    """No two claims of a host meet, their rows are counted, and the journal has the same ones."""
+    registry = broker.core._desk.registry
+    held = registry.in_order()
+    assert (len(registry), registry.rows) == (len(held), sum(each.rows for each in held))
+    assert registry.name_bytes == sum(each.name_bytes for each in held)
+    for each in held:
+        host = each.session.host
+        met = registry.overlapping(host, each.path, each.place, each.ancestors)
+        assert met == [each]
+    stored = {(row.session, row.claim, row.path) for row in broker.journal.load().claims}
+    assert stored == {(each.session.id, each.number, each.path) for each in held}
+    for _, message in broker.published:
+        assert BUS.decode(BUS.encode(message)) == message
+    broker.published.clear()
+
+
 steps = st.one_of(
     st.tuples(st.just("take"), ROUTES, plausible()),
     st.tuples(st.just("fail"), ROUTES, any_message),
@@ -70,6 +118,8 @@ def test_nothing_well_formed_disturbs_the_broker(script: list[Any]) -> None:
     broker = Broker()
     broker.join("walker-0")
     broker.join("walker-1")
+    broker.join("scout-0", role="scout")
+    broker.join("scout-1", role="scout")
     broker.submit()
     broker.submit(request="r2")
     for kind, where, what in script:
@@ -84,6 +134,7 @@ def test_nothing_well_formed_disturbs_the_broker(script: list[Any]) -> None:
             case "restart":
                 broker = broker.restart()
         check_broker(broker.core, broker.journal)
+        check_claims(broker)
         for _, message in sent:
             assert BUS.decode(BUS.encode(message)) == message
             assert not isinstance(message, Heartbeat)
@@ -99,3 +150,12 @@ def test_the_script_reaches_grants_and_commits() -> None:
     sent = fit(broker, commit(0, 1, 1, counters={"entries": 1}))
     broker.take(b"walker-0", sent)
     assert broker.core.state.runs[1].counters == {"entries": 1}
+
+
+def test_the_script_reaches_claims_and_lists() -> None:
+    broker = Broker()
+    broker.join("scout-0", role="scout")
+    broker.take(b"scout-0", claim())
+    broker.take(b"scout-0", files(1, 1, b"a", whole=True, last=True))
+    assert broker.core._desk.registry.rows == 1
+    check_claims(broker)

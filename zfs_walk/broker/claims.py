@@ -1,5 +1,6 @@
 """Who may have which folder, who is told, and who may read it (docs/protocol.md section 7)."""
 
+from dataclasses import replace
 from typing import Final
 
 from zfs_walk.broker.events import Publish
@@ -172,6 +173,8 @@ class ClaimDesk:
         """Publish how a claim stands."""
         held.told = True
         line = self._line(held, now)
+        if gone:
+            line = replace(line, serving=False, why="the claim has ended")
 
         def make(origin: Origin, seq: int) -> ClaimStatus:
             return ClaimStatus(origin, seq, line, gone)

@@ -100,7 +100,7 @@ class BrokerCore:
             self.state, journal, self._work, self._runs, self._orders, self._desk
         )
         self._access = Access(self.state, keys or Keyring(), self._sessions)
-        self._overview = Overview(self.state, history, now)
+        self._overview = Overview(self.state, history, self._desk.registry, now)
         self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from zfs_walk.broker.logs import Remembered
+from zfs_walk.broker.registry import Registry
 from zfs_walk.broker.state import SessionState, State
 from zfs_walk.protocol.messages import (
     AgentList,
@@ -36,16 +37,20 @@ class Published(Remembered, Protocol):
 class Overview:
     """Answers RUNS, AGENTS and SNAPSHOT."""
 
-    def __init__(self, state: State, history: Published | None, began: float) -> None:
+    def __init__(
+        self, state: State, history: Published | None, registry: Registry, began: float
+    ) -> None:
         """Look at a state from now on.
 
         Args:
             state: the core's.
             history: what was published lately; None where nothing is.
+            registry: of claims.
             began: when this term did.
         """
         self._state = state
         self._history = history
+        self._registry = registry
         self._began = began
 
     def on_request(self, route: bytes, message: Runs | Agents | Snapshot, now: float) -> None:
@@ -71,6 +76,7 @@ class Overview:
             sum(not run.over for run in state.runs.values()),
             vitals.messages, state.refused, vitals.transactions, vitals.journal_bytes, vitals.rss,
             vitals.cpu_ms, vitals.loop_lag_ms, records, ring_records, ring_bytes,
+            len(self._registry), self._registry.rows,
         )  # fmt: skip
 
     def _snapshot(self, request: str, now: float) -> SnapshotReply:

@@ -19,7 +19,7 @@ class Settings:
         insecure: whoever can connect may do everything.
         keep_runs: seconds that a run is kept after its end; 0: for ever.
         endpoints: where the broker's other sockets are, for WELCOME.
-        most_files: rows of all scouts' lists together; 160 bytes of memory each, and the name.
+        most_files: rows of all scouts' lists together; 170 bytes of memory each, and the name.
         most_name_bytes: of the names in them.
         grant_items: items that one GRANT carries at most; ``grant_bytes``: of paths.
     """

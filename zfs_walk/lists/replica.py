@@ -5,10 +5,9 @@ the stream: editions (``generation``) are never used twice and versions have no 
 copy knows what it has. `Check`, given now and then, finds what a lost last message leaves behind.
 """
 
-import heapq
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from zfs_walk.lists.differences import differences
 from zfs_walk.lists.events import (
@@ -25,6 +24,7 @@ from zfs_walk.lists.events import (
     News,
 )
 from zfs_walk.lists.filelist import ROW, Columns, FileList
+from zfs_walk.lists.merging import Packed, merged
 from zfs_walk.lists.reading import Reading
 from zfs_walk.protocol.files import ClaimLine, ClaimList, ClaimStatus, FileChanges, FilePage
 
@@ -110,7 +110,7 @@ class Replica:
         prefix: bytes = b"",
         host: str = "",
         after: tuple[bytes, str, bytes] = (b"", "", b""),
-        limit: int | None = None,
+        limit: int = sys.maxsize,
     ) -> list[Row]:
         """Rows in the order of name, host and folder; O(claims * log n + rows).
 
@@ -125,8 +125,8 @@ class Replica:
             for key, copy in self.copies.items()
             if copy.line.serving and copy.files is not None and host in {"", key[0]}
         ]
-        merged = sources[0] if len(sources) == 1 else heapq.merge(*sources)
-        return [(*row[:3], *ROW.unpack(row[3])) for row in islice(merged, limit)]
+        unpack = ROW.unpack
+        return [(name, at, path, *unpack(row)) for name, at, path, row in merged(sources, limit)]
 
     def count(self) -> int:
         """Rows that `merged` has without arguments."""
@@ -292,7 +292,7 @@ class Replica:
 
 def _rows(
     key: Key, files: FileList, prefix: bytes, after: tuple[bytes, str, bytes]
-) -> Iterator[tuple[bytes, str, bytes, bytes]]:
+) -> Iterator[Packed]:
     host, path = key
     for name, row in files.iterate(prefix, after[0], inclusive=key > after[1:]):
         yield name, host, path, row

@@ -103,6 +103,7 @@ class BrokerStatistics:
         loop_lag_ms: how late the loop last woke.
         records: log records that came through.
         ring_records: of them, kept for LOG_SINCE, with ``ring_bytes``.
+        claims: folders that scouts watch; ``files``: rows of all their lists, served or not.
     """
 
     host: Name
@@ -126,6 +127,8 @@ class BrokerStatistics:
     records: U64
     ring_records: U64
     ring_bytes: U64
+    claims: U32
+    files: U64
 
 
 @dataclass(frozen=True, slots=True)

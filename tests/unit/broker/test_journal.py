@@ -13,7 +13,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from tests.unit.broker.making import OPTIONS, commit, directory, root
+from tests.unit.broker.making import OPTIONS, commit, directory, journal_in_memory, root
 from zfs_walk.broker.journal import (
     MOST_COUNT,
     UNKNOWN,
@@ -24,13 +24,16 @@ from zfs_walk.broker.journal import (
     Journal,
     Repeat,
     RunOver,
+    StoredClaim,
     StoredSession,
     StoredUnit,
     Unbalanced,
     Verdict,
 )
 from zfs_walk.broker.sqlite import SqliteJournal
+from zfs_walk.broker.tables import MIGRATIONS
 from zfs_walk.errors import InternalError, JournalError, StateError
+from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.records import DIR, PART, Item, Problem, Quarantined, Segment, Suspect
 
 JOURNALS: dict[str, Callable[[Path], Journal]] = {
@@ -594,6 +597,47 @@ def test_an_older_schema_is_migrated_after_a_copy(tmp_path: Path) -> None:
     assert copy.execute("PRAGMA user_version").fetchone() == (1,)
     assert copy.execute("SELECT count(*) FROM run").fetchone() == (2,)
     copy.close()
+
+
+def test_a_journal_without_claims_gets_room_for_them_after_a_copy(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    older = sqlite3.connect(path)
+    older.executescript(SCHEMA_1 + MIGRATIONS[1])
+    older.execute("INSERT INTO session VALUES (8, 'scout', 'h0', 'scout-0', 'boot', 'key')")
+    older.execute("PRAGMA user_version = 2")
+    older.commit()
+    older.close()
+    journal = SqliteJournal(path)
+    journal.set_claim(CLAIM)
+    journal.commit()
+    journal.close()
+    later = SqliteJournal(path)
+    assert [each.key for each in later.load().sessions] == ["", "key"]
+    assert later.load().claims[0].path == CLAIM.path
+    later.close()
+    copy = sqlite3.connect(tmp_path / "journal.schema-2")
+    assert copy.execute("PRAGMA user_version").fetchone() == (2,)
+    assert copy.execute("SELECT count(*) FROM session").fetchone() == (2,)
+    copy.close()
+
+
+CLAIM = StoredClaim(8, 1, b"/\xff", Place(2**64 - 1, 2**63), (Place(1, 2), Place(2**63, 0)))
+
+
+def test_claims_are_kept_until_they_or_their_session_end() -> None:
+    now = 1_000.0
+    journal = journal_in_memory(clock=lambda: now)
+    journal.add_session(StoredSession(8, "scout", "h0", "scout-0", "boot", ""))
+    journal.add_session(StoredSession(9, "scout", "h0", "scout-1", "boot", ""))
+    others = [replace(CLAIM, claim=2, path=b"/b"), replace(CLAIM, session=9)]
+    for claim in (CLAIM, replace(CLAIM, path=b"/later"), CLAIM, *others):
+        journal.set_claim(claim)
+    now = 1_007.0
+    assert set(journal.load().claims) == {replace(each, age_s=7) for each in (CLAIM, *others)}
+    journal.end_claim(8, 2)
+    assert [(each.session, each.claim) for each in journal.load().claims] == [(8, 1), (9, 1)]
+    journal.end_session(8)
+    assert [each.session for each in journal.load().claims] == [9]
 
 
 def test_a_newer_schema_is_refused_with_both_numbers(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_snapshot_has_the_broker_its_agents_and_its_runs() -> None:
         host="b0", pid=77, version="9.9", term=TERM, uptime_ms=2_000, secure=True, live=1,
         suspect=0, lost=0, clients=1, running=1, messages=10, refused=0, transactions=4,
         journal_bytes=4096, rss=2**20, cpu_ms=50, loop_lag_ms=3, records=0, ring_records=0,
-        ring_bytes=0,
+        ring_bytes=0, claims=0, files=0,
     )  # fmt: skip
     assert reply.time_ns == 1_007_000_000_000
     assert [(a.name, a.state) for a in reply.agents] == [("walker-0", "live")]

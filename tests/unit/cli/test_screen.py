@@ -24,6 +24,7 @@ BROKER = BrokerStatistics(
     host="b0", pid=5, version="1.0", term=7, uptime_ms=3_723_000, secure=True, live=1, suspect=0,
     lost=0, clients=1, running=1, messages=1000, refused=2, transactions=9, journal_bytes=2**20,
     rss=2**21, cpu_ms=1500, loop_lag_ms=1, records=3, ring_records=3, ring_bytes=900,
+    claims=0, files=0,
 )  # fmt: skip
 LINE = AgentLine(3, "walker", "h0", "walker-1", 70, "1.0", 2, "live", 400, 1, 2**20)
 WORKERS = (WorkerStatistics(1, 71, busy=True, rss=5), WorkerStatistics(2, 72, busy=False, rss=6))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -242,8 +243,11 @@ class Bus:
 
     def served(self) -> int:
         """Files in all lists that are served; -1 while one is not."""
-        claims = self.get("/claims")["claims"]
-        if not all(claim["serving"] for claim in claims):
+        try:
+            claims = self.get("/claims")["claims"]
+        except urllib.error.HTTPError:
+            return -1  # the gateway does not know the lists yet
+        if not claims or not all(claim["serving"] for claim in claims):
             return -1
         return sum(claim["files"] for claim in claims)
 
@@ -263,7 +267,7 @@ class Scout(Watcher):
         self._bus = Bus()
         self._stack.callback(self._bus.close)
         self._bus.scout(self.folder, "--poll", "0", *self.options)
-        until(lambda: self._bus.get("/claims")["claims"] and self._bus.served() >= 0)
+        until(lambda: self._bus.served() >= 0)
 
     def seen(self) -> int:
         """Files of the served list."""

@@ -66,6 +66,7 @@ def lists(scratch: Path) -> Iterator[Row]:
         for folder in folders:
             bus.scout(folder, "--poll", "0", "--settle", "0")
         until(lambda: bus.served() == files, 600.0)
+        until(lambda: len(lines(bus)) == files, 600.0, 0.5)
         yield Row(f"{files:,} files of {SCOUTS} scouts are served after",
                   f"{time.monotonic() - begun:.0f} s", "")  # fmt: skip
         each = (rss(bus.broker.pid) - before - sum(map(len, found))) / files
@@ -76,6 +77,13 @@ def lists(scratch: Path) -> Iterator[Row]:
         yield from deltas(bus, folders[0])
     finally:
         bus.close()
+
+
+def lines(bus: Bus) -> list[bytes]:
+    """All files as HTTP answers them."""
+    with urllib.request.urlopen(f"{bus.url}/files?format=ndjson") as answer:
+        body: bytes = answer.read()
+    return body.splitlines()
 
 
 def pages(bus: Bus) -> Iterator[Row]:
@@ -97,10 +105,9 @@ def pages(bus: Bus) -> Iterator[Row]:
 def stream(bus: Bus, found: list[bytes]) -> Row:
     """All of it as lines of JSON, compared with find."""
     begun = time.perf_counter()
-    with urllib.request.urlopen(f"{bus.url}/files?format=ndjson") as answer:
-        body = answer.read()
+    body = lines(bus)
     rate = len(found) / (time.perf_counter() - begun)
-    names = [json.loads(line)["filename"].encode() for line in body.splitlines()]
+    names = [json.loads(line)["filename"].encode() for line in body]
     same = names == sorted(found)
     return Row("/files?format=ndjson, the same as find", f"{rate:,.0f} files/s",
                "> 200,000 files/s", same and rate > 200_000)  # fmt: skip

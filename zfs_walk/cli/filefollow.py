@@ -1,5 +1,6 @@
 """``zfs-ctl files --follow``: the list, and then what happens to it."""
 
+import sys
 import threading
 from collections import deque
 from functools import partial
@@ -74,7 +75,8 @@ class Following:
             with follower.lock:
                 if replica.ready:
                     replica.listeners.append(partial(self._note, replica))
-                    return replica.merged(self._prefix, self._host, limit=limit)
+                    most = sys.maxsize if limit is None else limit
+                    return replica.merged(self._prefix, self._host, limit=most)
             self._wait(follower, ending)
 
     def _wait(self, follower: FilesFollower, ending: Ending) -> None:

@@ -78,7 +78,7 @@ def _broker(overview: Overview) -> Text:
         f" {broker.refused:,} refused"
         f"\n  journal {human(broker.journal_bytes)}, memory {human(broker.rss)}, CPU"
         f" {broker.cpu_ms / 1000:.1f} s, loop lag {broker.loop_lag_ms} ms,"
-        f" {broker.records:,} log records"
+        f" {broker.records:,} log records, {broker.files:,} files of {broker.claims:,} folders"
     )
     return text
 

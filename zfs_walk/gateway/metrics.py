@@ -74,6 +74,8 @@ def _broker(broker: BrokerStatistics) -> Iterator[Metric]:
     yield _counter("broker_cpu", "CPU time of the broker.", broker.cpu_ms / 1000, "seconds")
     yield _gauge("broker_loop_lag", "How late the broker's loop last woke.",
                  broker.loop_lag_ms / 1000, "seconds")  # fmt: skip
+    yield _gauge("broker_claims", "Folders that scouts have claimed.", broker.claims)
+    yield _gauge("broker_files", "Files in all lists of scouts, served or not.", broker.files)
     yield _counter("broker_log_records", "Log records that came through.", broker.records)
     yield _gauge("broker_log_ring_records", "Log records that can be read back.",
                  broker.ring_records)  # fmt: skip

@@ -11,6 +11,7 @@ from zfs_walk.bus.client import Client
 from zfs_walk.bus.endpoints import reachable
 from zfs_walk.bus.ends import Sub, Waiter
 from zfs_walk.bus.sockets import Bus
+from zfs_walk.bus.vital import run_vital
 from zfs_walk.bus.wake import Wake
 from zfs_walk.errors import NoBrokerError, RefusedError, ZfsWalkError
 from zfs_walk.lists.events import Answered, Ask, AskClaims, Check, Event, Joined
@@ -93,7 +94,12 @@ class FilesFollower:
         self._wake = Wake()
         self._stopping = False
         self._asks: deque[Ask] = deque()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="files")
+        self._thread = threading.Thread(
+            target=run_vital,
+            args=("the copy of the file lists", self._run),
+            daemon=True,
+            name="files",
+        )
 
     def start(self) -> None:
         """Follow from now on."""

@@ -26,6 +26,11 @@ KILLED = re.compile(r"worker \d+ ended: (SIGKILL|it takes no messages)")
 """What an agent says of a worker that was killed from outside; whoever is told something after its
 death, and before that is known, "takes no messages"."""
 
+OBEDIENT = (
+    ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+)
+"""Before a command: it may read what the permissions of files say, also when it is root's."""
+
 MARK = "ZW_TEST_MARK"
 Process = subprocess.Popen[str]
 Word = str | Path | int
@@ -296,13 +301,18 @@ class Site:
         return started
 
     def start_scout(
-        self, *folders: Path, options: Sequence[Word] = (), env: Env | None = None
+        self,
+        *folders: Path,
+        options: Sequence[Word] = (),
+        prefix: Sequence[str] = (),
+        env: Env | None = None,
     ) -> Process:
         """Start a scout."""
         watched = [word for folder in folders for word in ("--watch", folder)]
         process = self.place.start(
-            "agent", "--role", "scout", "--broker", self.endpoint, *watched, *options, env=env
-        )
+            "agent", "--role", "scout", "--broker", self.endpoint, *watched, *options,
+            prefix=prefix, env=env,
+        )  # fmt: skip
         self.agents.append(process)
         return process
 

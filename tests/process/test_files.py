@@ -6,7 +6,6 @@ What scouts see is told to them (`scouting`), so that names and figures are the 
 import base64
 import contextlib
 import gzip
-import http.client
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ import pytest
 
 from tests.process.place import Process, Site, wait_for
 from tests.process.scouting import Row, Scout
+from tests.process.web import fetch, status, told
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
 
@@ -28,28 +28,6 @@ ROWS: list[Row] = [
     (b"b", 2, T, 0), (b"a/x y+&%", 1, T, 0),
     (b"caf\xe9\xff", 3, T, WRITING), (b"l\nine", 4, T, LINK),
 ]  # fmt: skip
-
-
-def connect(site: Site, timeout: float = 20.0) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(site.http.removeprefix("http://"), timeout=timeout)
-
-
-def fetch(
-    site: Site, path: str, method: str = "GET", **headers: str
-) -> tuple[http.client.HTTPResponse, bytes]:
-    """Ask once; names of headers with _ in the place of -."""
-    with contextlib.closing(connect(site)) as connection:
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, headers=sent)
-        reply = connection.getresponse()
-        return reply, reply.read()
-
-
-def told(site: Site, path: str) -> Any:
-    """The JSON of a path."""
-    reply, body = fetch(site, path)
-    assert reply.status == 200, body
-    return json.loads(body)
 
 
 def names(site: Site, query: str = "") -> list[str]:
@@ -75,13 +53,6 @@ def served(site: Site) -> Process:
     broker = site.start_broker("--http", "127.0.0.1:0", "--heartbeat", "0.3")
     wait_for("the lists are served", lambda: status(site, "/files") == 200)
     return broker
-
-
-def status(site: Site, path: str) -> int:
-    try:
-        return fetch(site, path)[0].status
-    except OSError:
-        return 0
 
 
 class Events:

@@ -53,7 +53,14 @@ class Watched:
     serving: bool = False
 
     def stirred(self, number: int) -> Stirred:
-        return Stirred(number, "poll", self.serving, "" if self.serving else "it is gone")
+        return Stirred(
+            number,
+            self.place,
+            (Place(1, 2),),
+            "poll",
+            self.serving,
+            "" if self.serving else "it is gone",
+        )
 
 
 @dataclass(slots=True)

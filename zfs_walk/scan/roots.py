@@ -86,7 +86,7 @@ def identify(path: bytes) -> Root:
             found = os.lstat(os.path.join(absolute, b"."))
         except PermissionError:
             found = os.lstat(absolute)
-    return Root(path=absolute, fstype=_fstype(absolute), ino=found.st_ino)
+    return Root(path=absolute, fstype=_mount_of(absolute).fstype, ino=found.st_ino)
 
 
 def is_network(fstype: str) -> bool:
@@ -106,6 +106,14 @@ def same(root: Root) -> bool:
         if error.errno in {errno.EMFILE, errno.ENFILE}:
             raise
         return False
+
+
+def mount_point(path: bytes) -> bytes:
+    """Where the file system is mounted that ``path`` is on, by its name.
+
+    Empty where the system has no mount table.
+    """
+    return _mount_of(path).point
 
 
 def mounts_below(path: bytes) -> frozenset[bytes] | None:
@@ -174,14 +182,14 @@ def _real(path: bytes) -> bytes:
     return _normal(os.path.join(os.path.realpath(head), tail))
 
 
-def _fstype(path: bytes) -> str:
+def _mount_of(path: bytes) -> _Mount:
     real = _real(path)
     best = _Mount(b"", "")
     for mount in _table() or ():
         # A later mount on the same point hides the earlier one.
         if _covers(mount.point, real) and len(mount.point) >= len(best.point):
             best = mount
-    return best.fstype
+    return best
 
 
 def _covers(point: bytes, path: bytes) -> bool:

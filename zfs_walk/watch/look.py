@@ -139,7 +139,7 @@ class Looker:
         found = os.fstat(opened)
         if (found.st_dev, found.st_ino) != self._place:
             os.close(opened)
-            raise OtherFolderError("it is another folder than at the start (unmounted?)")  # noqa: EM101, TRY003 -- one place
+            raise OtherFolderError("it is another folder than before")  # noqa: EM101, TRY003 -- one place
         return opened
 
     @staticmethod

@@ -10,12 +10,12 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import Final
 
-from zfs_walk.errors import InternalError, MonitorError
+from zfs_walk.errors import FolderError, InternalError, MonitorError
 from zfs_walk.scan.filters import Filter
 from zfs_walk.scan.interface import UnreachableError
 from zfs_walk.watch.choose import open_monitor
 from zfs_walk.watch.clerk import Clerk
-from zfs_walk.watch.folder import look_at_folder
+from zfs_walk.watch.folder import Folder, look_again, look_at_folder
 from zfs_walk.watch.look import Looker, OtherFolderError
 from zfs_walk.watch.patrol import Patrol, wait
 from zfs_walk.watch.settle import By
@@ -145,7 +145,7 @@ class Watch:
             MonitorError: the monitor that the options name can't be had.
         """
         # A folder that has gone since it was looked at is waited for, as at any later time.
-        with contextlib.suppress(OtherFolderError, OSError):
+        with contextlib.suppress(FolderError, OtherFolderError, OSError):
             self._patrol = self._begin()
         self._thread.start()
 
@@ -160,6 +160,11 @@ class Watch:
         os.close(self._bell)
 
     # -- what it knows
+
+    @property
+    def folder(self) -> Folder:
+        """What is watched: another one once the folder was made anew, or mounted again."""
+        return self._folder
 
     @property
     def state(self) -> WatchState:
@@ -208,6 +213,8 @@ class Watch:
             try:
                 self._patrol = self._patrol or self._begin()
                 self._follow(self._patrol)
+            except FolderError as error:
+                self._stop(str(error.fields["reason"]))
             except (OtherFolderError, UnreachableError, OSError, MonitorError) as error:
                 self._stop(getattr(error, "strerror", None) or str(error))
             except Exception as error:  # noqa: BLE001 -- see below
@@ -221,10 +228,12 @@ class Watch:
         """Open a monitor, and begin a whole, fresh list.
 
         Raises:
-            OtherFolderError: the folder is gone, another one, or can't be read.
+            FolderError: the folder is gone, or can't be read.
+            OtherFolderError: it is one that must not take the other's place.
             MonitorError: it can't be watched as the options say.
         """
         options, path = self._options, self._folder.path
+        self._folder = look_again(self._folder)
         looker = Looker(path, self._folder.place, self._rules, recursive=options.recursive)
         looker.check()
         monitor, why = open_monitor(options.monitor, path, recursive=options.recursive)

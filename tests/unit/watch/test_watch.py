@@ -101,7 +101,7 @@ def test_trees_come_go_and_get_other_names(watched: Watched, tmp_path: Path) -> 
     watched.agrees()
     shutil.rmtree(folder / "3")
     watched.agrees()
-    assert watched.watch.statistics().directories == 3
+    wait_for("the directories", lambda: watched.watch.statistics().directories == 3)
 
 
 def test_directories_that_swap_their_names(watched: Watched) -> None:
@@ -172,7 +172,9 @@ def test_a_poll_beside_events_finds_nothing_that_they_told(start: Start) -> None
     polls = watched.watch.statistics().polls
     wait_for("polls", lambda: watched.watch.statistics().polls > polls + 2)
     statistics = watched.watch.statistics()
-    assert (statistics.found_by_events, statistics.found_by_poll) == (500, 0)
+    # One that was looked at between its creation and its first byte was found twice.
+    assert statistics.found_by_events >= 500
+    assert statistics.found_by_poll == 0
     watched.agrees()
 
 
@@ -239,15 +241,53 @@ def test_a_folder_that_is_gone_is_not_served_until_it_is_back(
     watched.agrees()
 
 
-def test_another_folder_in_its_place_is_not_served(watched: Watched, tmp_path: Path) -> None:
+def test_a_folder_that_was_made_anew_is_served(watched: Watched, tmp_path: Path) -> None:
     make(watched.folder / "a")
     watched.agrees()
+    before = watched.watch.folder.place
     os.rename(watched.folder, tmp_path / "away")
     watched.folder.mkdir()
     make(watched.folder / "other")
-    other = "it is another folder than at the start (unmounted?)"
-    wait_for("why", lambda: watched.watch.state == WatchState(serving=False, why=other))
+    wait_for("it is known", lambda: watched.watch.folder.place != before)
+    watched.serves()
+    watched.agrees()
+    make(watched.folder / "more")
+    watched.agrees()
+
+
+def test_a_link_in_its_place_is_not_served(watched: Watched, tmp_path: Path) -> None:
+    make(watched.folder / "a")
+    watched.agrees()
+    os.rename(watched.folder, tmp_path / "away")
+    watched.folder.symlink_to(tmp_path / "away")
+    why = f"it is a link to {os.path.realpath(tmp_path / 'away')} now"
+    wait_for("why", lambda: watched.watch.state == WatchState(serving=False, why=why))
     assert [row.name for row in watched.rows] == [b"a"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("monitor", ["poll", "watchdog", "fanotify"])
+def test_another_file_system_that_is_mounted_there_again_is_served(
+    folder: Path, start: Start, monitor: str
+) -> None:
+    mounts.mount(folder)
+    try:
+        watched = start(monitor)
+        make(folder / "d" / "a")
+        watched.agrees()
+    finally:
+        mounts.unmount(folder)
+    why = f"it was on what is mounted at {folder}, and is on "
+    wait_for("why", lambda: watched.watch.state.why.startswith(why))
+    mounts.mount(folder)
+    try:
+        watched.serves()
+        watched.agrees()
+        make(folder / "d" / "b")
+        watched.agrees()
+        watched.watch.close()
+    finally:
+        mounts.unmount(folder)
 
 
 @pytest.mark.root

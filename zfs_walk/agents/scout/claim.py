@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+from dataclasses import replace
 from typing import Final
 
 from zfs_walk.agents.events import CommonInstruction, Note, Send
@@ -63,6 +64,7 @@ class OwnClaim:
 
     def stirred(self, event: Stirred) -> None:
         """The watch has another state, or there is something to send."""
+        self.folder = replace(self.folder, place=event.place, ancestors=event.ancestors)
         self._monitor, self._serving, self._why = event.monitor, event.serving, event.why
         self.sender.is_serving(serving=event.serving)
 

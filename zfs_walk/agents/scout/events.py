@@ -61,12 +61,16 @@ class Stirred:
 
     Attributes:
         claim: the folder's number, from 0.
+        place: the folder's identity: another one once it was made anew.
+        ancestors: those of all directories above it.
         monitor: how it is watched.
         serving: its list is complete and true.
         why: if not, why not.
     """
 
     claim: int
+    place: Place
+    ancestors: tuple[Place, ...]
     monitor: str
     serving: bool
     why: str

@@ -17,7 +17,6 @@ from zfs_walk.bus.sockets import Bus
 from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.statistics import ClaimStatistics, ScoutStatistics
 from zfs_walk.watch.folder import Folder as Found
-from zfs_walk.watch.look import Place as FoundPlace
 from zfs_walk.watch.watch import Watch, WatchOptions
 
 LOG: Final = logging.getLogger("zfs_walk.scout")
@@ -52,12 +51,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
             Watch(found.path, options, partial(self._stir, number))
             for number, found in enumerate(folders)
         ]
-        claimed = [
-            Folder(
-                found.path, _place(found.place), tuple(map(_place, found.ancestors)), watch,
-            )
-            for found, watch in zip(folders, self._watches, strict=True)
-        ]  # fmt: skip
+        claimed = [Folder(each.folder.path, *_places(each), each) for each in self._watches]
         self._scout = ScoutCore(identity, claimed, patience, time.monotonic())
         super().__init__(self._scout, bus, endpoint, patience, LOG, handler)
 
@@ -101,11 +95,15 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
     def _state_of(self, number: int) -> Stirred:
         watch = self._watches[number]
         state = watch.state
-        return Stirred(number, watch.statistics().monitor, state.serving, state.why)
+        return Stirred(
+            number, *_places(watch), watch.statistics().monitor, state.serving, state.why
+        )
 
     def _do(self, instruction: Never) -> None:
         """A scout's core has no instructions of its own."""
 
 
-def _place(found: FoundPlace) -> Place:
-    return Place(found.dev, found.ino)
+def _places(watch: Watch) -> tuple[Place, tuple[Place, ...]]:
+    """The folder's identity, and those of all directories above it."""
+    place, *ancestors = (Place(*each) for each in (watch.folder.place, *watch.folder.ancestors))
+    return place, tuple(ancestors)

@@ -113,7 +113,7 @@ class Scout:
         return self.after(seconds)
 
     def stir(self, number: int = 0, **fields: Any) -> list[CommonInstruction]:
-        event = Stirred(number, "poll", serving=True, why="")
+        event = Stirred(number, Place(1, 10 + number), (Place(1, 2),), "poll", serving=True, why="")
         return self.take(dataclasses.replace(event, **fields))
 
 

@@ -107,7 +107,7 @@ class Link:
     def rehello(self, message: Rehello, now: float) -> Reconnect:
         """The broker knows no session of this socket."""
         self.term = max(self.term, message.term)
-        return self.reconnect(now)
+        return self._reconnect(now, elsewhere=False)
 
     def acknowledged(self, message: HeartbeatAck, now: float) -> None:
         """The broker says how often it wants to hear heartbeats."""
@@ -131,13 +131,13 @@ class Link:
         self._heard = now
         return self._open
 
-    def reconnect(self, now: float) -> Reconnect:
+    def _reconnect(self, now: float, *, elsewhere: bool) -> Reconnect:
         """Give the socket up; the next one opens within a heartbeat, not everybody's at once."""
         self.live = self._open = False
         self._greeted = None
         if self._alone_since is None:
             self._alone_since = now
-        return Reconnect(self._jitter.uniform(0.2, 1.0) * self.heartbeat)
+        return Reconnect(self._jitter.uniform(0.2, 1.0) * self.heartbeat, elsewhere)
 
     def tick(self, now: float) -> Exit | Reconnect | None:
         """Notice a broker that does not answer."""
@@ -146,9 +146,9 @@ class Link:
             if now - self._alone_since > limit:
                 return Exit("no-broker")
         if self._greeted is not None and now - self._greeted > HELLO_TIMEOUT:
-            return self.reconnect(now)
+            return self._reconnect(now, elsewhere=True)
         if self.live and now - self._heard > MISSED * self.heartbeat:
-            return self.reconnect(now)
+            return self._reconnect(now, elsewhere=True)
         return None
 
     def asleep(self, now: float) -> float:

@@ -31,7 +31,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
         folders: Sequence[Found],
         options: WatchOptions,
         bus: Bus,
-        endpoint: str,
+        endpoints: Sequence[str],
         identity: Identity,
         patience: float,
         handler: LogHandler | None,
@@ -42,7 +42,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
             folders: what is to be watched; none lies in another one.
             options: how.
             bus: this process's context.
-            endpoint: of the broker.
+            endpoints: of the broker, tried in turn.
             identity: who the agent is.
             patience: seconds to wait for a first broker.
             handler: what numbers and publishes this process's log records; None: nothing does.
@@ -59,7 +59,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
             for found, watch in zip(folders, self._watches, strict=True)
         ]  # fmt: skip
         self._scout = ScoutCore(identity, claimed, patience, time.monotonic())
-        super().__init__(self._scout, bus, endpoint, patience, LOG, handler)
+        super().__init__(self._scout, bus, endpoints, patience, LOG, handler)
 
     def statistics(self) -> ScoutStatistics:
         """What the agent knows about itself and its folders."""

@@ -1,7 +1,6 @@
 """The agent's end of its session with the broker: HELLO, heartbeats, silence. No I/O, no clock."""
 
 import logging
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,9 @@ MISSED = 3
 
 HELLO_TIMEOUT = 2.0
 """Seconds that a HELLO may stay unanswered before a fresh socket is tried."""
+
+LOOK_UP = 0.5
+"""Seconds after which an agent looks whether its broker answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +124,13 @@ class Link:
         self._beats += 1
         return self._beats
 
-    def next_deadline(self) -> float:
-        """When the next heartbeat is due."""
-        return self._next_beat if self.live else math.inf
+    def next_deadline(self, now: float) -> float:
+        """When the next heartbeat is due, or a look at the silence.
+
+        Well within a heartbeat: who looks less often is taken for asleep, and blames nobody.
+        """
+        look = now + min(LOOK_UP, self.heartbeat / 2)
+        return min(look, self._next_beat) if self.live else look
 
     def heard(self, now: float) -> bool:
         """Whatever the broker says is a sign of life; False if its socket was given up before."""

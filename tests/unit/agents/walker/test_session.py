@@ -100,6 +100,18 @@ def test_a_broker_that_is_silent_for_three_heartbeats_is_given_up() -> None:
     assert [i.elsewhere for i in agent.after(0.6) if isinstance(i, Reconnect)] == [True]
 
 
+def test_short_heartbeats_do_not_hide_a_silence_from_an_agent_that_wakes_late() -> None:
+    agent = Agent()
+    agent.take(Connected())
+    agent.hear(welcome(heartbeat_ms=300))
+    out = []
+    until = agent.now + 1.5
+    while agent.now < until:
+        agent.now = agent.core.next_deadline(agent.now) + 0.05
+        out += agent.take(Tick())
+    assert [i.elsewhere for i in out if isinstance(i, Reconnect)] == [True]
+
+
 def test_an_agent_that_slept_blames_nobody_for_the_silence() -> None:
     agent = connected()
     assert not [i for i in agent.asleep(1000.0) if isinstance(i, Reconnect)]

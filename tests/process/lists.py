@@ -45,7 +45,7 @@ class Reader:
     """Asks the broker of a site."""
 
     def __init__(self, site: Site, bus: Bus) -> None:
-        self._client = Client(bus, site.endpoint, "reader", "0", timeout=PATIENCE)
+        self._client = Client(bus, (site.endpoint,), "reader", "0", timeout=PATIENCE)
 
     def claims(self) -> dict[Path, ClaimLine]:
         """Claims by folder."""

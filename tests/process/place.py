@@ -6,6 +6,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -251,6 +252,7 @@ class Site:
         self.state = place.folder / "broker"
         self.ledger = Ledger(self.state / "journal.db")
         self.endpoint = self.http = ""
+        self.broker: Process | None = None
         self.agents: list[Process] = []
 
     def start_broker(
@@ -262,6 +264,20 @@ class Site:
         free = ("--publish", "tcp://127.0.0.1:*", "--subscribe", "tcp://127.0.0.1:*")
         words = ("--bind", bind, "--state", self.state, "--http", "none", *free, *arguments)
         return self._ready(self.place.start("broker", *words, prefix=prefix, env=env))
+
+    def another_endpoint(self) -> str:
+        """An endpoint at which nobody listens yet."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            return f"tcp://127.0.0.1:{free.getsockname()[1]}"
+
+    def move_broker(self, endpoint: str, *arguments: Word) -> None:
+        """Kill the broker, which was started last, and start one on its state elsewhere."""
+        assert self.broker is not None
+        self.broker.kill()
+        self.place.end(self.broker)
+        self.endpoint = endpoint
+        self.start_broker(*arguments)
 
     def start_broker_of_another_release(self, release: str) -> Process:
         """Start a broker that ``release``, some lines of Python, has made another one's."""
@@ -277,7 +293,7 @@ class Site:
         if found is None:
             ended = self.place.end(process, 10.0)
             raise AssertionError(line + ended.err)
-        self.endpoint = found[1]
+        self.endpoint, self.broker = found[1], process
         served = re.search(r"HTTP at (\S+),", line)
         self.http = served[1] if served else ""
         return process

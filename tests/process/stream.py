@@ -23,7 +23,7 @@ from zfs_walk.protocol.statistics import Origin
 broker, folder, name, number = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 key = stored_for(broker)
 bus = Bus(Curve(key.public, key.secret, key.server))
-client = Client(bus, broker, "h1", "0", 20.0)
+client = Client(bus, (broker,), "h1", "0", 20.0)
 client.greet()
 origin = Origin(secrets.token_hex(8), "loadgen", "h1", name, os.getpid(), 0, "0")
 publisher = Publisher(bus, client.endpoints.publish, origin)

@@ -100,6 +100,7 @@ def test_the_configuration_is_shown_with_the_origin_of_each_value(place: Place) 
     [
         ("broker", "--lease-ttl", 9, "--state", "a: b # c"),
         ("agent", "--role", "walker", "--name", "null", "--wait"),
+        ("agent", "--role", "scout", "--broker", "tcp://node1:1, tcp://node1:2"),
         ("walk", "--exclude", "a b", "--exclude", "#x\n", "--max-depth", 0, "-0", "/no/such"),
         ("ctl", "run", "list", "--json"),
     ],
@@ -119,6 +120,12 @@ def test_a_shown_configuration_can_be_loaded(place: Place, arguments: tuple[str,
     assert "  # command line" in first.out
     assert "  # shown.yaml, line " in again.out
     assert "  # command line" not in again.out
+
+
+def test_a_files_endpoints_may_be_a_list(place: Place) -> None:
+    (place.folder / "agent.yaml").write_text("broker:\n- tcp://node1:1\n- tcp://node1:2\n")
+    ended = place.run("agent", "--role", "walker", "--config", "agent.yaml", "--print-config")
+    assert "broker: tcp://node1:1,tcp://node1:2  # agent.yaml, line 1" in ended.out.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,33 @@ def test_a_killed_broker_goes_on_where_its_journal_stands(
     assert all(agent.poll() is None for agent in agents)
 
 
+def test_a_killed_broker_goes_on_at_the_next_one_of_its_endpoints(
+    site: Site, tree: Path, slow: dict[str, str]
+) -> None:
+    quick = ("--heartbeat", "0.3", "--lease-ttl", "2", "--commit-interval", "1")
+    site.start_broker(*quick)
+    first, second = site.endpoint, site.another_endpoint()
+    both = ("--broker", f"{first},{second}")
+    agents = [
+        site.place.start("agent", "--role", "walker", "--workers", 2, *both, env=slow)
+        for _ in range(2)
+    ]
+    site.agents += agents
+    walk = site.place.start("walk", *both, "--json", "-q", tree)
+    for endpoint in (second, first):
+        wait_for("it is walked", lambda: site.ledger.commits > 0)
+        assert is_open(site)
+        commits = site.ledger.commits
+        site.move_broker(endpoint, *quick)
+        wait_for("commits are applied again", lambda: site.ledger.commits > commits)  # noqa: B023
+    ended = site.place.end(walk)
+    assert (ended.code, ended.err) == (0, "")
+    oracle.same_totals(ended.json, oracle.totals(tree))
+    assert all(agent.poll() is None for agent in agents)
+    shown = site.place.run("ctl", "run", "verify", 1, "--json", "--broker", f"{second},{first}")
+    assert "totals agree" in shown.json["detail"]
+
+
 def test_an_agent_that_was_stopped_for_longer_than_its_lease_changes_nothing(
     quick_site: Site, tree: Path, slow: dict[str, str]
 ) -> None:

@@ -222,6 +222,40 @@ def test_after_a_brokers_death_the_lists_are_whole_again_without_new_scouts(
     reader.comes_to_agree(watched, "a change of the new term")
 
 
+def test_a_scout_finds_its_broker_at_the_next_one_of_its_endpoints(
+    quick_site: Site, data: Path
+) -> None:
+    first, second = quick_site.endpoint, quick_site.another_endpoint()
+    environment = {"ZFS_WALK_BROKER": f"{first},{second}"}
+    scout = quick_site.place.start("agent", "--role", "scout", "--watch", data, env=environment)
+    quick_site.agents.append(scout)
+    with reading(quick_site) as reader:
+        reader.comes_to_agree(data, "at the first one")
+    for endpoint in (second, first):
+        (data / "d0/meanwhile").write_bytes(os.fsencode(endpoint))
+        mounts.run("rm", "-rf", data / "d1")
+        quick_site.move_broker(endpoint, "--heartbeat", "0.3", "--lease-ttl", "2")
+        with reading(quick_site) as reader:
+            reader.comes_to_agree(data, f"at {endpoint}")
+            trees.bushy(data / "d1", width=2, depth=1, files=2)
+            reader.comes_to_agree(data, f"a change at {endpoint}")
+            wait_for("it publishes there", lambda: reader.health(scout) == "ok")
+    assert scout.poll() is None
+
+
+def test_a_scout_without_a_broker_names_all_its_endpoints(site: Site, data: Path) -> None:
+    site.start_broker()
+    assert site.broker is not None
+    site.broker.kill()
+    site.place.end(site.broker)
+    both = (site.endpoint, site.another_endpoint())
+    ended = site.place.run(
+        "agent", "--role", "scout", "--watch", data, "--broker", ",".join(both), "--timeout", "0.5"
+    )
+    assert (ended.code, ended.out) == (4, "")
+    assert f"No broker answers at {', '.join(both)} (waited" in ended.err
+
+
 def test_a_scout_may_wait_for_its_broker(place: Place, site: Site, data: Path) -> None:
     site.start_broker()
     broker = place.started[0]

@@ -4,12 +4,13 @@ import dataclasses
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from zfs_walk.agents.events import Exit, FromBroker, Welcomed
 from zfs_walk.agents.link import Identity
 from zfs_walk.bus.complaints import Complaints
-from zfs_walk.bus.endpoints import reachable
+from zfs_walk.bus.endpoints import InTurn, reachable
 from zfs_walk.bus.ends import Dealer, Sent, Waiter
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.sockets import Bus
@@ -35,7 +36,7 @@ class Connection:
     def __init__(  # noqa: PLR0913, PLR0917 -- what a connection is made of
         self,
         bus: Bus,
-        endpoint: str,
+        endpoints: Sequence[str],
         identity: Identity,
         waiter: Waiter,
         log: logging.Logger,
@@ -45,14 +46,14 @@ class Connection:
 
         Args:
             bus: this process's context.
-            endpoint: of the broker.
+            endpoints: of the broker, tried in turn.
             identity: who the agent is.
             waiter: the owner's, which the socket is to wake.
             log: the role's logger.
             handler: what numbers and publishes this process's log records; None: nothing does.
         """
         self._bus = bus
-        self._endpoint = endpoint
+        self._endpoints = InTurn(endpoints)
         self._identity = identity
         self._waiter = waiter
         self._log = log
@@ -61,26 +62,37 @@ class Connection:
         self._dealer: Dealer | None = None
         self._outbox: deque[list[bytes]] = deque()
         self._writing = False
-        self._failure = ""
+        self._failures: dict[str, str] = {}
         self.due: float | None = 0.0
 
     def open(self) -> None:
         """Open the socket that is due; whatever was to be sent before is out of date."""
         self.due = None
-        self._dealer = self._bus.dealer(
-            self._endpoint, f"{self._identity.role}/{self._identity.host}"
-        )
+        name = f"{self._identity.role}/{self._identity.host}"
+        self._dealer = self._bus.dealer(self._endpoints.in_use, name)
         self._waiter.add(self._dealer)
         self._outbox.clear()
         self._writing = False
 
-    def give_up(self, delay: float) -> None:
-        """Close the socket; the next one is due in ``delay`` seconds."""
+    @property
+    def endpoint(self) -> str:
+        """Where the socket is connected, or the next one will be."""
+        return self._endpoints.in_use
+
+    def give_up(self, delay: float, *, elsewhere: bool) -> None:
+        """Close the socket; the next one is due.
+
+        Args:
+            delay: seconds until then.
+            elsewhere: it is to be connected to the next one of the broker's endpoints.
+        """
         if self._dealer is not None:
             self._look_at_handshake(self._dealer)
             self._waiter.remove(self._dealer)
             self._dealer.close()
             self._dealer = None
+        if elsewhere:
+            self._endpoints.advance()
         self._outbox.clear()
         self.due = time.monotonic() + delay
 
@@ -125,8 +137,8 @@ class Connection:
         if self._handler is not None:
             publisher = self._handler.publisher
             publisher.origin = dataclasses.replace(publisher.origin, session=message.session)
-            publisher.connect(reachable(message.endpoints.publish, self._endpoint))
-        self._log.info("session %x with the broker at %s", message.session, self._endpoint)
+            publisher.connect(reachable(message.endpoints.publish, self.endpoint))
+        self._log.info("session %x with the broker at %s", message.session, self.endpoint)
 
     def failure(self, instruction: Exit, patience: float) -> ZfsWalkError | None:
         """The error that a core's last word stands for; None: all is well.
@@ -140,16 +152,17 @@ class Connection:
         if instruction.failure == "no-broker":
             if self._dealer is not None:
                 self._look_at_handshake(self._dealer)
-            if self._failure:
-                return HandshakeError(endpoint=self._endpoint, reason=self._failure)
-            return NoBrokerError(endpoint=self._endpoint, waited=patience)
+            reasons = dict.fromkeys(filter(None, self._failures.values()))
+            if reasons:
+                return HandshakeError(endpoint=str(self._endpoints), reason="; ".join(reasons))
+            return NoBrokerError(endpoint=str(self._endpoints), waited=patience)
         return self._refusal(instruction.failure)
 
     def _refusal(self, failure: str) -> ZfsWalkError:
         code, _, detail = failure.partition(": ")
         if code == "version":
             return VersionRefusedError(
-                endpoint=self._endpoint, theirs=detail, ours=f"{MAJOR}.{PROTO_MAX}"
+                endpoint=self.endpoint, theirs=detail, ours=f"{MAJOR}.{PROTO_MAX}"
             )
         if code == "claim-refused":
             return ClaimRefusedError(detail=detail)
@@ -162,7 +175,7 @@ class Connection:
             return FromBroker(BUS.decode(frames))
         except WrongMajorError as error:
             raise VersionRefusedError(
-                endpoint=self._endpoint, theirs=f"{error.args[0]}.x", ours=f"{MAJOR}.{PROTO_MAX}"
+                endpoint=self.endpoint, theirs=f"{error.args[0]}.x", ours=f"{MAJOR}.{PROTO_MAX}"
             ) from error
         except (MalformedError, UnsupportedError) as error:
             self._complaints.say(f"the broker sent something strange: {error}", time.monotonic())
@@ -170,7 +183,7 @@ class Connection:
 
     def _look_at_handshake(self, dealer: Dealer) -> None:
         dealer.handshake.look()
-        self._failure = dealer.handshake.reason
-        if self._failure:
-            text = f"{self._endpoint} can't be spoken to: {self._failure}"
+        reason = self._failures[self.endpoint] = dealer.handshake.reason
+        if reason:
+            text = f"{self.endpoint} can't be spoken to: {reason}"
             self._complaints.say(text, time.monotonic())

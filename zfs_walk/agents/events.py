@@ -46,9 +46,15 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """Close the socket to the broker and open a fresh one, after ``delay`` seconds."""
+    """Close the socket to the broker and open a fresh one, after ``delay`` seconds.
+
+    Attributes:
+        delay: seconds.
+        elsewhere: nobody answers; the broker may be at another one of its endpoints.
+    """
 
     delay: float
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The agent's end of its session with the broker: HELLO, heartbeats, silence. No I/O, no clock."""
 
 import logging
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,9 @@ MISSED = 3
 
 HELLO_TIMEOUT = 2.0
 """Seconds that a HELLO may stay unanswered before a fresh socket is tried."""
+
+LOOK_UP = 0.5
+"""Seconds after which an agent looks whether its broker answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Link:
     def rehello(self, message: Rehello, now: float) -> Reconnect:
         """The broker knows no session of this socket."""
         self.term = max(self.term, message.term)
-        return self.reconnect(now)
+        return self._reconnect(now, elsewhere=False)
 
     def acknowledged(self, message: HeartbeatAck, now: float) -> None:
         """The broker says how often it wants to hear heartbeats."""
@@ -122,22 +124,26 @@ class Link:
         self._beats += 1
         return self._beats
 
-    def next_deadline(self) -> float:
-        """When the next heartbeat is due."""
-        return self._next_beat if self.live else math.inf
+    def next_deadline(self, now: float) -> float:
+        """When the next heartbeat is due, or a look at the silence.
+
+        Well within a heartbeat: who looks less often is taken for asleep, and blames nobody.
+        """
+        look = now + min(LOOK_UP, self.heartbeat / 2)
+        return min(look, self._next_beat) if self.live else look
 
     def heard(self, now: float) -> bool:
         """Whatever the broker says is a sign of life; False if its socket was given up before."""
         self._heard = now
         return self._open
 
-    def reconnect(self, now: float) -> Reconnect:
+    def _reconnect(self, now: float, *, elsewhere: bool) -> Reconnect:
         """Give the socket up; the next one opens within a heartbeat, not everybody's at once."""
         self.live = self._open = False
         self._greeted = None
         if self._alone_since is None:
             self._alone_since = now
-        return Reconnect(self._jitter.uniform(0.2, 1.0) * self.heartbeat)
+        return Reconnect(self._jitter.uniform(0.2, 1.0) * self.heartbeat, elsewhere)
 
     def tick(self, now: float) -> Exit | Reconnect | None:
         """Notice a broker that does not answer."""
@@ -146,9 +152,9 @@ class Link:
             if now - self._alone_since > limit:
                 return Exit("no-broker")
         if self._greeted is not None and now - self._greeted > HELLO_TIMEOUT:
-            return self.reconnect(now)
+            return self._reconnect(now, elsewhere=True)
         if self.live and now - self._heard > MISSED * self.heartbeat:
-            return self.reconnect(now)
+            return self._reconnect(now, elsewhere=True)
         return None
 
     def asleep(self, now: float) -> float:

@@ -66,7 +66,7 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
         self,
         core: Core[OwnEvent, OwnInstruction],
         bus: Bus,
-        endpoint: str,
+        endpoints: Sequence[str],
         patience: float,
         log: logging.Logger,
         handler: LogHandler | None,
@@ -76,7 +76,7 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
         Args:
             core: decides what is done.
             bus: this process's context.
-            endpoint: of the broker.
+            endpoints: of the broker, tried in turn.
             patience: seconds that the agent waits for a first broker, for the error that says so.
             log: the role's logger.
             handler: what numbers and publishes this process's log records; None: nothing does.
@@ -85,7 +85,9 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
         self._log = log
         self._handler = handler
         self._waiter = Waiter()
-        self._connection = Connection(bus, endpoint, core.link.identity, self._waiter, log, handler)
+        self._connection = Connection(
+            bus, endpoints, core.link.identity, self._waiter, log, handler
+        )
         self._wake = Wake()
         self._patience = patience
         self._vitals = Vitals()
@@ -142,6 +144,11 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
     def live(self) -> bool:
         """The broker has welcomed this agent, and answers."""
         return self._core.link.live
+
+    @property
+    def endpoint(self) -> str:
+        """Where the broker is, or is looked for at the moment."""
+        return self._connection.endpoint
 
     # ------------------------------------------------------------------ the loop
 
@@ -225,8 +232,8 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
             match instruction:
                 case Send(message):
                     self._connection.send(message)
-                case Reconnect(delay):
-                    self._connection.give_up(delay)
+                case Reconnect(delay, elsewhere):
+                    self._connection.give_up(delay, elsewhere=elsewhere)
                 case Note(level, text):
                     self._log.log(level, "%s", text)
                 case Welcomed():

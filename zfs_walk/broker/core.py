@@ -96,12 +96,12 @@ class BrokerCore:
         self._retention = Retention(self.state, journal)
         self._desk = ClaimDesk(self.state, journal)
         self._lists = Lists(self.state, self._desk)
+        self._logs = Logs(self.state, history)
         self._sessions = Sessions(
-            self.state, journal, self._work, self._runs, self._orders, self._desk
+            self.state, journal, self._work, self._runs, self._orders, self._desk, self._logs
         )
         self._access = Access(self.state, keys or Keyring(), self._sessions)
         self._overview = Overview(self.state, history, self._desk.registry, now)
-        self._logs = Logs(self.state, history)
         self._last = now
         self._beat = now
         restore(self.state, journal.load(), self._work, self._desk, now)

@@ -3,7 +3,7 @@
 from typing import Final, Protocol
 
 from zfs_walk.broker.events import SetLogLevel
-from zfs_walk.broker.state import SessionState, State
+from zfs_walk.broker.state import Session, SessionState, State
 from zfs_walk.protocol.messages import Command, Done, Error, LogLevel, LogPage, LogRecord, LogSince
 
 PAGE_RECORDS: Final = 500
@@ -11,6 +11,9 @@ PAGE_RECORDS: Final = 500
 
 PAGE_CHARACTERS: Final = 2 * 2**20
 """Characters of text of one page: 8 MiB at most in UTF-8, half of what a message may have."""
+
+MOST_LEVELS: Final = 100
+"""Levels that are remembered for agents that come later; the oldest ones are forgotten."""
 
 BROKER: Final = "broker"
 """The broker's own role, in LOG_LEVEL and in what it publishes."""
@@ -26,11 +29,18 @@ class Remembered(Protocol):
 
 
 class Logs:
-    """Answers LOG_SINCE and LOG_LEVEL."""
+    """Answers LOG_SINCE and LOG_LEVEL; remembers levels until the broker ends."""
 
     def __init__(self, state: State, history: Remembered | None) -> None:
         self._state = state
         self._history = history
+        self._levels: list[LogLevel] = []
+
+    def joined(self, session: Session) -> None:
+        """Tell an agent that has just been welcomed which levels were set before."""
+        for message in self._levels:
+            if _concerns(message, session):
+                self._state.send(session.route, _command(message))
 
     def on_request(self, route: bytes, message: LogLevel | LogSince) -> None:
         """Answer a client's request."""
@@ -41,18 +51,16 @@ class Logs:
                 self._read_back(route, message)
 
     def _set_level(self, route: bytes, message: LogLevel) -> None:
-        """Tell every process that is meant; who comes later begins with its own level."""
+        """Tell every process that is meant, and those that come later when they come."""
         told = [
             session
             for session in self._state.sessions.values()
             if session.route
             and session.state is not SessionState.LOST
-            and message.role in {"", session.role}
-            and message.host in {"", session.host}
+            and _concerns(message, session)
         ]
         for session in told:
-            command = Command(0, "set-log-level", level=message.level, logger=message.logger)
-            self._state.send(session.route, command)
+            self._state.send(session.route, _command(message))
         itself = message.role in {"", BROKER} and message.host in {"", self._state.settings.host}
         if itself:
             self._state.out.append(SetLogLevel(message.level, message.logger))
@@ -61,10 +69,23 @@ class Logs:
             detail = f"no process of this role and host is there; roles: {', '.join(there)}"
             self._state.refuse(route, message, "nobody", detail)
             return
+        self._remember(message)
         workers = sum(session.capacity for session in told)
         processes = len(told) + workers + itself
         detail = f"{processes} processes told: {len(told)} agents with {workers} workers"
         self._state.send(route, Done(message.request, detail + ", the broker" * itself))
+
+    def _remember(self, message: LogLevel) -> None:
+        """The last word counts: what it says of everybody that an earlier one was about."""
+        self._levels = [
+            each
+            for each in self._levels
+            if each.logger != message.logger
+            or message.role not in {"", each.role}
+            or message.host not in {"", each.host}
+        ]
+        self._levels.append(message)
+        del self._levels[:-MOST_LEVELS]
 
     def _read_back(self, route: bytes, message: LogSince) -> None:
         if self._history is None:
@@ -77,6 +98,14 @@ class Logs:
         )
         page = LogPage(message.request, following, lost, more, records)
         self._state.send(route, page)
+
+
+def _concerns(message: LogLevel, session: Session) -> bool:
+    return message.role in {"", session.role} and message.host in {"", session.host}
+
+
+def _command(message: LogLevel) -> Command:
+    return Command(0, "set-log-level", level=message.level, logger=message.logger)
 
 
 def _page(

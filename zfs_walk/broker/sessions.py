@@ -4,6 +4,7 @@ import logging
 
 from zfs_walk.broker.claims import ClaimDesk
 from zfs_walk.broker.journal import Journal, StoredSession
+from zfs_walk.broker.logs import Logs
 from zfs_walk.broker.orders import Orders
 from zfs_walk.broker.runs import Runs
 from zfs_walk.broker.state import Attached, Challenge, Session, SessionState, State
@@ -12,6 +13,7 @@ from zfs_walk.protocol.messages import (
     CLIENT,
     PROTO_MAX,
     PROTO_MIN,
+    WALKER,
     Bye,
     ByeAck,
     Error,
@@ -47,6 +49,7 @@ class Sessions:
         runs: Runs,
         orders: Orders,
         desk: ClaimDesk,
+        logs: Logs,
     ) -> None:
         self._state = state
         self._journal = journal
@@ -54,6 +57,7 @@ class Sessions:
         self._runs = runs
         self._orders = orders
         self._desk = desk
+        self._logs = logs
 
     # ------------------------------------------------------------------ HELLO
 
@@ -143,7 +147,7 @@ class Sessions:
                 StoredSession(session.id, hello.role, hello.host, hello.name, hello.boot, key)
             )
             self._state.sessions[session.id] = session
-            self._note(logging.INFO, session, f"has joined with {hello.capacity} workers")
+            self._note(logging.INFO, session, _joined(hello))
         self._state.routes.pop(session.route, None)
         self._state.routes[route] = session.id
         self._defend(session)
@@ -157,6 +161,7 @@ class Sessions:
         session.live.clear()
         keep, drop = self._reconcile(session, hello.held, now)
         self._welcome(route, session.id, hello, keep, drop, now)
+        self._logs.joined(session)
         self._work.match(now)
 
     def _reconcile(
@@ -338,3 +343,8 @@ class Sessions:
         session.live.clear()
         for uid in session.units:
             self._work.open_lease(self._state.units[uid])
+
+
+def _joined(hello: Hello) -> str:
+    workers = f" with {hello.capacity} workers" if hello.role == WALKER else ""
+    return f"has joined as a {hello.role}{workers}"

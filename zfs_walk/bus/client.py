@@ -2,9 +2,10 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from zfs_walk.bus.endpoints import InTurn
 from zfs_walk.bus.ends import Dealer, Waiter
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import (
@@ -31,6 +32,10 @@ RETRY: Final = 2.0
 """Seconds without an answer after which a fresh socket is tried; each further try has twice as many
 for the answer, so that a request which takes long is not begun again and again."""
 
+FIRST_TRY: Final = 0.5
+"""Seconds for the first answer of each of several endpoints, of which most are dead: a broker that
+lives answers in a hundredth of it. Twice as many in the next round."""
+
 LOOK_UP: Final = 0.2
 """Seconds after which a waiting client looks up: signals, and ``check``."""
 
@@ -39,7 +44,6 @@ class Client:
     """Says HELLO as a client, asks, and waits for the answers; one thread's own.
 
     Attributes:
-        endpoint: of the broker.
         timeout: seconds that a request may wait for a broker.
         endpoints: where the broker's other sockets are, by its last WELCOME.
         term: the broker's, by its last WELCOME.
@@ -48,7 +52,7 @@ class Client:
     def __init__(  # noqa: PLR0913, PLR0917 -- who asks whom, and how patiently
         self,
         bus: Bus,
-        endpoint: str,
+        endpoints: Sequence[str],
         host: str,
         version: str,
         timeout: float,
@@ -58,13 +62,14 @@ class Client:
 
         Args:
             bus: the process's context.
-            endpoint: the broker's.
+            endpoints: the broker's, tried in turn.
             host: this host's name.
             version: of zfs_walk.
             timeout: seconds that a request may wait for a broker.
             check: called while waiting; raises to give up (a broker in this process has died).
         """
-        self.endpoint = endpoint
+        self._in_turn = InTurn(endpoints)
+        self._seconds = FIRST_TRY
         self.timeout = timeout
         self._bus = bus
         self._check = check
@@ -77,6 +82,11 @@ class Client:
         self._failure = ""
         self.endpoints = NO_ENDPOINTS
         self.term = 0
+
+    @property
+    def endpoint(self) -> str:
+        """Where the broker is, or is looked for at the moment."""
+        return self._in_turn.in_use
 
     def close(self) -> None:
         """Close the socket."""
@@ -95,9 +105,9 @@ class Client:
         """
         begun = time.monotonic()
         limit = begun + self.timeout
-        while self._dealer is None and not self._greet(min(limit, time.monotonic() + RETRY)):
+        while self._dealer is None and not self._try(limit):
             if time.monotonic() >= limit:
-                raise NoBrokerError(endpoint=self.endpoint, waited=time.monotonic() - begun)
+                raise NoBrokerError(endpoint=str(self._in_turn), waited=time.monotonic() - begun)
 
     def ask(self, request: Callable[[str, int], Message]) -> Any:
         """Send a request until it is answered; the reply's type is the request's business.
@@ -118,12 +128,12 @@ class Client:
         while True:
             now = time.monotonic()
             if now >= limit and self._failure:
-                raise HandshakeError(endpoint=self.endpoint, reason=self._failure)
+                raise HandshakeError(endpoint=str(self._in_turn), reason=self._failure)
             if now >= limit:
-                raise NoBrokerError(endpoint=self.endpoint, waited=now - begun)
-            until = min(limit, now + RETRY)
-            if self._dealer is None and not self._greet(until):
+                raise NoBrokerError(endpoint=str(self._in_turn), waited=now - begun)
+            if self._dealer is None and not self._try(limit):
                 continue
+            until = min(limit, now + RETRY)
             deadline = max(1, round(limit * 1000) + self._offset_ms)
             if not self._send(request(name, deadline), until):
                 self.close()
@@ -133,6 +143,18 @@ class Client:
                 return reply
             patience *= 2
             self.close()
+
+    def _try(self, limit: float) -> bool:
+        """Greet at the endpoint whose turn it is; if nobody answers there, the next one's comes."""
+        seconds = min(RETRY, self.timeout / len(self._in_turn))
+        if len(self._in_turn) > 1:
+            seconds = min(seconds, self._seconds)
+        if self._greet(min(limit, time.monotonic() + seconds)):
+            self._seconds = FIRST_TRY
+            return True
+        if self._in_turn.advance():
+            self._seconds = min(RETRY, 2 * self._seconds)
+        return False
 
     def _greet(self, until: float) -> bool:
         self._dealer = self._bus.dealer(self.endpoint, f"client/{self._host}")

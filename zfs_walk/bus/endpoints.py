@@ -1,10 +1,41 @@
 """Endpoints as others must write them, and those that a broker makes up from its ROUTER's."""
 
+from collections.abc import Sequence
 from typing import Final
 
 ANYWHERE: Final = ("0.0.0.0", "*", "[::]")  # noqa: S104 -- recognised, not bound
 TCP: Final = "tcp://"
 IPC: Final = "ipc://"
+
+
+class InTurn:
+    """The endpoints of one broker: one is in use, and when it fails the next one's turn comes."""
+
+    def __init__(self, endpoints: Sequence[str]) -> None:
+        """The first one is in use.
+
+        Args:
+            endpoints: one at least.
+        """
+        self._endpoints = tuple(endpoints)
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._endpoints)
+
+    def __str__(self) -> str:
+        """All of them, for messages."""
+        return ", ".join(self._endpoints)
+
+    @property
+    def in_use(self) -> str:
+        """Whose turn it is."""
+        return self._endpoints[self._number]
+
+    def advance(self) -> bool:
+        """The next one's turn comes; True if each had it, and the first one's comes again."""
+        self._number = (self._number + 1) % len(self._endpoints)
+        return self._number == 0
 
 
 def reachable(announced: str, through: str) -> str:

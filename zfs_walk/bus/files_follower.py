@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from zfs_walk.bus.client import Client
@@ -67,7 +67,7 @@ class FilesFollower:
     def __init__(  # noqa: PLR0913, PLR0917 -- who asks whom, and whom it tells
         self,
         bus: Bus,
-        endpoint: str,
+        endpoints: Sequence[str],
         host: str,
         version: str,
         say: Callable[[str], None] = lambda _text: None,
@@ -77,7 +77,7 @@ class FilesFollower:
 
         Args:
             bus: the process's context.
-            endpoint: the broker's.
+            endpoints: the broker's, tried in turn.
             host: this host's name.
             version: of zfs_walk.
             say: takes what a user should know about the connection; called in the thread.
@@ -88,8 +88,8 @@ class FilesFollower:
         self.lock = threading.Lock()
         self.connected = False
         self.error: ZfsWalkError | None = None
-        self._bus, self._endpoint = bus, endpoint
-        self._client = Client(bus, endpoint, host, version, PATIENCE, self._check)
+        self._bus = bus
+        self._client = Client(bus, endpoints, host, version, PATIENCE, self._check)
         self._say, self._changed = say, changed
         self._wake = Wake()
         self._stopping = False
@@ -124,7 +124,7 @@ class FilesFollower:
             while True:
                 self._connect_and_follow()
                 self.connected = False
-                self._say(f"lost the broker at {self._endpoint}; waiting for it")
+                self._say(f"lost the broker at {self._client.endpoint}; waiting for it")
                 self._changed()
         except _StoppedError:
             pass
@@ -146,7 +146,7 @@ class FilesFollower:
         try:
             early = self._join(sub, joined)
             if early is not None:
-                self._say(f"following the lists of {self._endpoint}")
+                self._say(f"following the lists of {self._client.endpoint}")
                 self._follow(sub, early)
         except NoBrokerError:
             pass
@@ -158,7 +158,7 @@ class FilesFollower:
         if not announced:
             raise RefusedError(code="no-stream", detail="nothing is published on this bus")
         joined = JOINED_TOPICS + secrets.token_hex(8).encode()
-        endpoint = reachable(announced, self._endpoint)
+        endpoint = reachable(announced, self._client.endpoint)
         return self._bus.sub(endpoint, [FILE_TOPICS, joined], HIGH_WATER), joined
 
     def _join(self, sub: Sub, topic: bytes) -> list[list[bytes]] | None:

@@ -22,7 +22,7 @@ def serve_scout(arguments: AgentArguments) -> None:
     process = AgentProcess(arguments)
     with process.opened(0) as opened:
         loop = ScoutLoop(
-            folders, _options(arguments), opened.bus, opened.endpoint, opened.identity,
+            folders, _options(arguments), opened.bus, opened.endpoints, opened.identity,
             arguments.patience, opened.handler,
         )  # fmt: skip
         process.run(loop)

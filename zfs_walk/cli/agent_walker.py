@@ -23,6 +23,6 @@ def serve_walker(arguments: AgentArguments) -> None:
         opened = stack.enter_context(process.opened(arguments.workers))
         settings = AgentSettings(opened.identity, patience=arguments.patience)
         loop = WalkerLoop(
-            nursery, opened.bus, opened.endpoint, settings, arguments.dir_timeout, opened.handler
+            nursery, opened.bus, opened.endpoints, settings, arguments.dir_timeout, opened.handler
         )
         process.run(loop)

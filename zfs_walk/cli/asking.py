@@ -31,7 +31,7 @@ def client_at(
 
     target = find_target(broker)
     bus = Bus(target.curve)
-    client = Client(bus, target.endpoint, host_name(None), __version__, timeout, check)
+    client = Client(bus, target.endpoints, host_name(None), __version__, timeout, check)
     try:
         yield client
     finally:

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from zfs_walk import __version__
 from zfs_walk.cli import COMMANDS
+from zfs_walk.config.values import Described
 from zfs_walk.errors import InternalError, WrongUseError, ZfsWalkError
 
 DEFAULT_BROKER: Final = "tcp://127.0.0.1:5570"
@@ -131,6 +132,20 @@ def shared(function: Callable[..., int | None]) -> Callable[..., int | None]:
     return decorated
 
 
+class BrokerPlace(Described):
+    """The type of ``--broker``; a list of a file is put together as the command line has it."""
+
+    name = "broker"
+    wanted = "endpoints, as a list or with commas between them, or a connection file"
+    listed = True
+
+    def convert(
+        self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None
+    ) -> str:
+        """Take what there is; `zfs_walk.cli.connection.find_target` tells what it means."""
+        return ",".join(value) if isinstance(value, list) else str(value)
+
+
 def broker_option(function: Decorated) -> Decorated:
     """``--broker`` and ``--insecure``, for `zfs_walk.cli.connection.find_target`."""
     return broker_option_from(None)(function)
@@ -139,9 +154,11 @@ def broker_option(function: Decorated) -> Decorated:
 def broker_option_from(variables: Sequence[str] | None) -> Callable[[Decorated], Decorated]:
     """The same, from these variables of the environment, the first one that is set."""
     option = click.option(
-        "--broker", metavar="ENDPOINT|FILE", callback=_text, envvar=variables,
-        help="Where the broker listens, or a connection file; default: the stored connection"
-        f" (docs/security.md), such as that to {DEFAULT_BROKER}.",
+        "--broker", metavar="ENDPOINT[,...]|FILE", type=BrokerPlace(), callback=_text,
+        envvar=variables,
+        help="Where the broker listens, several endpoints are tried in turn; or a connection file;"
+        " default: the stored connection (docs/security.md), such as that to"
+        f" {DEFAULT_BROKER}.",
     )  # fmt: skip
     return lambda function: option(insecure_option(function))
 

@@ -122,13 +122,15 @@ def key_add(  # noqa: PLR0913, PLR0917 -- one argument an option
         )
     target = find_target(broker)
     if target.curve is None:
-        raise WrongUseError(reason=f"the broker at {target.endpoint} demands no keys")
+        raise WrongUseError(reason=f"the broker at {target.named} demands no keys")
     file = Path(output or f"{name}.json").absolute()
     if file.exists():
         raise KeyFileError(path=file, reason="it is there already and is not overwritten")
     public, secret = new_pair()
     # First the file: a key that nobody has would only be litter.
-    Connection(target.endpoint, target.curve.server, public, secret, name, roles).write(file)
+    first, *further = target.endpoints
+    made = Connection(first, target.curve.server, public, secret, name, roles, tuple(further))
+    made.write(file)
     try:
         ask(broker, timeout, lambda request, until: KeyAdd(request, until, name, public, roles))
     except BaseException:

@@ -41,7 +41,7 @@ class Following:
         target = find_target(broker)
         bus = Bus(target.curve)
         ending = Ending()
-        who = (bus, target.endpoint, host_name(None), __version__)
+        who = (bus, target.endpoints, host_name(None), __version__)
         try:
             first = Client(*who, timeout, ending.check)
             try:

@@ -67,7 +67,9 @@ def _give(keys: Keyring, server: str, endpoint: str, path: Path) -> None:
             return
     public, secret = new_pair()
     name = _free_name(keys)
-    Connection(endpoint, server, public, secret, name, (OPERATOR,)).write(path, replace=True)
+    further = known.further if known is not None and known.server == server else ()
+    made = Connection(endpoint, server, public, secret, name, (OPERATOR,), further)
+    made.write(path, replace=True)
     keys.add(name, public, (OPERATOR,))
 
 

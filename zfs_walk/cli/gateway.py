@@ -41,7 +41,7 @@ def run() -> None:
     )
     folder = Path(brief.log_folder)
     open_log(bus, brief.publish, origin, folder, brief.log_size, brief.log_count)
-    client = Client(bus, brief.endpoint, brief.host, brief.version, PATIENCE)
+    client = Client(bus, (brief.endpoint,), brief.host, brief.version, PATIENCE)
     watch = Watch(client)
 
     def changed() -> None:
@@ -51,7 +51,7 @@ def run() -> None:
             os._exit(follower.error.exit_code)
         lists.changed()
 
-    follower = FilesFollower(bus, brief.endpoint, brief.host, brief.version, LOG.debug, changed)
+    follower = FilesFollower(bus, (brief.endpoint,), brief.host, brief.version, LOG.debug, changed)
     lists = Lists(origin.publisher, follower, watch)
     follower.start()
     LOG.info("serves HTTP for the broker at %s", brief.endpoint)

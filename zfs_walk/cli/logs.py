@@ -50,8 +50,11 @@ def begin_logging(verbose: int) -> None:
 
 
 def log_path(folder: Path, role: str, name: str) -> Path:
-    """Where a process logs: ``log/<name>.jsonl``, the role in front if the name has it not."""
-    full = name if name.startswith(role) else f"{role}-{name}"
+    """Where a process logs: ``log/<name>.jsonl``, the role in front if the name has it not.
+
+    No name of an agent has a ``+``, so that the walkers ``1`` and ``walker-1`` have their own ones.
+    """
+    full = name if name.startswith(role) else f"{role}+{name}"
     return folder / FOLDER / f"{full}{SUFFIX}"
 
 

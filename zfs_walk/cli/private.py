@@ -129,14 +129,16 @@ def private_bus(state: Path, run: int, host: str, arguments: WalkArguments) -> I
             WALKER, host, f"private-{os.getpid()}", secrets.token_hex(8), os.getpid(),
             __version__, arguments.workers,
         )  # fmt: skip
-        agent = WalkerLoop(nursery, bus, ENDPOINT, AgentSettings(identity), arguments.dir_timeout)
+        agent = WalkerLoop(
+            nursery, bus, (ENDPOINT,), AgentSettings(identity), arguments.dir_timeout
+        )
         broker_thread = LoopThread("broker", broker.run)
         agent_thread = LoopThread("agent", agent.run)
 
         def check() -> None:
             private.check()
 
-        client = Client(bus, ENDPOINT, host, __version__, timeout=60.0, check=check)
+        client = Client(bus, (ENDPOINT,), host, __version__, timeout=60.0, check=check)
         private = PrivateBus(client, broker, agent, broker_thread, agent_thread)
         private.start()
         try:

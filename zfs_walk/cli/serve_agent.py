@@ -78,13 +78,13 @@ class Opened:
 
     Attributes:
         bus: the process's context.
-        endpoint: of the broker.
+        endpoints: of the broker, tried in turn.
         identity: who the agent is.
         handler: what numbers and publishes its log records.
     """
 
     bus: Bus
-    endpoint: str
+    endpoints: tuple[str, ...]
     identity: Identity
     handler: LogHandler
 
@@ -129,7 +129,7 @@ class AgentProcess:
             )  # fmt: skip
             log = open_log(bus, "", origin, self.state, arguments.log_size, arguments.log_count)
             stack.callback(close_log, log)
-            yield Opened(bus, self._target.endpoint, identity, log)
+            yield Opened(bus, self._target.endpoints, identity, log)
 
     def run(self, loop: AgentLoop[Any, Any]) -> None:
         """Run the agent until it has left.
@@ -138,7 +138,7 @@ class AgentProcess:
             ZfsWalkError: as `AgentLoop.run`.
         """
         _handle_signals(loop, self._manager)
-        loop.run(partial(_pulse, loop, self._manager, self._target.endpoint))
+        loop.run(partial(_pulse, loop, self._manager, self._target.named))
 
     def _locked_name(self) -> str:
         """The agent's name, which no other agent with this state folder has as long as it lives."""
@@ -154,12 +154,12 @@ class AgentProcess:
         return name
 
 
-def _pulse(loop: AgentLoop[Any, Any], manager: ServiceManager, broker: str, now: float) -> float:
+def _pulse(loop: AgentLoop[Any, Any], manager: ServiceManager, wanted: str, now: float) -> float:
     """Tell the service manager how it goes; returns when it must be told again."""
     if loop.live:
-        manager.ready(f"serving {broker}")
+        manager.ready(f"serving {loop.endpoint}")
     else:
-        manager.status(f"waiting for the broker at {broker}")
+        manager.status(f"waiting for the broker at {wanted}")
     return manager.pulse(now)
 
 

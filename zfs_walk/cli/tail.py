@@ -113,7 +113,7 @@ def tail(  # noqa: PLR0913, PLR0917 -- one argument an option
     target = find_target(broker)
     bus = Bus(target.curve)
     end = Ending()
-    client = Client(bus, target.endpoint, host_name(None), __version__, timeout, end.check)
+    client = Client(bus, target.endpoints, host_name(None), __version__, timeout, end.check)
     follower = Follower(bus, client, Wanted(level, role, host), _say, end.check)
     write, show = sys.stdout.write, _shower(json_=json_)
     try:

@@ -6,7 +6,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from zfs_walk.cli.command import SECONDS, insecure_option, run_command, set_up_logging, shared
+from zfs_walk.cli.command import (
+    SECONDS,
+    BrokerPlace,
+    insecure_option,
+    run_command,
+    set_up_logging,
+    shared,
+)
 from zfs_walk.errors import WrongUseError
 
 NOBODY_PATIENCE = 30.0
@@ -42,8 +49,10 @@ aborted, 13 a process died, 14 no usable key."""
 @click.option("-0", "null", is_flag=True, help="Paths of --roots-from end with NUL.")
 @click.option(
     "--broker",
-    metavar="ENDPOINT|FILE",
-    help="Walk on this bus instead of privately; an endpoint or a connection file.",
+    metavar="ENDPOINT[,...]|FILE",
+    type=BrokerPlace(),
+    help="Walk on this bus instead of privately; an endpoint, several that are tried in turn, or a"
+    " connection file.",
 )
 @insecure_option
 @click.option("--workers", type=click.IntRange(1, 1024), default=os.cpu_count() or 1,

@@ -46,7 +46,7 @@ def _client(broker: str, host: str, timeout: float) -> Iterator[Client]:
         target = find_target(broker)
         bus = Bus(target.curve)
         stack.callback(bus.close)
-        client = Client(bus, target.endpoint, host, __version__, timeout)
+        client = Client(bus, target.endpoints, host, __version__, timeout)
         stack.callback(client.close)
         yield client
 

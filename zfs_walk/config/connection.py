@@ -28,6 +28,7 @@ class Connection:
         public: the own public key; ``secret`` belongs to it.
         name: of the own key, as the broker has it.
         roles: what the own key is for.
+        further: where it may be as well, tried in turn after ``endpoint``.
     """
 
     endpoint: str
@@ -36,6 +37,12 @@ class Connection:
     secret: str = field(repr=False)
     name: str
     roles: tuple[str, ...]
+    further: tuple[str, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Everywhere it may be, the first one first."""
+        return (self.endpoint, *self.further)
 
     def write(self, path: Path, *, replace: bool = False) -> None:
         """Write a connection file.
@@ -43,7 +50,10 @@ class Connection:
         Raises:
             KeyFileError: it can't be written, or is there already.
         """
-        write_private(path, SCHEMA, asdict(self), replace=replace)
+        content = asdict(self)
+        if not self.further:
+            del content["further"]
+        write_private(path, SCHEMA, content, replace=replace)
 
 
 def read_connection(path: Path) -> Connection | None:
@@ -58,16 +68,18 @@ def read_connection(path: Path) -> Connection | None:
     values = {
         name: content.get(name) for name in ("endpoint", "server", "public", "secret", "name")
     }
-    roles = content.get("roles")
+    roles, further = content.get("roles"), content.get("further", [])
     keys = (values["server"], values["public"], values["secret"])
     if (
         not all(isinstance(value, str) for value in values.values())
         or not isinstance(roles, list)
+        or not isinstance(further, list)
+        or not all(isinstance(endpoint, str) for endpoint in further)
         or not all(KEY.fullmatch(str(key)) for key in keys)
     ):
         raise KeyFileError(path=path, reason="it is no connection file")
     words = {name: str(value) for name, value in values.items()}
-    return Connection(**words, roles=tuple(map(str, roles)))
+    return Connection(**words, roles=tuple(map(str, roles)), further=tuple(further))
 
 
 def user_folder() -> Path:
@@ -83,7 +95,7 @@ def user_folder() -> Path:
 
 def file_for(endpoint: str) -> Path:
     """Where this user's connection to a broker is kept that was started here."""
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", _plain(endpoint).removeprefix("tcp://")).strip("-")
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", plain(endpoint).removeprefix("tcp://")).strip("-")
     return user_folder() / "connections" / f"{name}.json"
 
 
@@ -96,7 +108,7 @@ def stored_for(endpoint: str) -> Connection | None:
     own = file_for(endpoint)
     for path in (own, user_folder() / OWN, *_others(own), SYSTEM):
         found = _readable(path)
-        if found is not None and _plain(found.endpoint) == _plain(endpoint):
+        if found is not None and plain(endpoint) in map(plain, found.endpoints):
             return found
     return None
 
@@ -130,6 +142,6 @@ def _readable(path: Path) -> Connection | None:
     return read_connection(path)
 
 
-def _plain(endpoint: str) -> str:
+def plain(endpoint: str) -> str:
     """An endpoint, with one name for the loopback."""
     return endpoint.replace("tcp://localhost:", "tcp://127.0.0.1:")

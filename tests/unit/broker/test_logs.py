@@ -18,6 +18,7 @@ from zfs_walk.protocol.messages import (
     LogPage,
     LogRecord,
     LogSince,
+    Welcome,
 )
 from zfs_walk.protocol.statistics import Origin
 
@@ -156,6 +157,55 @@ def test_a_level_reaches_only_who_is_meant() -> None:
     detail = "no process of this role and host is there; roles: broker, walker"
     assert sent == [(b"client", Error("nobody", detail, "r3"))]
     assert broker.levels == [SetLogLevel("error", "")]
+
+
+def levels_of(broker: Broker, name: str, **fields: Any) -> list[tuple[str, str]]:
+    """What an agent is told after WELCOME, and after nothing else: levels and loggers."""
+    (_, first), *sent = broker.take(name.encode(), hello(name, **fields))
+    assert isinstance(first, Welcome)
+    assert sent == [
+        (name.encode(), Command(0, "set-log-level", level=each.level, logger=each.logger))
+        for _, each in sent
+        if isinstance(each, Command)
+    ]
+    return [(each.level, each.logger) for each in only(sent, Command)]
+
+
+def test_who_comes_later_is_told_the_levels_that_concern_it() -> None:
+    broker = asking()
+    broker.join("walker-1")
+    broker.join("walker-9", host="h2")
+    broker.take(b"client", LogLevel("r1", 0, "debug", "walker", "", ""))
+    broker.take(b"client", LogLevel("r2", 0, "error", "", "h2", "zfs_walk.worker"))
+    broker.take(b"client", LogLevel("r3", 0, "debug", "nobody", "", ""))
+    assert levels_of(broker, "walker-2") == [("debug", "")]
+    assert levels_of(broker, "walker-3", host="h2") == [("debug", ""), ("error", "zfs_walk.worker")]
+    assert levels_of(broker, "scout-1", role="scout", capacity=0) == []
+    assert levels_of(broker, "client-2", role=CLIENT, capacity=0) == []
+    # As does who comes back: its process may be a new one's, or have missed the first word.
+    assert levels_of(broker, "walker-2", conn=2) == [("debug", "")]
+    assert levels_of(broker.restart(), "walker-4") == []
+
+
+def test_the_last_level_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = asking()
+    broker.join("walker-1", host="h1")
+    for number, (level, role, host, logger) in enumerate(
+        [
+            ("debug", "walker", "h1", ""),
+            ("error", "walker", "", ""),
+            ("info", "", "", "zfs_walk.worker"),
+            ("warning", "walker", "h1", ""),
+        ]
+    ):
+        broker.take(b"client", LogLevel(f"r{number}", 0, level, role, host, logger))
+    told = [("error", ""), ("info", "zfs_walk.worker"), ("warning", "")]
+    assert levels_of(broker, "walker-2", host="h1") == told
+    monkeypatch.setattr("zfs_walk.broker.logs.MOST_LEVELS", 2)
+    broker.take(b"client", LogLevel("r8", 0, "info", "", "", ""))
+    assert levels_of(broker, "walker-3", host="h1") == [("info", "zfs_walk.worker"), ("info", "")]
+    broker.take(b"client", LogLevel("r9", 0, "debug", "", "", "x"))
+    assert levels_of(broker, "walker-4", host="h1") == [("info", ""), ("debug", "x")]
 
 
 def test_a_record_of_a_newer_release_is_read_as_far_as_it_is_known() -> None:

@@ -16,10 +16,17 @@ def test_who_joins_and_leaves_is_said() -> None:
     name = f"walker-0 on h0 (session {session:x})"
     broker.take(A, Bye("drained by SIGTERM"))
     assert [note.text for note in broker.notes] == [
-        f"{name} has joined with 2 workers",
+        f"{name} has joined as a walker with 2 workers",
         f"{name} says goodbye: drained by SIGTERM",
         f"{name} has left",
     ]
+
+
+def test_who_has_no_workers_is_said_to_have_none() -> None:
+    broker = Broker()
+    broker.join("scout-1", role="scout", capacity=0)
+    [note] = broker.notes
+    assert note.text.endswith(") has joined as a scout")
 
 
 def test_a_lost_agent_is_warned_of() -> None:

@@ -67,7 +67,7 @@ def ask(bus: Bus) -> Iterator[Callable[..., tuple[Any, Broker]]]:
         broker = Broker(bus.router(ENDPOINT), answer)
         brokers.append(broker)
         broker.start()
-        client = Client(bus, ENDPOINT, "here", "0", timeout)
+        client = Client(bus, (ENDPOINT,), "here", "0", timeout)
         try:
             return client.ask(lambda name, deadline: Pause(name, deadline, 3)), broker
         finally:
@@ -162,12 +162,70 @@ def test_silence_ends_with_the_time_given(ask: Callable[..., tuple[Any, Broker]]
     assert 0.4 <= time.monotonic() - begun < 3
 
 
+class Silent:
+    """Endpoints at which nobody speaks, and the order in which they were tried."""
+
+    def __init__(self, bus: Bus, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.endpoints = tuple(f"inproc://{name}" for name in names)
+        self.tried: list[str] = []
+        self._routers = [bus.router(endpoint) for endpoint in self.endpoints]
+        dealer = bus.dealer
+
+        def noted(endpoint: str, name: str) -> Any:
+            self.tried.append(endpoint)
+            return dealer(endpoint, name)
+
+        monkeypatch.setattr(bus, "dealer", noted)
+
+    def close(self) -> None:
+        for router in self._routers:
+            router.close()
+
+
+def test_each_endpoint_has_its_turn_within_the_time_and_all_are_named(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = Silent(bus, ("a", "b", "c"), monkeypatch)
+    client = Client(bus, silent.endpoints, "here", "0", 0.3)
+    with pytest.raises(NoBrokerError, match="inproc://a, inproc://b, inproc://c"):
+        client.ask(lambda name, deadline: Pause(name, deadline, 3))
+    with pytest.raises(NoBrokerError, match="inproc://a, inproc://b, inproc://c"):
+        client.greet()
+    client.close()
+    silent.close()
+    assert set(silent.tried[:3]) == set(silent.endpoints)
+    turns = [silent.endpoints.index(endpoint) for endpoint in silent.tried]
+    assert turns == [turn % 3 for turn in range(len(turns))]
+
+
+def test_the_endpoint_that_answered_stays_in_use(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    rehellos = [True]
+
+    def answer(message: Any) -> list[Any]:
+        if isinstance(message, Hello):
+            return [welcome()]
+        return [Rehello(1) if rehellos.pop() else Done(message.request, "PAUSED")]
+
+    silent = Silent(bus, ("a",), monkeypatch)
+    broker = Broker(bus.router(ENDPOINT), answer)
+    broker.start()
+    rehellos.insert(0, False)
+    client = Client(bus, (*silent.endpoints, ENDPOINT), "here", "0", 20.0)
+    assert client.ask(lambda name, deadline: Pause(name, deadline, 3)).detail == "PAUSED"
+    assert silent.tried == [*silent.endpoints, ENDPOINT, ENDPOINT]
+    assert client.endpoint == ENDPOINT
+    client.close()
+    broker.over = True
+    broker.join()
+    silent.close()
+
+
 def test_a_client_that_waits_looks_up(bus: Bus) -> None:
     def check() -> None:
         raise KeyError
 
     router = bus.router(ENDPOINT)
-    client = Client(bus, ENDPOINT, "here", "0", 20.0, check)
+    client = Client(bus, (ENDPOINT,), "here", "0", 20.0, check)
     with pytest.raises(KeyError):
         client.ask(lambda name, deadline: Pause(name, deadline, 3))
     client.close()
@@ -183,7 +241,7 @@ def test_who_waits_may_give_up_while_nobody_is_there(bus: Bus) -> None:
     def check() -> None:
         raise Over
 
-    client = Client(bus, "tcp://127.0.0.1:9", "host", "1", 0.5, check)
+    client = Client(bus, ("tcp://127.0.0.1:9",), "host", "1", 0.5, check)
     with pytest.raises(Over):
         client.ask(lambda name, until: Pause(name, until, 1))
     client.close()
@@ -193,7 +251,7 @@ def test_a_name_that_is_not_utf8_is_wrong_use(bus: Bus) -> None:
     router = bus.router(ENDPOINT)
     broker = Broker(router, lambda message: [welcome()] if isinstance(message, Hello) else [])
     broker.start()
-    client = Client(bus, ENDPOINT, "host", "1", 5.0)
+    client = Client(bus, (ENDPOINT,), "host", "1", 5.0)
     with pytest.raises(WrongUseError, match="is not UTF-8"):
         client.ask(lambda name, until: Drain(name, until, "", "\udcff"))
     client.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zfs_walk.bus.endpoints import beside, reachable
+from zfs_walk.bus.endpoints import InTurn, beside, reachable
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,14 @@ def test_a_broker_on_all_addresses_is_where_it_was_reached(
     announced: str, through: str, meant: str
 ) -> None:
     assert reachable(announced, through) == meant
+
+
+def test_endpoints_are_used_in_turn_round_and_round() -> None:
+    endpoints = InTurn(("a", "b", "c"))
+    used = [(endpoints.in_use, endpoints.advance()) for _ in range(7)]
+    assert [use for use, _ in used] == ["a", "b", "c", "a", "b", "c", "a"]
+    assert [over for _, over in used] == [False, False, True, False, False, True, False]
+    assert (len(endpoints), str(endpoints)) == (3, "a, b, c")
 
 
 @pytest.mark.parametrize(

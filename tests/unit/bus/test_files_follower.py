@@ -99,7 +99,7 @@ class Place:
         self.broker = Broker(self.journal)
         self.said: list[str] = []
         endpoint = self.broker.endpoints[0]
-        self.follower = FilesFollower(self.bus, endpoint, "here", "0", self.said.append)
+        self.follower = FilesFollower(self.bus, (endpoint,), "here", "0", self.said.append)
         self.scouts: list[Scout] = []
 
     def scout(self, host: str) -> Scout:
@@ -159,7 +159,7 @@ def test_a_restarted_broker_s_lists_are_followed_without_a_new_follower(place: P
 
 def test_a_follower_waits_for_a_broker_and_ends_when_it_is_told_to() -> None:
     bus = Bus()
-    follower = FilesFollower(bus, "tcp://127.0.0.1:9", "here", "0")
+    follower = FilesFollower(bus, ("tcp://127.0.0.1:9",), "here", "0")
     follower.start()
     assert not follower.replica.ready
     follower.close()

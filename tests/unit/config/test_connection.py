@@ -39,6 +39,26 @@ def test_what_was_written_is_read(folder: Path) -> None:
     assert (folder / "connection.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_further_endpoints_are_kept_beside_the_one_that_older_releases_read(folder: Path) -> None:
+    several = replace(HERE, further=("tcp://node1:5570", "tcp://node2:5580"))
+    several.write(folder / "connection.json")
+    assert read_connection(folder / "connection.json") == several
+    assert several.endpoints == (HERE.endpoint, "tcp://node1:5570", "tcp://node2:5580")
+    content = json.loads((folder / "connection.json").read_text())
+    assert (content["schema"], content["endpoint"]) == (1, HERE.endpoint)
+    assert content["further"] == ["tcp://node1:5570", "tcp://node2:5580"]
+    HERE.write(folder / "connection.json", replace=True)
+    assert "further" not in json.loads((folder / "connection.json").read_text())
+
+
+def test_each_of_a_files_endpoints_stands_for_it() -> None:
+    several = replace(HERE, further=("tcp://node1:5570", "tcp://localhost:5580"))
+    several.write(file_for(HERE.endpoint))
+    for endpoint in (*several.endpoints, "tcp://127.0.0.1:5580"):
+        assert stored_for(endpoint) == several
+    assert stored_for("tcp://node1:5571") is None
+
+
 def test_nothing_of_a_secret_is_shown() -> None:
     assert HERE.secret not in repr(HERE)
 
@@ -76,6 +96,8 @@ def in_its_place(make: Callable[[Path, int], None]) -> Edit:
         (edited(schema=7), "it has schema 7, this release knows 1"),
         (edited(public="short"), "it is no connection file"),
         (edited(endpoint=None), "it is no connection file"),
+        (edited(further="tcp://node1:5570"), "it is no connection file"),
+        (edited(further=[5570]), "it is no connection file"),
         (edited(roles="operator"), "it is no connection file"),
         (in_its_place(os.mkdir), "it is no file"),
         (in_its_place(os.mkfifo), "it is no file"),

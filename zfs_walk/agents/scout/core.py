@@ -86,7 +86,7 @@ class ScoutCore:
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
-        return min(now + 0.5, self.link.next_deadline())
+        return self.link.next_deadline(now)
 
     def handle(self, event: Event, now: float) -> list[CommonInstruction]:
         """Take an event, return what is to be done."""

@@ -30,7 +30,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
         folders: Sequence[Found],
         options: WatchOptions,
         bus: Bus,
-        endpoint: str,
+        endpoints: Sequence[str],
         identity: Identity,
         patience: float,
         handler: LogHandler | None,
@@ -41,7 +41,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
             folders: what is to be watched; none lies in another one.
             options: how.
             bus: this process's context.
-            endpoint: of the broker.
+            endpoints: of the broker, tried in turn.
             identity: who the agent is.
             patience: seconds to wait for a first broker.
             handler: what numbers and publishes this process's log records; None: nothing does.
@@ -53,7 +53,7 @@ class ScoutLoop(AgentLoop[Stirred, Never]):
         ]
         claimed = [Folder(each.folder.path, *_places(each), each) for each in self._watches]
         self._scout = ScoutCore(identity, claimed, patience, time.monotonic())
-        super().__init__(self._scout, bus, endpoint, patience, LOG, handler)
+        super().__init__(self._scout, bus, endpoints, patience, LOG, handler)
 
     def statistics(self) -> ScoutStatistics:
         """What the agent knows about itself and its folders."""

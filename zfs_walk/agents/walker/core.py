@@ -146,7 +146,7 @@ class AgentCore:
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
         due = min(self._commits.next_deadline(), self.want.next_deadline())
-        return min(now + 0.5, due, self.link.next_deadline())
+        return min(due, self.link.next_deadline(now))
 
     def _tick(self, tick: Tick, now: float) -> None:
         instruction = self.link.tick(now)

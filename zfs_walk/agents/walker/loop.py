@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from zfs_walk.agents.loop import AgentLoop
@@ -40,7 +41,7 @@ class WalkerLoop(AgentLoop[FromPool | WorkerDied, OwnInstruction]):
         self,
         nursery: Nursery,
         bus: Bus,
-        endpoint: str,
+        endpoints: Sequence[str],
         settings: AgentSettings,
         dir_timeout: float = 300.0,
         handler: LogHandler | None = None,
@@ -50,14 +51,14 @@ class WalkerLoop(AgentLoop[FromPool | WorkerDied, OwnInstruction]):
         Args:
             nursery: page, spool and zygote, made before the context.
             bus: this process's context.
-            endpoint: of the broker.
+            endpoints: of the broker, tried in turn.
             settings: who the agent is and how patient.
             dir_timeout: seconds that one directory may take.
             handler: what numbers and publishes this process's log records; None in a private run.
         """
         self._pool = Pool(nursery, bus, dir_timeout)
         self._walker = AgentCore(settings, time.monotonic())
-        super().__init__(self._walker, bus, endpoint, settings.patience, LOG, handler)
+        super().__init__(self._walker, bus, endpoints, settings.patience, LOG, handler)
         self._entries = self._rate = 0
         self._first = False
 

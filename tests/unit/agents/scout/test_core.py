@@ -81,6 +81,7 @@ def test_a_rehello_closes_the_socket_and_opens_another() -> None:
     (reconnect,) = connected(List()).hear(Rehello(6))
     assert isinstance(reconnect, Reconnect)
     assert 0.2 <= reconnect.delay <= 1.0
+    assert not reconnect.elsewhere  # it has just spoken
 
 
 @pytest.mark.parametrize("code", ["version", "name-in-use", "superseded", "not-allowed"])

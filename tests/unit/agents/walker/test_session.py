@@ -76,6 +76,7 @@ def test_a_rehello_closes_the_socket_and_opens_another() -> None:
     (reconnect,) = agent.hear(Rehello(6))
     assert isinstance(reconnect, Reconnect)
     assert 0.2 <= reconnect.delay <= 1.0
+    assert not reconnect.elsewhere  # it has just spoken
 
 
 def test_what_was_read_from_a_socket_that_is_given_up_is_too_late() -> None:
@@ -90,13 +91,25 @@ def test_a_hello_without_an_answer_is_said_again_on_a_fresh_socket() -> None:
     agent = Agent()
     agent.take(Connected())
     assert not [i for i in agent.after(2.0) if isinstance(i, Reconnect)]
-    assert [i for i in agent.after(0.6) if isinstance(i, Reconnect)]
+    assert [i.elsewhere for i in agent.after(0.6) if isinstance(i, Reconnect)] == [True]
 
 
 def test_a_broker_that_is_silent_for_three_heartbeats_is_given_up() -> None:
     agent = connected()
     assert not [i for i in agent.after(3.0) if isinstance(i, Reconnect)]
-    assert [i for i in agent.after(0.6) if isinstance(i, Reconnect)]
+    assert [i.elsewhere for i in agent.after(0.6) if isinstance(i, Reconnect)] == [True]
+
+
+def test_short_heartbeats_do_not_hide_a_silence_from_an_agent_that_wakes_late() -> None:
+    agent = Agent()
+    agent.take(Connected())
+    agent.hear(welcome(heartbeat_ms=300))
+    out = []
+    until = agent.now + 1.5
+    while agent.now < until:
+        agent.now = agent.core.next_deadline(agent.now) + 0.05
+        out += agent.take(Tick())
+    assert [i.elsewhere for i in out if isinstance(i, Reconnect)] == [True]
 
 
 def test_an_agent_that_slept_blames_nobody_for_the_silence() -> None:

@@ -288,7 +288,7 @@ def test_a_full_disk_below_the_log_stops_no_walk_and_is_said_once(
     # The bus had what the file had no room for.
     wait_for(
         "the tail has it all",
-        lambda: any(each["message"].startswith("handing back") for each in tail.said()),
+        lambda: any(each["message"].startswith("leaving: ") for each in tail.said()),
     )
     assert tail.count() > len(written)
 

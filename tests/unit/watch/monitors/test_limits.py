@@ -10,7 +10,7 @@ from zfs_walk.watch import limits
 
 @pytest.mark.parametrize("name", [limits.WATCHES, limits.INSTANCES, limits.QUEUE])
 def test_a_limit_is_what_sysctl_says(name: str) -> None:
-    program = shutil.which("sysctl")
+    program = shutil.which("sysctl", path="/usr/sbin:/sbin:/usr/bin:/bin")
     assert program is not None
     command = [program, "-n", f"fs.inotify.{name}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -241,6 +241,14 @@ class Bus:
         with urllib.request.urlopen(self.url + path) as answer:
             return json.load(answer)
 
+    def status(self) -> Any:
+        """What `zfs-ctl status --json` says."""
+        done = subprocess.run(
+            [*program("zfs-ctl"), "status", "--json", "--broker", self.endpoint],
+            stdout=subprocess.PIPE, check=True, env=self._env,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
     def served(self) -> int:
         """Files in all lists that are served; -1 while one is not."""
         try:

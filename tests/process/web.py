@@ -47,7 +47,7 @@ def status(site: Site, path: str) -> int:
     """The status of an answer; 0 if there is none."""
     try:
         return fetch(site, path)[0].status
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return 0
 
 

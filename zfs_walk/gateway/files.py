@@ -18,6 +18,8 @@ PIECE: Final = 1_000
 TYPES: Final = {False: "application/json", True: "application/x-ndjson"}
 """Content types of one object and of lines."""
 
+HEAD: Final = b'{"schema":1,"files":['
+
 BETWEEN: Final = b'},{"filename":"'
 BREAK: Final = b'}\n{"filename":"'
 """What is between two rows of an array, and of lines. It can't be in a string, where a quote has a
@@ -87,12 +89,14 @@ class FilePages:
                 if rows:
                     yield orjson.dumps(rows)[1:-1].replace(BETWEEN, BREAK) + b"\n"
             return
-        begin, cursor = b'{"schema":1,"files":[', None
+        begin, cursor = HEAD, None
         for rows, following in self._rows(query):
-            yield begin + orjson.dumps(rows)[1:-1]
-            begin = b","
+            # There are none where the rest of the list has left since the last piece.
+            if rows:
+                yield begin + orjson.dumps(rows)[1:-1]
+                begin = b","
             cursor = following.cursor() if following else None
-        yield b'],"next":' + orjson.dumps(cursor) + b"}\n"
+        yield (HEAD if begin is HEAD else b"") + b'],"next":' + orjson.dumps(cursor) + b"}\n"
 
     def _rows(self, query: Query) -> Iterator[tuple[list[dict[str, Any]], Key | None]]:
         """Pieces of rows, each with the key to go on after unless there are no more."""

@@ -129,6 +129,15 @@ def test_a_stream_goes_on_from_its_last_name_while_the_list_changes() -> None:
     assert told == expected
 
 
+def test_a_list_that_leaves_between_two_pieces_leaves_valid_json() -> None:
+    replica = fed((LINE, [b"n%05d" % number for number in range(PIECE + 10)]))
+    pieces = FilePages(lists_of(replica), Connections()).body(Query.parse(""))
+    first = next(pieces)
+    replica.handle(ClaimStatus(ORIGIN, 1, replace(LINE, serving=False, why="unmounted"), False))
+    told = json.loads(first + b"".join(pieces))
+    assert (len(told["files"]), told["next"]) == (PIECE, None)
+
+
 def test_every_change_has_another_etag_and_is_told() -> None:
     replica = fed((LINE, [b"a", b"b"]))
     lists = lists_of(replica)

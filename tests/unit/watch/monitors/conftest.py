@@ -91,14 +91,6 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The watched folder; what is beside it is not watched."""
-    path = tmp_path / "watched"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def eyes(name: str, folder: Path) -> Iterator[Eyes]:
     """Each monitor on the folder."""
     monitor, _ = open_monitor(name, os.fsencode(folder), recursive=True)

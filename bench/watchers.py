@@ -203,14 +203,19 @@ class Lsyncd(Watcher):
 class Bus:
     """A broker with HTTP, and scouts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         """Start the broker."""
         self._stack = contextlib.ExitStack()
+        self._options = options
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="zwb-")))
         self._env = os.environ | {"XDG_CONFIG_HOME": str(self.folder)}
+        self.start_broker("tcp://127.0.0.1:*", "127.0.0.1:0")
+
+    def start_broker(self, endpoint: str, http: str) -> None:
+        """Start the broker, perhaps where it was before."""
         self.broker = self._start(
-            "zfs-broker", "--bind", "tcp://127.0.0.1:*", "--state", str(self.folder / "state"),
-            "--http", "127.0.0.1:0",
+            "zfs-broker", "--bind", endpoint, "--state", str(self.folder / "state"),
+            "--http", http, *self._options,
         )  # fmt: skip
         self.endpoint = found(r"ready at (\S+),", self._said)
         self.url = found(r"HTTP at (\S+),", self._said)

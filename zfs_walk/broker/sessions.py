@@ -25,8 +25,9 @@ from zfs_walk.protocol.messages import (
 )
 from zfs_walk.protocol.records import Lease, RunNote, Standing
 
-MISSED = 3
-"""Heartbeats that a session may miss before it gets no new grants."""
+MISSED = 2.5
+"""Heartbeat intervals of silence after which a session gets no new grants and its lists are in no
+answer: it was probed twice by then, and ticks included all are told within three."""
 
 TEN_YEARS = 10 * 366 * 86_400
 """Seconds; a higher term than ours by more than this is no term."""
@@ -316,7 +317,7 @@ class Sessions:
         self._state.send(session.route, self._ack(session, 0, ()))
 
     def tick(self, now: float) -> None:
-        """Probe the silent, suspect those who missed three heartbeats, give up after the grace."""
+        """Probe the silent, suspect those who stay silent, give up after the grace."""
         self._state.pace()
         for session in list(self._state.sessions.values()):
             silent = now - session.heard

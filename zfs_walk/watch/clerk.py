@@ -3,7 +3,8 @@
 A core. It is told events, looks and listings, keeps the `Tree` and the `Settle`, and answers with
 names to look at and directories to read. What a poll sees changes nothing by itself: a difference
 is a suspicion, and the name is looked at a moment later. So an event that was only late still gets
-the credit, and a listing that took long does no harm.
+the credit, and a listing that took long does no harm. Only where there are no events at all is a
+poll's listing the news.
 """
 
 from collections.abc import Iterable
@@ -124,7 +125,7 @@ class Clerk:
             self._put(path, value, by, now)
 
     def swept(self, listing: Listing, by: By, now: float) -> list[bytes]:
-        """Take a listing of a directory whose watch was set before it was read.
+        """Take a listing of a directory whose watch was set before it was read, or that has none.
 
         Args:
             listing: the directory, or a piece of it.
@@ -145,7 +146,7 @@ class Clerk:
         return self._missing(listing)
 
     def compared(self, listing: Listing, now: float) -> None:
-        """Take a poll's listing: whatever is another than in the list becomes a suspicion."""
+        """Take a poll's listing beside events: what is another than in the list is a suspicion."""
         tree = self.tree
         if tree.identity(listing.directory) is None:
             return

@@ -14,6 +14,8 @@ from zfs_walk.watch.limits import WATCHES, how_to_raise, limit
 from zfs_walk.watch.look import Looker, OtherFolderError
 from zfs_walk.watch.monitor import Monitor
 from zfs_walk.watch.poll import Poll
+from zfs_walk.watch.quiet import NAME as QUIET
+from zfs_walk.watch.seen import Listing
 from zfs_walk.watch.settle import By, Due
 from zfs_walk.watch.sweep import Sweep
 from zfs_walk.watch.tree import is_within
@@ -67,7 +69,8 @@ class Patrol:
         self._clerk = clerk
         self._lock = lock
         self._sweeps: dict[By, Sweep] = {}
-        self.poll = Poll(poll, lambda: self._begin(By.POLL, watching=False))
+        self._alone = monitor.name == QUIET
+        self.poll = Poll(poll, lambda: self._begin(By.POLL, watching=self._alone))
         self.monitor = monitor
         self.complete = False
         self.unwatched: set[bytes] = set()
@@ -157,11 +160,7 @@ class Patrol:
     def _sweep(self, by: By) -> None:
         sweep = self._sweeps[by]
         for listing in sweep.step():
-            now = monotonic()
-            with self._lock:
-                missing = self._clerk.swept(listing, by, now)
-            if missing:
-                self._look_at([Due(path, by) for path in missing])
+            self._take(listing, by)
         self._fail(sweep, by)
         if sweep.done:
             sweep.close()
@@ -169,6 +168,12 @@ class Patrol:
             self._warn()
             if by is By.FRESH:
                 self._finish()
+
+    def _take(self, listing: Listing, by: By) -> None:
+        with self._lock:
+            missing = self._clerk.swept(listing, by, monotonic())
+        if missing:
+            self._look_at([Due(path, by) for path in missing])
 
     def _fail(self, sweep: Sweep, by: By) -> None:
         failed, sweep.failed = sweep.failed, []
@@ -189,9 +194,13 @@ class Patrol:
     def _compare(self) -> None:
         before = self.poll.done
         for listing in self.poll.step(monotonic()):
-            with self._lock:
-                self._clerk.compared(listing, monotonic())
-        if self.poll.done > before and self.monitor.name != "poll":
+            if self._alone:
+                # Nobody else will tell: what is read here is the news.
+                self._take(listing, By.POLL)
+            else:
+                with self._lock:
+                    self._clerk.compared(listing, monotonic())
+        if self.poll.done > before and not self._alone:
             self._watch_more()
 
     def _watch_more(self) -> None:
@@ -204,7 +213,7 @@ class Patrol:
 
     def _warn(self) -> None:
         """Say once that not every directory can be watched, and what to do."""
-        if not self.unwatched or self.monitor.name == "poll":
+        if not self.unwatched or self._alone:
             self._warned = False
             return
         if self._warned:

@@ -105,6 +105,33 @@ def test_what_was_lost_is_found_at_once(filled: Path) -> None:
     made.patrol.close()
 
 
+def test_without_events_a_comparison_is_the_news_itself(filled: Path) -> None:
+    path = os.fsencode(filled)
+    found = filled.stat()
+    looker = Looker(path, Place(found.st_dev, found.st_ino), Filter(), recursive=True)
+    clerk = Clerk(0.0)
+    patrol = Patrol(
+        *(path, looker, Filter(), QuietMonitor(), clerk, Lock()), recursive=True, poll=0.01
+    )
+    while not patrol.complete:
+        patrol.turn()
+    before = patrol.poll.done
+    (filled / "0" / "new").touch()
+    (filled / "1" / "file").unlink()
+    (filled / "2" / "file").unlink()
+    (filled / "2").rmdir()
+    (filled / "2").touch()
+    (filled / "tree" / "of").mkdir(parents=True)
+    (filled / "tree" / "of" / "many").touch()
+    while patrol.poll.done < before + 2:  # one may have been under way
+        patrol.turn()
+    names = [row.name for row in clerk.tree.page(b"", 1_000)]
+    assert names == [b"0/file", b"0/new", b"2", b"3/file", b"4/file", b"tree/of/many"]
+    assert clerk.found[By.POLL] == 4
+    assert patrol.unwatched >= {b"tree", b"tree/of"}
+    patrol.close()
+
+
 def test_what_is_lost_while_all_is_compared_is_compared_again(filled: Path) -> None:
     for number in range(9_000):
         (filled / "0" / f"{number}").touch()

@@ -1,0 +1,110 @@
+"""What the parts of a mirror tell each other."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Kind(StrEnum):
+    """What was seen of a name when its action was queued.
+
+    What is done is decided when it is taken, by what is there then: a file that is there is sent,
+    or moved if it is known under another name that is gone; one that is not is deleted.
+    """
+
+    SEND = "send"
+    DELETE = "delete"
+
+
+class State(StrEnum):
+    """Of an action."""
+
+    READY = "ready"
+    """Taken when its time has come and a transfer is free."""
+
+    TAKEN = "taken"
+    """A transfer has it in hand, or a process that was killed had."""
+
+    HELD = "held"
+    """A deletion that waits until somebody confirms it."""
+
+    ASIDE = "aside"
+    """It failed too often, or can't succeed; `Action.error` says why."""
+
+
+class Change(NamedTuple):
+    """What was seen of a name.
+
+    Attributes:
+        path: below the mirrored folder.
+        kind: whether it is there.
+        size: bytes, as it was seen; 0 of one that is gone.
+        not_before: seconds since the epoch: when it may be taken.
+    """
+
+    path: bytes
+    kind: Kind
+    size: int
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One name's row of the queue.
+
+    Attributes:
+        path: below the mirrored folder.
+        kind: what was seen last.
+        state: where it stands.
+        generation: grows with every change; what is acknowledged is one generation.
+        size: bytes, as it was seen.
+        added: when the first change was queued that is not done yet, seconds since the epoch.
+        not_before: when it may be taken, seconds since the epoch.
+        tries: that have failed.
+        error: of the last one.
+        unsure: it was in hand when a process ended without saying how it went, so the other side
+            may be before or after it.
+    """
+
+    path: bytes
+    kind: Kind
+    state: State
+    generation: int
+    size: int
+    added: float
+    not_before: float
+    tries: int
+    error: str
+    unsure: bool
+
+
+class Entry(NamedTuple):
+    """What is on the other side, as far as we know: what was sent or found there.
+
+    Attributes:
+        path: below the mirrored folder; where it goes to is the sink's matter.
+        size: bytes.
+        mtime_ns: of the local file that it is a copy of.
+        dev: of that file; ``ino``: by these a file that has another name now is known.
+        ino: see ``dev``.
+        mode: of that file.
+        tag: the sink's (see `zfs_walk.sinks.interface.Remote`).
+    """
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    dev: int
+    ino: int
+    mode: int
+    tag: str
+
+
+class Counts(NamedTuple):
+    """How many actions are in each state, and the bytes of those that are to be sent."""
+
+    ready: int
+    taken: int
+    held: int
+    aside: int
+    bytes: int

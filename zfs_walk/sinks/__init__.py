@@ -1,0 +1,1 @@
+"""Where files go: one class for each kind of place, with no knowledge of queues or watchers."""

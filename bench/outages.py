@@ -40,7 +40,9 @@ class Trio:
         for folder in self.folders:
             if not folder.is_dir():
                 make_tree(folder, DIRECTORIES, EACH)
-            found = subprocess.run(["find", folder, "-type", "f"], stdout=subprocess.PIPE, check=True)
+            found = subprocess.run(
+                ["find", folder, "-type", "f"], stdout=subprocess.PIPE, check=True
+            )
             self.files += found.stdout.count(b"\n")
         self.scouts = [self.watch(folder) for folder in self.folders]
         until(lambda: self.served() == self.files, 300.0, 0.05)

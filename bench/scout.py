@@ -29,7 +29,7 @@ from zfs_walk.lists.filelist import FileList
 SCOUTS, DIRECTORIES, EACH = 10, 4_000, 25
 """A million files, or nearly so."""
 
-PAGES, DELTAS = 200, 200
+PAGES, DELTAS, STREAMS = 200, 200, 5
 FOLDERS, CREATES = 200, 100_000
 RATES = (5_000, 40_000, 100_000)
 BURST, POLL = 200_000, 10
@@ -106,14 +106,18 @@ def pages(bus: Bus) -> Iterator[Row]:
 
 
 def stream(bus: Bus, found: list[bytes]) -> Row:
-    """All of it as lines of JSON, compared with find."""
-    begun = time.perf_counter()
-    body = lines(bus)
-    rate = len(found) / (time.perf_counter() - begun)
-    names = [json.loads(line)["filename"].encode() for line in body]
-    same = names == sorted(found)
+    """All of it as lines of JSON, compared with find; the median of some readings."""
+    times = []
+    for _ in range(STREAMS):
+        begun = time.perf_counter()
+        body = lines(bus)
+        times.append(time.perf_counter() - begun)
+        names = [json.loads(line)["filename"].encode() for line in body]
+        if names != sorted(found):
+            return Row("/files?format=ndjson, the same as find", "it differs", "the same", False)
+    rate = len(found) / statistics.median(times)
     return Row("/files?format=ndjson, the same as find", f"{rate:,.0f} files/s",
-               "> 200,000 files/s", same and rate > 200_000)  # fmt: skip
+               "> 200,000 files/s", rate > 200_000)  # fmt: skip
 
 
 def deltas(bus: Bus, folder: Path) -> Iterator[Row]:

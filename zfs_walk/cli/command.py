@@ -16,6 +16,7 @@ from zfs_walk import __version__
 from zfs_walk.cli import COMMANDS
 from zfs_walk.config.values import Described
 from zfs_walk.errors import InternalError, WrongUseError, ZfsWalkError
+from zfs_walk.faults import VARIABLE as FAILPOINT
 
 DEFAULT_BROKER: Final = "tcp://127.0.0.1:5570"
 PREFIX: Final = "ZFS_WALK"
@@ -278,7 +279,7 @@ def _end(code: int) -> NoReturn:
 
 def _check_environment(command: click.Command) -> None:
     """Refuse variables that look like ours and are no option of any command."""
-    own = set(_options(command))
+    own = {*_options(command), FAILPOINT.removeprefix(f"{PREFIX}_").lower()}
     ours = {name for name in os.environ if name.startswith(f"{PREFIX}_")}
     if all(name.removeprefix(f"{PREFIX}_").lower() in own for name in ours):
         return

@@ -5,12 +5,11 @@ A process sends one file and is killed at a point; then another one sends it aga
 
 import hashlib
 import signal
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.process.place import Ended, Place
+from tests.servers.compare import tree
 from zfs_walk import faults
 from zfs_walk.sinks.choose import open_sink
 
@@ -62,14 +61,8 @@ class Sending:
         process = self._place.start_python(SEND, *words, env={faults.VARIABLE: point})
         return self._place.end(process)
 
-    def sha(self, folder: Path) -> str:
-        ran = subprocess.run(
-            ["sha256sum", folder / "d/file"], check=True, capture_output=True, text=True
-        )
-        return ran.stdout.split()[0]
-
     def arrived(self) -> bool:
-        return self.sha(self.target) == self.sha(self.origin)
+        return tree(self.target)[b"d/file"] == tree(self.origin)[b"d/file"]
 
     def parts(self) -> list[str]:
         return [path.name for path in self.target.rglob(".zfs-walk.*.part")]

@@ -73,8 +73,8 @@ class S3Sink:
 
     def _put(self, source: Source, name: bytes, report: Report) -> str:
         data = source.read(source.size, 0)
-        source.check()
         report(len(data))
+        source.check()
         key, metadata = self._key(name), s3_metadata.of(source)
         fields = self._fields(source, name)
         fast = self._client.fast if len(data) <= LARGEST_FAST else None

@@ -5,12 +5,15 @@ Whatever goes wrong with it is not looked into: the file is sent by boto3 then, 
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from zfs_walk.sinks.s3_options import MIB, S3Options
 
 LARGEST: Final = MIB
 """Bytes; with larger files the server's time counts, not ours."""
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
 
 _TTL: Final = dt.timedelta(minutes=5)
 """For which credentials are kept: botocore renews those that expire ten minutes before."""
@@ -67,7 +70,7 @@ class FastPut:
             store = S3Store(
                 bucket,
                 credential_provider=Boto3CredentialProvider(session, ttl=_TTL),
-                client_options=http,  # type: ignore[arg-type] -- a dict
+                client_options=cast("ClientConfig", http),
                 retry_config={"max_retries": 0},
                 **config,
             )

@@ -29,8 +29,11 @@ def key_of(prefix: str, name: bytes) -> str:
         name: below it.
 
     Raises:
-        NameRefusedError: it is too long.
+        NameRefusedError: it is too long, or no name at all.
     """
+    if not _is_name(name):
+        reason = "no part of it may be empty, '.' or '..', and none has a NUL"
+        raise NameRefusedError(place=prefix + name.decode(errors="replace"), reason=reason)
     key = prefix + _escaped(name)
     if (size := len(key.encode())) > LONGEST:
         reason = f"its key would have {size:,} bytes, S3 has at most {LONGEST:,}"
@@ -43,8 +46,11 @@ def name_of(prefix: str, key: str) -> bytes | None:
     if not key.startswith(prefix):
         return None
     name = _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), key[len(prefix) :].encode())
-    proper = all(part not in {b"", b".", b".."} for part in name.split(b"/")) and b"\0" not in name
-    return name if proper and prefix + _escaped(name) == key else None
+    return name if _is_name(name) and prefix + _escaped(name) == key else None
+
+
+def _is_name(name: bytes) -> bool:
+    return b"\0" not in name and not {b"", b".", b".."} & {*name.split(b"/")}
 
 
 def _escaped(name: bytes) -> str:

@@ -286,7 +286,12 @@ def unfinished(client: Client, prefix: str, place: str) -> Iterator[dict[str, An
     """The uploads that are not finished, of keys with this prefix; ``Date``: the server's time."""
     marker: dict[str, Any] = {}
     while True:
-        page = client.call("list_multipart_uploads", place, Prefix=prefix, **marker)
+        try:
+            page = client.call("list_multipart_uploads", place, Prefix=prefix, **marker)
+        except SinkError as error:
+            if code_of(error.__cause__ or error) == "NoSuchUpload":
+                return  # rclone's way to say that the bucket has none
+            raise
         date = page["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         for upload in page.get("Uploads", ()):
             yield {**upload, "Date": date}

@@ -20,6 +20,8 @@ from zfs_walk.sinks.s3_multipart import PART_SIZE, Multipart, abort, unfinished
 from zfs_walk.sinks.s3_options import LARGEST_FILE, S3Options, parse
 from zfs_walk.sinks.source import Source
 
+_SECOND: Final = dt.timedelta(seconds=1)
+"""What a server's answer leaves out of its time at most."""
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
@@ -98,7 +100,10 @@ class S3Sink:
 
     def delete(self, name: bytes) -> None:
         """Delete the object; there are no parents."""
-        self._call("delete_object", name)
+        # Servers that keep objects as files would take a folder of this name, or a file that is
+        # its parent.
+        if self._head(name) is not None:
+            self._call("delete_object", name)
 
     def move(self, old: bytes, new: bytes) -> Remote:
         """Let the server copy it, then delete the old one: S3 has no other way."""
@@ -162,7 +167,7 @@ class S3Sink:
         for upload in unfinished(self._client, self._bucket.prefix, self._client.place):
             ours = name_of(self._bucket.prefix, upload["Key"]) is not None
             # Both times are the server's, whatever this host's clock says.
-            age = _time(upload["Date"]) - upload["Initiated"]
+            age = _time(upload["Date"]) + _SECOND - upload["Initiated"]
             if ours and upload["UploadId"] not in known and age >= oldest:
                 abort(self._client, upload["Key"], upload["UploadId"], self._client.place)
                 aborted += 1

@@ -22,11 +22,13 @@ class Body:
     Attributes:
         size: bytes of the piece.
         failure: what went wrong in reading, or was raised by ``report``.
+        sending: it is read to be sent; before that it may be read to be signed.
     """
 
     def __init__(self, source: Source, offset: int, size: int, report: Report) -> None:
         self.size = size
         self.failure: Exception | None = None
+        self.sending = False
         self._source = source
         self._begin = offset
         self._report = report
@@ -36,7 +38,7 @@ class Body:
         """The next bytes: more than asked for, if there are."""
         count = min(_BLOCK, self.size - self._at)
         try:
-            if count:
+            if count and self.sending:
                 self._report(count)
             data = self._source.read(count, self._begin + self._at)
         except Exception as error:

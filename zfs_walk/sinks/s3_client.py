@@ -195,7 +195,7 @@ class Client:
             style = "path"
         signed = self._signs_payload(self._algorithm or ALGORITHMS.get(options.checksum, SHA256))
         self._session = boto3.Session(profile_name=options.profile)
-        return self._session.client(
+        made = self._session.client(
             "s3",
             endpoint_url=options.endpoint_url,
             region_name=options.region or self._session.region_name or "us-east-1",
@@ -212,3 +212,22 @@ class Client:
                 s3={"addressing_style": style, "payload_signing_enabled": signed},
             ),
         )
+        made.meta.events.register("before-sign.s3", _signing)
+        made.meta.events.register("before-send.s3", _sending)
+        return made
+
+
+def _signing(request: Any, **_: Any) -> None:
+    _note(request, sending=False)
+
+
+def _sending(request: Any, **_: Any) -> None:
+    _note(request, sending=True)
+
+
+def _note(request: Any, *, sending: bool) -> None:
+    body = getattr(request, "body", None)
+    if not isinstance(body, Body):
+        body = getattr(request, "data", None)
+    if isinstance(body, Body):
+        body.sending = sending

@@ -1,18 +1,20 @@
 """Does what the queue asks for: takes actions, and has them done by several transfers at once."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from zfs_walk.mirror.handling import Guard, Happening, HandlerOptions, HandlerStatistics
+from zfs_walk.mirror.handling import Guard, HandlerOptions, HandlerStatistics, Happening
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.pace import Pace
 from zfs_walk.sinks.interface import Sink
 
 
-class Handler:
-    """Keeps the other side true. Every method may be called from any thread.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a handler works with.
 
-    Args:
-        journal: of the mapping; whoever puts changes into it calls `wake` afterwards.
+    Attributes:
+        journal: of the mapping; whoever puts changes into it calls `Handler.wake` afterwards.
         folder: absolute path of what is mirrored.
         sink: becomes the handler's: it is closed with it.
         options: how files are sent.
@@ -21,16 +23,19 @@ class Handler:
         notify: told of what happens, from any of the handler's threads; must not wait.
     """
 
-    def __init__(
-        self,
-        journal: Journal,
-        folder: bytes,
-        sink: Sink,
-        options: HandlerOptions,
-        pace: Pace,
-        guard: Guard,
-        notify: Callable[[Happening], None],
-    ) -> None:
+    journal: Journal
+    folder: bytes
+    sink: Sink
+    options: HandlerOptions
+    pace: Pace
+    guard: Guard
+    notify: Callable[[Happening], None]
+
+
+class Handler:
+    """Keeps the other side true. Every method may be called from any thread."""
+
+    def __init__(self, parts: Parts) -> None:
         raise NotImplementedError
 
     def start(self) -> None:

@@ -22,7 +22,7 @@ class Hand:
         self._changing: dict[bytes, frozenset[bytes]] = {}
         self._borrowed: set[bytes] = set()
         self._waiting: dict[bytes, Action] = {}
-        # Given out, and they might be, or are, moves.
+        # Given out, and not decided yet.
         self._open: set[bytes] = set()
 
     def __len__(self) -> int:
@@ -42,18 +42,20 @@ class Hand:
     def next(self) -> Action | None:
         """Give one out that can be begun; None: there is none at the moment."""
         while self._sends:
-            action = self._sends.popleft()
-            if action.path in self._borrowed:
-                self._waiting[action.path] = action
-                continue
-            self._changing[action.path] = frozenset({action.path})
-            self._open.add(action.path)
-            return action
-        if self._approved and self._quiet():
-            action = self._approved.popleft()
-            self._changing[action.path] = frozenset({action.path})
-            return action
+            if action := self._give_out(self._sends.popleft()):
+                self._open.add(action.path)
+                return action
+        while self._approved and self._quiet():
+            if action := self._give_out(self._approved.popleft()):
+                return action
         return None
+
+    def _give_out(self, action: Action) -> Action | None:
+        if action.path in self._borrowed:
+            self._waiting[action.path] = action
+            return None
+        self._changing[action.path] = frozenset({action.path})
+        return action
 
     def deletions(self) -> list[Action]:
         """Those that nothing stands against any more, to be judged; `approve` what may be done."""
@@ -68,11 +70,11 @@ class Hand:
         self._approved.extend(actions)
 
     def _quiet(self) -> bool:
-        """Nothing is in hand that might be a move."""
-        return not (self._open or self._sends or self._waiting)
+        """Nothing is in hand that might turn out to be a move."""
+        return not (self._open or self._sends)
 
     def decided(self, path: bytes) -> None:
-        """One that was given out is no move."""
+        """About one that was given out: it is known what is done."""
         self._open.discard(path)
 
     def borrow(self, path: bytes, old: bytes) -> bool:
@@ -89,8 +91,9 @@ class Hand:
         self._open.discard(path)
         self._borrowed -= borrowed
         for old in borrowed:
-            if old in self._waiting:
-                self._sends.appendleft(self._waiting.pop(old))
+            if action := self._waiting.pop(old, None):
+                line = self._sends if action.kind is Kind.SEND else self._approved
+                line.appendleft(action)
 
     def put_back(self) -> list[Action]:
         """Those that are not given out; they are in hand no more."""

@@ -8,13 +8,13 @@ from zfs_walk.mirror.records import Action
 from zfs_walk.sinks.errors import ChangedError, SinkError, StoppedError
 
 CHANGED_DELAY: Final = 2.0
-"""Seconds until a file is sent again that changed while it was sent: most writers pause by then, and
-one that never does costs no more than one sending in so long."""
+"""Seconds until a file is sent again that changed while it was sent: most writers pause by then."""
 
 
 class Backoff(NamedTuple):
-    """Pauses that double, up to a longest one, with full jitter: many who failed at once do not
-    come again at once.
+    """Pauses that double, up to a longest one, with full jitter.
+
+    Many who failed at once do not come again at once.
 
     Attributes:
         first: seconds that the first pause takes at most.
@@ -87,10 +87,8 @@ def consequence(
     """
     reason = reason_of(error)
     match error:
-        case StoppedError():
-            return Again(now, action.error, counts=False)
-        case FileNotFoundError():
-            # What is done about a file that vanished is decided anew.
+        case StoppedError() | FileNotFoundError():
+            # Nothing failed; and about a file that vanished is decided anew.
             return Again(now, action.error, counts=False)
         case ChangedError():
             return Again(now + CHANGED_DELAY, reason, counts=False)
@@ -98,9 +96,9 @@ def consequence(
             return Again(now, reason, counts=False)
         case SinkError(again=False):
             return Aside(reason)
-    if isinstance(error, ZfsWalkError) and not isinstance(error, SinkError):
-        # Of our own state, say: no fault of the file's.
-        return Again(now + FILE.pause(1, chance), reason, counts=False)
+        case ZfsWalkError() if not isinstance(error, SinkError):
+            # Of our own state, say: no fault of the file's.
+            return Again(now + FILE.pause(1, chance), reason, counts=False)
     return failed(action, reason, tries=tries, chance=chance, now=now)
 
 

@@ -164,7 +164,7 @@ class Journal:
             return queue.find(db, path)
 
     def actions(self, state: State | None, after: bytes, limit: int) -> list[Action]:
-        """Actions, of a state or all, in the order of their names, from the first past ``after``."""
+        """Actions of a state, or all, past ``after`` in the order of their names."""
         with self._database.reading() as db:
             return queue.page(db, state, after, limit)
 

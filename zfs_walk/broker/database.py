@@ -1,15 +1,15 @@
 """The journal's file and its transactions: WAL, ``synchronous=FULL``, one writer."""
 
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from zfs_walk.broker import upkeep
 from zfs_walk.broker.tables import SCHEMA
-from zfs_walk.errors import JournalError, StateError
+from zfs_walk.errors import StateError
+from zfs_walk.storage import connect, failure
 
 LOG = logging.getLogger("zfs_walk.broker")
 
@@ -35,14 +35,7 @@ class Database:
         """
         self._path = str(path)
         self.in_transaction = False
-        if self._path != ":memory:":
-            _make_private(self._path)
-        try:
-            self.connection = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
+        self.connection = connect(self._path)
         with ExitStack() as if_refused:
             if_refused.callback(self.connection.close)
             self._prepare(first_run)
@@ -50,13 +43,9 @@ class Database:
 
     def _prepare(self, first_run: int) -> None:
         try:
-            # Takes effect where there is no table yet; elsewhere with the VACUUM below.
-            self.connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            self.connection.execute("PRAGMA journal_mode=WAL")
-            self.connection.execute("PRAGMA synchronous=FULL")
             (schema,) = self.connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
+            raise failure(self._path, error) from error
         if schema == 0:
             with self.writing() as db:
                 upkeep.create(db, first_run)
@@ -81,9 +70,10 @@ class Database:
             with self.writing() as db:
                 upkeep.migrate(db, schema)
             self.commit()
+            # And so that pages can be given back: connect() asks for it, an older one did not.
             self.connection.execute("VACUUM")
         except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
+            raise failure(self._path, error) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -94,7 +84,7 @@ class Database:
                 self.in_transaction = True
             yield self.connection
         except sqlite3.DatabaseError as error:
-            raise self._failure(error) from error
+            raise failure(self._path, error) from error
 
     def commit(self) -> None:
         """Make everything since the last commit durable."""
@@ -102,7 +92,7 @@ class Database:
             try:
                 self.connection.execute("COMMIT")
             except sqlite3.DatabaseError as error:
-                raise self._failure(error) from error
+                raise failure(self._path, error) from error
             self.in_transaction = False
 
     def undo(self) -> None:
@@ -115,18 +105,3 @@ class Database:
         """Undo an open transaction and close the file."""
         self.undo()
         self.connection.close()
-
-    def _failure(self, error: sqlite3.DatabaseError) -> JournalError | StateError:
-        if "not a database" in str(error):
-            return StateError(path=self._path, reason="it holds a file that is no journal")
-        return JournalError(path=self._path, reason=str(error))
-
-
-def _make_private(path: str) -> None:
-    """Paths are in it: the folder may be open to others. SQLite's other files get its mode."""
-    with suppress(OSError):  # SQLite will say what is wrong
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)

@@ -22,9 +22,10 @@ from zfs_walk.cli.command import host_name
 from zfs_walk.cli.connection import find_target
 from zfs_walk.cli.logs import close_log, open_log
 from zfs_walk.cli.notify import ServiceManager
-from zfs_walk.cli.state import free_slot, lock, state_base
+from zfs_walk.cli.state import free_slot, state_base
 from zfs_walk.errors import StateInUseError, WrongUseError
 from zfs_walk.protocol.statistics import Origin
+from zfs_walk.storage import lock
 
 FOREVER: Final = 10.0 * 366 * 86_400
 

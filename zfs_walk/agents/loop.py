@@ -32,7 +32,7 @@ from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.wake import Wake
-from zfs_walk.protocol.statistics import ScoutStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import AgentStatistics
 
 VITALS_EVERY: Final = 1.0
 """Seconds between two looks at memory and CPU, and two statuses."""
@@ -102,7 +102,7 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
     # ------------------------------------------------------------------ what a role adds
 
     @abstractmethod
-    def statistics(self) -> WalkerStatistics | ScoutStatistics:
+    def statistics(self) -> AgentStatistics:
         """What the agent knows about itself."""
 
     @abstractmethod

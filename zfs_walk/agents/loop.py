@@ -150,6 +150,16 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
         """Where the broker is, or is looked for at the moment."""
         return self._connection.endpoint
 
+    @property
+    def ready(self) -> bool:
+        """It does what it is for."""
+        return self.live
+
+    @property
+    def doing(self) -> str:
+        """What that is, in words for the service manager."""
+        return f"serving {self.endpoint}"
+
     # ------------------------------------------------------------------ the loop
 
     def run(self, pulse: Callable[[float], float] = lambda _now: math.inf) -> None:

@@ -1,5 +1,5 @@
 """Which files of the watch's list are mirrored, and as what."""
-# ruff: noqa: PTH115, PTH116 -- paths are bytes here, which pathlib does not take
+# ruff: noqa: PTH116 -- paths are bytes here, which pathlib does not take
 
 import os
 import stat

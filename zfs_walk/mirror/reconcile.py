@@ -5,6 +5,7 @@ of a name that is not equal is asked of the other side once more, and what is qu
 the handler, by what is there then.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,30 +14,42 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Event as Flag
 from time import time
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
-from zfs_walk.mirror.compare import Rules, Trio, Verdict, is_copy, is_known, judge, merge
+from zfs_walk.errors import FolderError
+from zfs_walk.mirror.compare import Rules, Trio, Verdict, is_copy, is_known, is_sent, judge, merge
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.looking import is_gone, look_at
+from zfs_walk.mirror.origin import Device
 from zfs_walk.mirror.records import Change, Entry, Kind
 from zfs_walk.sinks.errors import ChangedError, FileRefusedError, StoppedError
 from zfs_walk.sinks.interface import Remote, Sink
 from zfs_walk.sinks.source import Source
+from zfs_walk.watch.folder import Folder
 from zfs_walk.watch.tree import Row
 
 BATCH: Final = 1_000
 """Names that are written to the journal at once."""
 
-GRACE: Final = 3.0
-"""Seconds before something is deleted: a file that got another name has been seen there by then,
-and is moved."""
+_ROOT: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
 class Found:
-    """What a comparison has found so far; numbers of names."""
+    """What a comparison has found so far; numbers of names.
+
+    Attributes:
+        checked: compared.
+        known: of them, those that were known to be on the other side ...
+        intact: ... and are here as they were when they were sent.
+        equal: on the other side as they are here.
+        send: queued to be sent.
+        delete: queued to be deleted.
+    """
 
     checked: int = 0
+    known: int = 0
+    intact: int = 0
     equal: int = 0
     send: int = 0
     delete: int = 0
@@ -58,12 +71,14 @@ class Reconcile:
     """One comparison, in the thread that calls `run`.
 
     Args:
-        root: descriptor of the folder.
+        folder: that is watched; it is held open while this runs.
         rows: of the folder's list, sorted, as they are sent.
         journal: holds what is known, and takes what is found.
         sink: of the other side; used by this thread only.
         rules: how both sides are compared.
         lookers: looks at the other side at once.
+        device: of the folder, if its number is another one than what is known has; inodes are then
+            looked at as well.
         stopped: ends it when it is set.
 
     Attributes:
@@ -72,21 +87,24 @@ class Reconcile:
 
     def __init__(  # noqa: PLR0913, PLR0917 -- all that is compared
         self,
-        root: int,
+        folder: Folder,
         rows: Callable[[], Iterator[Row]],
         journal: Journal,
         sink: Sink,
         rules: Rules,
         lookers: int,
+        device: Device | None,
         stopped: Flag,
     ) -> None:
         self.found = Found()
-        self._root = root
+        self._folder = folder
+        self._root = -1
         self._rows = rows
         self._journal = journal
         self._sink = sink
         self._rules = rules
         self._lookers = lookers
+        self._device = device
         self._stopped = stopped
         self._batch = _Batch()
 
@@ -96,12 +114,26 @@ class Reconcile:
         Raises:
             SinkError: the other side can't be listed, or looked at.
             StoppedError: it was stopped.
+            FolderError: another folder is there now.
+            OSError: the folder can't be opened.
+            JournalError: the journal can't be written.
         """
         remotes = self._list()
+        self._root = os.open(self._folder.path, _ROOT)
+        try:
+            found = os.fstat(self._root)
+            if (found.st_dev, found.st_ino) != self._folder.place:
+                raise FolderError(path=os.fsdecode(self._folder.path), reason="it is another one")
+            self._merge(remotes)
+        finally:
+            os.close(self._root)
+
+    def _merge(self, remotes: list[Remote]) -> None:
         trios = merge(self._rows(), self._entries(), remotes)
         with _Lookers(self._root, self._sink, self._rules, self._lookers) as lookers:
             looking: deque[tuple[Trio, Future[Look]]] = deque()
             for trio in trios:
+                self._count(trio)
                 verdict = judge(trio, self._rules)
                 if verdict is Verdict.LOOK and trio.row is not None:
                     looking.append((trio, lookers.look(trio.row)))
@@ -148,9 +180,17 @@ class Reconcile:
 
     # -- one name
 
+    def _count(self, trio: Trio) -> None:
+        found = self.found
+        found.checked += 1
+        if trio.entry is not None:
+            found.known += 1
+            found.intact += trio.row is not None and is_sent(trio.row, trio.entry)
+
     def _take(self, trio: Trio, verdict: Verdict) -> None:
-        self.found.checked += 1
         match verdict:
+            case Verdict.EQUAL if self._device is not None:
+                self._record(trio)
             case Verdict.EQUAL:
                 self.found.equal += 1
             case Verdict.RECORD:
@@ -171,11 +211,10 @@ class Reconcile:
         if not is_gone(self._root, trio.name):
             return  # it is left out, or can't be looked at
         self.found.delete += 1
-        if trio.entry is None and trio.remote is not None:
-            size, tag = trio.remote.size, trio.remote.tag
-            # No device and no inode: nothing is a move of it.
-            self._batch.record.append(Entry(trio.name, size, 0, 0, 0, 0, tag))
-        self._batch.changes.append(Change(trio.name, Kind.DELETE, 0, time() + GRACE))
+        entry = trio.entry
+        if entry is not None and self._device is not None and entry.dev == self._device.before:
+            self._batch.record.append(entry._replace(dev=self._device.now))
+        self._batch.changes.append(Change(trio.name, Kind.DELETE, 0, time()))
 
     def _record(self, trio: Trio) -> None:
         """Remember that the other side has what is here."""
@@ -191,10 +230,10 @@ class Reconcile:
         self.found.equal += 1
         self._batch.record.append(
             Entry(
-                *(trio.name, row.size, row.mtime_ns),
-                *(found.st_dev, found.st_ino, found.st_mode, remote.tag),
+                trio.name, row.size, row.mtime_ns, found.st_dev, found.st_ino, found.st_mode,
+                remote.tag,
             )
-        )
+        )  # fmt: skip
 
     def _looked(self, trio: Trio, look: "Future[Look]") -> None:
         """Take what a look at the other side has found, now that the lists left it open."""
@@ -231,7 +270,7 @@ class _Lookers:
             self._free.put(each)
         self._pool = ThreadPoolExecutor(number, "look")
 
-    def __enter__(self) -> "_Lookers":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -249,7 +288,9 @@ class _Lookers:
             remote = sink.look(row.name)
             if remote is None or remote.size != row.size:
                 return Look(remote, same=False)
-            return Look(remote, is_copy(row, remote, self._rules) or self._matches(sink, row, remote))
+            return Look(
+                remote, is_copy(row, remote, self._rules) or self._matches(sink, row, remote)
+            )
         except FileRefusedError:
             return Look(None, same=False)  # who sends it is told why
         finally:

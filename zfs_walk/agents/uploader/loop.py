@@ -20,7 +20,7 @@ from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import VersionRefusedError
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.pace import Limit
-from zfs_walk.protocol.statistics import UploaderStatistics
+from zfs_walk.protocol.statistics import MappingStatistics, UploaderStatistics
 
 LOG: Final = logging.getLogger("zfs_walk.uploader")
 
@@ -85,6 +85,7 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         self._broker: Broker | None = None
         self._look_at = 0.0
         self._closer: Thread | None = None
+        self._told: tuple[MappingStatistics, ...] = ()
         self._happened: list[OwnEvent] = []
         self._reread = False
 
@@ -106,9 +107,10 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
 
     def statistics(self) -> UploaderStatistics:
         """What the agent knows about itself and its mirrors."""
-        mappings = tuple(mapping_statistics(each.statistics()) for each in self._mirrors)
+        if self._closer is None:
+            self._told = tuple(mapping_statistics(each.statistics()) for each in self._mirrors)
         return UploaderStatistics(
-            health(mappings), mappings, round(self._limit.rate or 0), self._vitals.own,
+            health(self._told), self._told, round(self._limit.rate or 0), self._vitals.own,
             self._tick.cpu_ms, self._lag_ms, *self._published(),
         )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """What an uploader tells of its mirrors; no I/O, no clock."""
 
-import os
 from collections.abc import Iterable
 from typing import Final
 
@@ -29,14 +28,14 @@ def mapping_statistics(known: MirrorStatistics) -> MappingStatistics:
         held=counts.held,
         aside=counts.aside,
         bytes=counts.bytes,
-        active=len(handler.active) if handler else 0,
-        sent=handler.sent if handler else 0,
-        sent_bytes=handler.bytes if handler else 0,
-        moved=handler.moved if handler else 0,
-        deleted=handler.deleted if handler else 0,
-        unchanged=handler.unchanged if handler else 0,
-        failed=handler.failed if handler else 0,
-        bytes_per_s=round(handler.rate) if handler else 0,
+        active=len(handler.active),
+        sent=handler.sent,
+        sent_bytes=handler.bytes,
+        moved=handler.moved,
+        deleted=handler.deleted,
+        unchanged=handler.unchanged,
+        failed=handler.failed,
+        bytes_per_s=round(handler.rate),
         comparisons=known.reconcile.done,
         compared_ns=round(known.reconcile.ended * 1e9),
     )
@@ -47,7 +46,7 @@ def health_of(known: MirrorStatistics) -> str:
     trouble = []
     if known.phase is Phase.WAITING:
         trouble.append(known.why)
-    if known.handler and known.handler.trouble:
+    if known.handler.trouble:
         trouble.append(known.handler.trouble)
     if known.reconcile.failed:
         trouble.append(f"both sides could not be compared: {known.reconcile.failed}")
@@ -62,9 +61,3 @@ def health(mappings: Iterable[MappingStatistics]) -> str:
     """That of the agent: each mapping's that is not well."""
     trouble = (f"{each.name}: {each.health}" for each in mappings if each.health != OK)
     return "; ".join(trouble)[:MOST] or OK
-
-
-def shown(path: bytes) -> str:
-    """A path in a message: what is no text, or would move a cursor, is escaped."""
-    text = os.fsdecode(path).encode(errors="backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

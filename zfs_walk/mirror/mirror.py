@@ -13,8 +13,8 @@ from zfs_walk.errors import FolderError, InternalError, StateError, ZfsWalkError
 from zfs_walk.mirror.anchor import is_it
 from zfs_walk.mirror.checks import keep_apart, watch_options, windows
 from zfs_walk.mirror.compare import Rules
-from zfs_walk.mirror.feed import Feed
-from zfs_walk.mirror.guard import Guard
+from zfs_walk.mirror.feed import DELETION_DELAY, Feed
+from zfs_walk.mirror.guard import Gate, Guard
 from zfs_walk.mirror.handler import Handler, Parts
 from zfs_walk.mirror.handling import HandlerOptions, Happening
 from zfs_walk.mirror.journal import Journal
@@ -80,10 +80,7 @@ class Mirror:
         self._limits = (self._limit, *limits)
         self._windows = windows(mapping)
         self._notify = notify
-        self._guard = Guard(mapping.guard_files, mapping.guard_percent)
-        self._guard_lock = Lock()
         self._lock = Lock()
-        self._held_why = ""
         self._mapper = Mapper(folder, mapping.symlinks)
         self._feed = Feed(self._mapper, complete_sync=mapping.complete_sync)
         self._reconciler = Reconciler(mapping.name, self._compare, mapping.rescan, self._wake)
@@ -95,6 +92,8 @@ class Mirror:
         self._closing = Flag()
         self._sink = open_sink(mapping.url, mapping.options)
         self._journal = _open_journal(state, f"{folder!r} to {mapping.url}")
+        guard = Guard(mapping.guard_files, mapping.guard_percent)
+        self._gate = Gate(mapping.name, self._journal, guard)
         self._origin = Origin(folder, options, state / "folder.json", self._wake)
         self._handler: Handler | None = None
         self._place = (0, 0)
@@ -145,10 +144,8 @@ class Mirror:
 
     def confirm(self) -> int:
         """Let the deletions go that are held, and take the folder as it is; returns how many."""
-        with self._guard_lock:
-            self._guard.shut = ""
         self._accepted.set()
-        count = self._journal.confirm()
+        count = self._gate.confirm()
         self._stir()
         return count
 
@@ -174,7 +171,7 @@ class Mirror:
             why=self._why,
             counts=counts,
             indexed=self._journal.entry_count(),
-            held_why=self._held_why if counts.held else "",
+            held_why=self._gate.why if counts.held else "",
             skipped=self._mapper.skipped,
             watch=watch.statistics() if watch else None,
             handler=handler.statistics() if handler else None,
@@ -230,6 +227,7 @@ class Mirror:
             handler.resume(DOUBTFUL)
             handler.wake()
         self._reconciler.begin()
+        self._gate.relax()
         self._tell(Phase.RECONCILING if self._reconciler.busy else Phase.MIRRORING, "")
 
     def _leave(self, why: str) -> None:
@@ -244,8 +242,7 @@ class Mirror:
         """The folder is watched, or is so again."""
         origin, folder = self._origin, watch.folder
         origin.recognize(folder, self._journal.entry_count())
-        with self._guard_lock:
-            self._guard.shut = origin.doubt
+        self._gate.doubt(origin.doubt)
         handler = self._handler
         if handler is None or self._place != folder.place:
             handler = self._new_handler(handler)
@@ -268,7 +265,7 @@ class Mirror:
         handler = Handler(
             Parts(
                 *(self._journal, self._folder, self._sink.fork(), handler_options(self._mapping)),
-                *(pace, self._may_delete, self._notify),
+                *(pace, self._gate, self._notify),
             )
         )
         handler.pause(NOT_WATCHED, stop=True)
@@ -330,27 +327,12 @@ class Mirror:
         """Both sides were compared."""
         origin = self._origin
         if origin.doubt and not is_it(found.known, found.intact):
-            why = f"{origin.doubt}: {found.intact} of {found.known} files are as they were"
-            _log.warning(
-                "%s: nothing is deleted until that is confirmed: %s", self._mapping.name, why
+            self._gate.doubt(
+                f"{origin.doubt}: {found.intact} of {found.known} files are as they were"
             )
-            with self._guard_lock:
-                self._guard.shut = why
         else:
             origin.accept()
-            with self._guard_lock:
-                self._guard.shut = ""
-
-    def _may_delete(self, paths: Collection[bytes], doubt: str) -> str:
-        """The handler's guard: why these deletions must wait."""
-        with self._guard_lock:
-            why = doubt or self._guard.why_held(
-                len(paths), self._journal.entry_count(), monotonic()
-            )
-            if why and why != self._held_why:
-                _log.warning("%s: deletions are held: %s", self._mapping.name, why)
-            self._held_why = why or self._held_why
-        return why
+            self._gate.doubt("")
 
     def _tell(self, phase: Phase, why: str) -> None:
         if why and why != self._why:
@@ -366,6 +348,7 @@ def handler_options(mapping: Mapping) -> HandlerOptions:
         transfers=mapping.transfers,
         order=mapping.order,
         tries=mapping.tries,
+        deletion_delay=DELETION_DELAY,
     )
 
 

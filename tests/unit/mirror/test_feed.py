@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from zfs_walk.mirror.feed import Feed
+from zfs_walk.mirror.feed import DELETION_DELAY, Feed
 from zfs_walk.mirror.mapper import Mapper
 from zfs_walk.mirror.mapping import Symlinks
 from zfs_walk.mirror.records import Change, Kind
@@ -23,7 +23,7 @@ def send(name: bytes, size: int = 4) -> Change:
 
 
 def delete(name: bytes) -> Change:
-    return Change(name, Kind.DELETE, 0, NOW)
+    return Change(name, Kind.DELETE, 0, NOW + DELETION_DELAY)
 
 
 def link(folder: Path, name: str, target: str | Path) -> Row:

@@ -45,7 +45,7 @@ class Hand:
             if action := self._give_out(self._sends.popleft()):
                 self._open.add(action.path)
                 return action
-        while self._approved and self._quiet():
+        while self.deletable:
             if action := self._give_out(self._approved.popleft()):
                 return action
         return None
@@ -57,9 +57,19 @@ class Hand:
         self._changing[action.path] = frozenset({action.path})
         return action
 
+    @property
+    def judgeable(self) -> bool:
+        """There are deletions that nothing stands against any more."""
+        return bool(self._deletions) and self._quiet()
+
+    @property
+    def deletable(self) -> bool:
+        """There are deletions that may be done, and nothing stands against them."""
+        return bool(self._approved) and self._quiet()
+
     def deletions(self) -> list[Action]:
         """Those that nothing stands against any more, to be judged; `approve` what may be done."""
-        if not self._deletions or not self._quiet():
+        if not self.judgeable:
             return []
         ready = list(self._deletions)
         self._deletions.clear()
@@ -85,8 +95,9 @@ class Hand:
         self._borrowed.add(old)
         return True
 
-    def done(self, path: bytes) -> None:
-        """One that was given out is settled, durably."""
+    def done(self, path: bytes) -> bool:
+        """One that was given out is settled, durably; returns whether that lets another begin."""
+        freed = False
         borrowed = self._changing.pop(path) - {path}
         self._open.discard(path)
         self._borrowed -= borrowed
@@ -94,6 +105,8 @@ class Hand:
             if action := self._waiting.pop(old, None):
                 line = self._sends if action.kind is Kind.SEND else self._approved
                 line.appendleft(action)
+                freed = True
+        return freed
 
     def put_back(self) -> list[Action]:
         """Those that are not given out; they are in hand no more."""

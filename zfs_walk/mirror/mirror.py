@@ -335,7 +335,7 @@ class Mirror:
             self._gate.doubt("")
 
     def _tell(self, phase: Phase, why: str) -> None:
-        if why and why != self._why:
+        if phase is Phase.WAITING and why != self._why:
             _log.warning("%s: waiting: %s", self._mapping.name, why)
         self._phase, self._why = phase, why
 

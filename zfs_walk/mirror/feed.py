@@ -1,10 +1,15 @@
 """What a watch tells, as changes for the queue. A core but for the links that are followed."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from zfs_walk.mirror.mapper import Mapper
 from zfs_walk.mirror.records import Change, Kind
 from zfs_walk.watch.tree import WRITING, Row
+
+DELETION_DELAY: Final = 5.0
+"""Seconds before something is deleted on the other side. What got another name is found there by
+then, and is moved; and what is deleted by one command comes together, for the guard to see."""
 
 
 class Feed:
@@ -47,4 +52,4 @@ class Feed:
         return changes
 
     def _gone(self, name: bytes, now: float) -> list[Change]:
-        return [Change(name, Kind.DELETE, 0, now)] if self._complete_sync else []
+        return [Change(name, Kind.DELETE, 0, now + DELETION_DELAY)] if self._complete_sync else []

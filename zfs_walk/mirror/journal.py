@@ -153,6 +153,15 @@ class Journal:
         with self._database.reading() as db:
             return queue.counts(db)
 
+    def deletions(self, most: int) -> int:
+        """How many deletions of what the index has are to be done, and were not confirmed.
+
+        Args:
+            most: so many are counted at most.
+        """
+        with self._database.reading() as db:
+            return queue.deletions(db, most)
+
     def next_due(self, now: float) -> float | None:
         """When something can be taken, seconds since the epoch and not before now; None: never."""
         with self._database.reading() as db:
@@ -164,7 +173,7 @@ class Journal:
             return queue.find(db, path)
 
     def actions(self, state: State | None, after: bytes, limit: int) -> list[Action]:
-        """Actions, of a state or all, in the order of their names, from the first past ``after``."""
+        """Actions of a state, or all, past ``after`` in the order of their names."""
         with self._database.reading() as db:
             return queue.page(db, state, after, limit)
 

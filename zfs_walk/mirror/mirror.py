@@ -13,8 +13,8 @@ from zfs_walk.errors import FolderError, InternalError, StateError, ZfsWalkError
 from zfs_walk.mirror.anchor import is_it
 from zfs_walk.mirror.checks import keep_apart, watch_options, windows
 from zfs_walk.mirror.compare import Rules
-from zfs_walk.mirror.feed import Feed
-from zfs_walk.mirror.guard import Guard
+from zfs_walk.mirror.feed import DELETION_DELAY, Feed
+from zfs_walk.mirror.guard import Gate, Guard
 from zfs_walk.mirror.handler import Handler, Parts
 from zfs_walk.mirror.handling import HandlerOptions, Happening
 from zfs_walk.mirror.journal import Journal
@@ -34,7 +34,11 @@ AGAIN: Final = 1.0
 
 NOT_WATCHED: Final = "its folder is not watched"
 DOUBTFUL: Final = "both sides are compared: its folder may be another one than before"
+SWEEPING: Final = "what dead transfers have left is taken away"
 """Reasons to pause."""
+
+_STOP: Final = 10.0
+"""Seconds for transfers to end when the folder has become another one."""
 
 _log = logging.getLogger("zfs_walk.mirror")
 
@@ -68,15 +72,15 @@ class Mirror:
         limits: Sequence[Limit] = (),
         notify: Callable[[Happening], None] = _ignore,
     ) -> None:
-        folder = os.path.realpath(mapping.local)
+        self._folder = folder = os.path.realpath(mapping.local)
         keep_apart(mapping, folder, state)
         options = watch_options(mapping)
         self._mapping = mapping
         self._limit = Limit(mapping.bwlimit or None)
-        pace = Pace((self._limit, *limits), windows(mapping))
-        self._guard = Guard(mapping.guard_files, mapping.guard_percent)
-        self._guard_lock = Lock()
-        self._held_why = ""
+        self._limits = (self._limit, *limits)
+        self._windows = windows(mapping)
+        self._notify = notify
+        self._lock = Lock()
         self._mapper = Mapper(folder, mapping.symlinks)
         self._feed = Feed(self._mapper, complete_sync=mapping.complete_sync)
         self._reconciler = Reconciler(mapping.name, self._compare, mapping.rescan, self._wake)
@@ -88,19 +92,17 @@ class Mirror:
         self._closing = Flag()
         self._sink = open_sink(mapping.url, mapping.options)
         self._journal = _open_journal(state, f"{folder!r} to {mapping.url}")
+        guard = Guard(mapping.guard_files, mapping.guard_percent)
+        self._gate = Gate(mapping.name, self._journal, guard)
         self._origin = Origin(folder, options, state / "folder.json", self._wake)
-        self._handler = Handler(
-            Parts(
-                *(self._journal, folder, self._sink.fork(), handler_options(mapping)),
-                *(pace, self._may_delete, notify),
-            )
-        )
+        self._handler: Handler | None = None
+        self._place = (0, 0)
+        self._pauses: set[str] = set()
+        self._swept = False
         self._thread = Thread(target=self._run, name=f"mirror {mapping.name}", daemon=True)
 
     def start(self) -> None:
         """Begin; what is not there yet, the folder or the other side, is waited for."""
-        self._handler.pause(NOT_WATCHED, stop=True)
-        self._handler.start()
         self._reconciler.request()
         self._thread.start()
 
@@ -113,7 +115,8 @@ class Mirror:
             self._wake()
             self._thread.join()
             self._reconciler.close(timeout)
-        self._handler.close(timeout)
+        if self._handler is not None:
+            self._handler.close(timeout)
         self._origin.close()
         self._journal.close()
         self._sink.close()
@@ -122,11 +125,17 @@ class Mirror:
 
     def pause(self, reason: str) -> None:
         """Send nothing more until `resume` with the same reason; changes are queued."""
-        self._handler.pause(reason, stop=False)
+        with self._lock:
+            self._pauses.add(reason)
+            if self._handler is not None:
+                self._handler.pause(reason, stop=False)
 
     def resume(self, reason: str) -> None:
         """A reason to pause is over."""
-        self._handler.resume(reason)
+        with self._lock:
+            self._pauses.discard(reason)
+            if self._handler is not None:
+                self._handler.resume(reason)
 
     def rescan(self) -> None:
         """Compare both sides now, or once more if that is going on."""
@@ -135,18 +144,15 @@ class Mirror:
 
     def confirm(self) -> int:
         """Let the deletions go that are held, and take the folder as it is; returns how many."""
-        with self._guard_lock:
-            self._guard.shut = ""
         self._accepted.set()
-        self._wake()
-        count = self._journal.confirm()
-        self._handler.wake()
+        count = self._gate.confirm()
+        self._stir()
         return count
 
     def retry(self, paths: Collection[bytes] | None = None) -> int:
         """Try what was set aside once more, all of it if ``None``; returns how many."""
         count = self._journal.retry(paths)
-        self._handler.wake()
+        self._stir()
         return count
 
     def limit(self, bytes_a_second: int) -> None:
@@ -155,7 +161,8 @@ class Mirror:
 
     def statistics(self) -> MirrorStatistics:
         """What it knows about itself; after `close`, nothing."""
-        watch, counts = self._origin.watch, self._journal.counts()
+        watch, handler = self._origin.watch, self._handler
+        counts = self._journal.counts()
         return MirrorStatistics(
             name=self._mapping.name,
             local=self._mapping.local,
@@ -164,10 +171,10 @@ class Mirror:
             why=self._why,
             counts=counts,
             indexed=self._journal.entry_count(),
-            held_why=self._held_why if counts.held else "",
+            held_why=self._gate.why if counts.held else "",
             skipped=self._mapper.skipped,
             watch=watch.statistics() if watch else None,
-            handler=self._handler.statistics(),
+            handler=handler.statistics() if handler else None,
             reconcile=self._reconciler.statistics(),
         )
 
@@ -175,6 +182,13 @@ class Mirror:
 
     def _wake(self) -> None:
         self._bell.set()
+
+    def _stir(self) -> None:
+        """Something of the queue can be done."""
+        self._wake()
+        handler = self._handler
+        if handler is not None:
+            handler.wake()
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -200,44 +214,71 @@ class Mirror:
         if self._accepted.is_set():
             self._accepted.clear()
             self._origin.accept()
-            self._handler.resume(DOUBTFUL)
         watch = self._origin.open()
         state = watch.state
         if not state.serving:
             self._leave(state.why)
             return
-        if not self._serving:
-            self._enter(watch)
-        self._queue(watch)
+        handler = self._handler if self._serving and self._handler else self._enter(watch)
+        self._queue(watch, handler)
         found = self._reconciler.end()
         if found is not None:
             self._compared(found)
+            handler.resume(DOUBTFUL)
+            handler.wake()
         self._reconciler.begin()
+        self._gate.relax()
         self._tell(Phase.RECONCILING if self._reconciler.busy else Phase.MIRRORING, "")
 
     def _leave(self, why: str) -> None:
         """The folder is not watched: what is there can't be believed."""
         self._serving = False
-        self._handler.pause(NOT_WATCHED, stop=True)
+        if self._handler is not None:
+            self._handler.pause(NOT_WATCHED, stop=True)
         fresh = self._origin.watch is not None and self._phase is Phase.STARTING
         self._tell(Phase.STARTING if fresh else Phase.WAITING, why)
 
-    def _enter(self, watch: Watch) -> None:
+    def _enter(self, watch: Watch) -> Handler:
         """The folder is watched, or is so again."""
-        origin = self._origin
-        origin.recognize(watch.folder, self._journal.entry_count())
-        with self._guard_lock:
-            self._guard.shut = origin.doubt
+        origin, folder = self._origin, watch.folder
+        origin.recognize(folder, self._journal.entry_count())
+        self._gate.doubt(origin.doubt)
+        handler = self._handler
+        if handler is None or self._place != folder.place:
+            handler = self._new_handler(handler)
+            self._place = folder.place
         if origin.doubt or origin.device:
             # Until it is clear, by its files, nothing of the queue is believed.
-            self._handler.pause(DOUBTFUL, stop=True)
+            handler.pause(DOUBTFUL, stop=True)
         else:
             origin.accept()
         self._reconciler.request()
         self._serving = True
-        self._handler.resume(NOT_WATCHED)
+        handler.resume(NOT_WATCHED)
+        return handler
 
-    def _queue(self, watch: Watch) -> None:
+    def _new_handler(self, old: Handler | None) -> Handler:
+        """One for the folder as it is now, paused: it holds on to the one that it was made for."""
+        if old is not None:
+            old.close(_STOP)
+        pace = Pace(self._limits, self._windows)
+        handler = Handler(
+            Parts(
+                *(self._journal, self._folder, self._sink.fork(), handler_options(self._mapping)),
+                *(pace, self._gate, self._notify),
+            )
+        )
+        handler.pause(NOT_WATCHED, stop=True)
+        if not self._swept:
+            handler.pause(SWEEPING, stop=True)
+        with self._lock:
+            for reason in self._pauses:
+                handler.pause(reason, stop=False)
+            self._handler = handler
+        handler.start()
+        return handler
+
+    def _queue(self, watch: Watch, handler: Handler) -> None:
         """Queue what has changed. What can't be queued now, for want of room, is kept."""
         while not self._closing.is_set():
             if not self._unqueued:
@@ -248,16 +289,30 @@ class Mirror:
             if self._unqueued:
                 self._journal.put(self._unqueued)
                 self._unqueued = []
-                self._handler.wake()
+                handler.wake()
 
     def _compare(self, stopped: Flag) -> Reconcile:
         """A new comparison; called from its thread."""
+        self._sweep()
         watch = self._origin.open()
         rules = Rules(self._mapping.complete_sync, self._sink.granularity_ns)
         return Reconcile(
             *(watch.folder, lambda: self._rows(watch), self._journal, self._sink, rules),
             *(self._mapping.transfers, self._origin.device, stopped),
         )
+
+    def _sweep(self) -> None:
+        """Take away what dead transfers have left, before there are any that live."""
+        if self._swept:
+            return
+        self._swept = True
+        try:
+            count = self._sink.sweep(self._journal.memories())
+            if count:
+                _log.info("%s: %d dead transfers were swept", self._mapping.name, count)
+        finally:
+            if self._handler is not None:
+                self._handler.resume(SWEEPING)
 
     def _rows(self, watch: Watch) -> Iterator[Row]:
         after = b""
@@ -270,31 +325,14 @@ class Mirror:
 
     def _compared(self, found: Found) -> None:
         """Both sides were compared."""
-        self._handler.wake()
         origin = self._origin
         if origin.doubt and not is_it(found.known, found.intact):
-            why = f"{origin.doubt}: {found.intact} of {found.known} files are as they were"
-            _log.warning(
-                "%s: nothing is deleted until that is confirmed: %s", self._mapping.name, why
+            self._gate.doubt(
+                f"{origin.doubt}: {found.intact} of {found.known} files are as they were"
             )
-            with self._guard_lock:
-                self._guard.shut = why
         else:
             origin.accept()
-            with self._guard_lock:
-                self._guard.shut = ""
-        self._handler.resume(DOUBTFUL)
-
-    def _may_delete(self, paths: Collection[bytes], doubt: str) -> str:
-        """The handler's guard: why these deletions must wait."""
-        with self._guard_lock:
-            why = doubt or self._guard.why_held(
-                len(paths), self._journal.entry_count(), monotonic()
-            )
-            if why and why != self._held_why:
-                _log.warning("%s: deletions are held: %s", self._mapping.name, why)
-            self._held_why = why or self._held_why
-        return why
+            self._gate.doubt("")
 
     def _tell(self, phase: Phase, why: str) -> None:
         if why and why != self._why:
@@ -310,6 +348,7 @@ def handler_options(mapping: Mapping) -> HandlerOptions:
         transfers=mapping.transfers,
         order=mapping.order,
         tries=mapping.tries,
+        deletion_delay=DELETION_DELAY,
     )
 
 

@@ -62,7 +62,7 @@ class MirrorStatistics:
         held_why: why deletions wait for somebody to confirm them; empty: none does.
         skipped: symbolic links that the mapping leaves out.
         watch: of the folder; None: it was never there since the start.
-        handler: of what is sent, and why nothing is.
+        handler: of what is sent, and why nothing is; None: as ``watch``.
         reconcile: of the comparisons.
     """
 
@@ -76,5 +76,5 @@ class MirrorStatistics:
     held_why: str
     skipped: int
     watch: WatchStatistics | None
-    handler: HandlerStatistics
+    handler: HandlerStatistics | None
     reconcile: ReconcileStatistics

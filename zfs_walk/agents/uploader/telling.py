@@ -53,7 +53,7 @@ def health_of(known: MirrorStatistics) -> str:
     if known.counts.held:
         trouble.append(f"{known.counts.held} deletions wait to be confirmed: {known.held_why}")
     if known.counts.aside:
-        trouble.append(f"{known.counts.aside} files were set aside")
+        trouble.append(f"{known.counts.aside} actions were set aside")
     return "; ".join(filter(None, trouble)) or OK
 
 

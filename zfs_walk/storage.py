@@ -40,28 +40,34 @@ def connect(path: Path | str) -> sqlite3.Connection:
         path: the file, or ":memory:".
 
     Raises:
-        StateError: the file is no database, or a damaged one.
-        JournalError: it can't be written.
+        sqlite3.DatabaseError: it can't be; `failure` says what that means.
     """
     if str(path) != ":memory:":
         _make_private(path)
-    try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except sqlite3.DatabaseError as error:
-        raise failure(path, error) from error
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         # Takes effect where there is no table yet.
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-    except sqlite3.DatabaseError as error:
+    except sqlite3.DatabaseError:
         connection.close()
-        raise failure(path, error) from error
+        raise
     return connection
 
 
-def failure(path: Path | str, error: sqlite3.DatabaseError) -> JournalError | StateError:
-    """What SQLite's error means to whoever runs us."""
+def failure(
+    path: Path | str, error: sqlite3.DatabaseError, if_damaged: str
+) -> JournalError | StateError:
+    """What SQLite's error means to whoever runs us.
+
+    Args:
+        path: the file.
+        error: that was raised.
+        if_damaged: what to do about a file that is damaged.
+    """
+    if "malformed" in str(error):
+        return StateError(path=path, reason=f"it is damaged ({error}); {if_damaged}")
     if "not a database" in str(error):
         return StateError(path=path, reason="it holds a file that is no journal")
     return JournalError(path=path, reason=str(error))

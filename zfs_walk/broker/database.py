@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zfs_walk.broker import upkeep
 from zfs_walk.broker.tables import SCHEMA
-from zfs_walk.errors import StateError
+from zfs_walk.errors import JournalError, StateError
 from zfs_walk.storage import connect, failure
 
 LOG = logging.getLogger("zfs_walk.broker")
@@ -35,7 +35,10 @@ class Database:
         """
         self._path = str(path)
         self.in_transaction = False
-        self.connection = connect(self._path)
+        try:
+            self.connection = connect(self._path)
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from error
         with ExitStack() as if_refused:
             if_refused.callback(self.connection.close)
             self._prepare(first_run)
@@ -45,7 +48,7 @@ class Database:
         try:
             (schema,) = self.connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
-            raise failure(self._path, error) from error
+            raise self._failure(error) from error
         if schema == 0:
             with self.writing() as db:
                 upkeep.create(db, first_run)
@@ -73,7 +76,7 @@ class Database:
             # And so that pages can be given back: connect() asks for it, an older one did not.
             self.connection.execute("VACUUM")
         except sqlite3.DatabaseError as error:
-            raise failure(self._path, error) from error
+            raise self._failure(error) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -84,7 +87,7 @@ class Database:
                 self.in_transaction = True
             yield self.connection
         except sqlite3.DatabaseError as error:
-            raise failure(self._path, error) from error
+            raise self._failure(error) from error
 
     def commit(self) -> None:
         """Make everything since the last commit durable."""
@@ -92,7 +95,7 @@ class Database:
             try:
                 self.connection.execute("COMMIT")
             except sqlite3.DatabaseError as error:
-                raise failure(self._path, error) from error
+                raise self._failure(error) from error
             self.in_transaction = False
 
     def undo(self) -> None:
@@ -105,3 +108,6 @@ class Database:
         """Undo an open transaction and close the file."""
         self.undo()
         self.connection.close()
+
+    def _failure(self, error: sqlite3.DatabaseError) -> JournalError | StateError:
+        return failure(self._path, error, "put a copy of it in its place (docs/operations.md)")

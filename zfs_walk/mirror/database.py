@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 from zfs_walk.errors import StateError
 from zfs_walk.mirror.records import Kind, State
 from zfs_walk.mirror.schema import APPLICATION, SCHEMA, TABLES, WAITING
 from zfs_walk.storage import connect, failure, lock
 
-REPLACE = "move it away: at the next start both sides are compared, and what is equal is not sent"
+IF_DAMAGED: Final = "move it away: the next start compares both sides, and sends what differs"
 
 
 class Database:
@@ -39,7 +40,10 @@ class Database:
         with ExitStack() as if_refused:
             descriptor = lock(path.parent, f"{path.name}.lock")
             if_refused.callback(os.close, descriptor)
-            self._db = connect(path)
+            try:
+                self._db = connect(path)
+            except sqlite3.DatabaseError as error:
+                raise failure(path, error, IF_DAMAGED) from error
             if_refused.callback(self._db.close)
             self._prepare(identity)
             self._at_close = if_refused.pop_all()
@@ -85,7 +89,8 @@ class Database:
         with self.reading() as db:
             (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise self._damaged(verdict)
+                reason = f"it is damaged ({verdict}); {IF_DAMAGED}"
+                raise StateError(path=self._path, reason=reason)
             (owner,) = db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
         if owner != identity:
             raise StateError(
@@ -93,9 +98,6 @@ class Database:
                 reason=f"it is of {owner}, not of {identity}; give a mapping with other places "
                 "another name, or move the file away if nothing of it is needed",
             )
-
-    def _damaged(self, reason: str) -> StateError:
-        return StateError(path=self._path, reason=f"it is damaged ({reason}); {REPLACE}")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -109,9 +111,7 @@ class Database:
             try:
                 yield self._db
             except sqlite3.DatabaseError as error:
-                if "malformed" in str(error):
-                    raise self._damaged(str(error)) from error
-                raise failure(self._path, error) from error
+                raise failure(self._path, error, IF_DAMAGED) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -84,12 +84,16 @@ class Journal:
         """Acknowledge actions, and keep in the index what is on the other side now.
 
         An action that has had a change since it was taken becomes ready again. The notes of a
-        transfer that has brought an entry are forgotten.
+        transfer that has brought an entry are forgotten, and so are deletions of what was moved
+        away.
         """
         now = self._clock()
         with self._database.writing() as db:
             for result in results:
                 index.drop(db, result.gone)
+                for path in result.gone:
+                    if path != result.action.path:
+                        queue.step(db, path, coalesce.moved_away, now)
                 if result.entry is not None:
                     index.record(db, [result.entry])
                     db.execute("DELETE FROM memory WHERE path = ?", (result.entry.path,))
@@ -153,6 +157,15 @@ class Journal:
         with self._database.reading() as db:
             return queue.counts(db)
 
+    def deletions(self, most: int) -> int:
+        """How many deletions of what the index has are to be done, and were not confirmed.
+
+        Args:
+            most: so many are counted at most.
+        """
+        with self._database.reading() as db:
+            return queue.deletions(db, most)
+
     def next_due(self, now: float) -> float | None:
         """When something can be taken, seconds since the epoch and not before now; None: never."""
         with self._database.reading() as db:
@@ -164,7 +177,7 @@ class Journal:
             return queue.find(db, path)
 
     def actions(self, state: State | None, after: bytes, limit: int) -> list[Action]:
-        """Actions, of a state or all, in the order of their names, from the first past ``after``."""
+        """Actions of a state, or all, past ``after`` in the order of their names."""
         with self._database.reading() as db:
             return queue.page(db, state, after, limit)
 

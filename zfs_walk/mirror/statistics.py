@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from zfs_walk.mirror.handling import HandlerStatistics
 from zfs_walk.mirror.records import Counts
 from zfs_walk.watch.watch import WatchStatistics
 
@@ -21,9 +22,6 @@ class Phase(StrEnum):
 
     WAITING = "waiting"
     """The folder is not there, or not the one that it was: nothing is sent or deleted."""
-
-    STOPPED = "stopped"
-    """It was closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +57,12 @@ class MirrorStatistics:
         url: of the sink.
         phase: what it does.
         why: why it waits; empty: it does not.
-        paused: why nothing is sent, each reason; empty: something may be.
         counts: of the queue.
         indexed: files that are known to be on the other side.
         held_why: why deletions wait for somebody to confirm them; empty: none does.
         skipped: symbolic links that the mapping leaves out.
         watch: of the folder; None: it was never there since the start.
+        handler: of what is sent, and why nothing is; None: as ``watch``.
         reconcile: of the comparisons.
     """
 
@@ -73,10 +71,10 @@ class MirrorStatistics:
     url: str
     phase: Phase
     why: str
-    paused: tuple[str, ...]
     counts: Counts
     indexed: int
     held_why: str
     skipped: int
     watch: WatchStatistics | None
+    handler: HandlerStatistics | None
     reconcile: ReconcileStatistics

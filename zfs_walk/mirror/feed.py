@@ -1,0 +1,55 @@
+"""What a watch tells, as changes for the queue. A core but for the links that are followed."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from zfs_walk.mirror.mapper import Mapper
+from zfs_walk.mirror.records import Change, Kind
+from zfs_walk.watch.tree import WRITING, Row
+
+DELETION_DELAY: Final = 5.0
+"""Seconds before something is deleted on the other side. What got another name is found there by
+then, and is moved; and what is deleted by one command comes together, for the guard to see."""
+
+
+class Feed:
+    """Makes changes of what a watch tells.
+
+    Args:
+        mapper: says which files are mirrored.
+        complete_sync: what is deleted here is deleted there.
+    """
+
+    def __init__(self, mapper: Mapper, *, complete_sync: bool) -> None:
+        self._mapper = mapper
+        self._complete_sync = complete_sync
+
+    def changes(self, removed: Iterable[bytes], rows: Iterable[Row], now: float) -> list[Change]:
+        """What is to be queued.
+
+        Args:
+            removed: names that left the list.
+            rows: that are new in the list, or others than before.
+            now: seconds since the epoch.
+        """
+        changes = []
+        names = []
+        for name in removed:
+            names.append(name)
+            self._mapper.forget(name)
+            changes += self._gone(name, now)
+        for row in rows:
+            names.append(row.name)
+            if row.flags & WRITING:
+                continue  # when that is over it comes once more
+            sent = self._mapper.take(row)
+            if sent is None:
+                changes += self._gone(row.name, now)
+            else:
+                changes.append(Change(sent.name, Kind.SEND, sent.size, now))
+        for link in self._mapper.led_to(names):
+            changes.append(Change(link, Kind.SEND, 0, now))
+        return changes
+
+    def _gone(self, name: bytes, now: float) -> list[Change]:
+        return [Change(name, Kind.DELETE, 0, now + DELETION_DELAY)] if self._complete_sync else []

@@ -20,7 +20,7 @@ from typing import Any
 from tests.process import mounts
 from tests.process.ledger import Ledger
 
-PATIENCE = 12.0
+PATIENCE = 40.0
 """Seconds until a wait fails: some hundred times what it takes on an idle machine."""
 
 KILLED = re.compile(r"worker \d+ ended: (SIGKILL|it takes no messages)")

@@ -13,13 +13,16 @@ SHOWN = 10
 
 
 def tree(folder: Path) -> dict[bytes, str]:
-    """Every file by its name below a folder: its size and SHA-256; of a link where it leads."""
+    """Every file by its name below a folder: its size and SHA-256; of a link where it leads.
+
+    What goes while it is looked at is not there.
+    """
     listed = find(".", "(", "-type", "f", "-printf", r"%P\0%s\0", ")", cwd=folder).split(b"\0")[:-1]
     sizes = dict(zip(listed[::2], listed[1::2], strict=True))
     names = b"".join(b"./" + name + b"\0" for name in sizes)
     summed = subprocess.run(
         [XARGS, "-0", "-r", SUM, "-z", "--"],
-        input=names, stdout=subprocess.PIPE, cwd=folder, check=True,
+        input=names, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder, check=False,
     ).stdout  # fmt: skip
     found = {}
     for line in summed.split(b"\0")[:-1]:

@@ -84,12 +84,16 @@ class Journal:
         """Acknowledge actions, and keep in the index what is on the other side now.
 
         An action that has had a change since it was taken becomes ready again. The notes of a
-        transfer that has brought an entry are forgotten.
+        transfer that has brought an entry are forgotten, and so are deletions of what was moved
+        away.
         """
         now = self._clock()
         with self._database.writing() as db:
             for result in results:
                 index.drop(db, result.gone)
+                for path in result.gone:
+                    if path != result.action.path:
+                        queue.step(db, path, coalesce.moved_away, now)
                 if result.entry is not None:
                     index.record(db, [result.entry])
                     db.execute("DELETE FROM memory WHERE path = ?", (result.entry.path,))

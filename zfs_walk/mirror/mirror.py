@@ -178,6 +178,17 @@ class Mirror:
             reconcile=self._reconciler.statistics(),
         )
 
+    @property
+    def even(self) -> bool:
+        """Both sides were compared, and nothing waits for its turn to be done."""
+        watch = self._origin.watch
+        if watch is None or watch.statistics().unsent or self._unqueued:
+            return False
+        if self._phase is not Phase.MIRRORING or not self._reconciler.statistics().done:
+            return False
+        counts = self._journal.counts()
+        return not counts.ready and not counts.taken
+
     # -- its thread
 
     def _wake(self) -> None:
@@ -335,7 +346,7 @@ class Mirror:
             self._gate.doubt("")
 
     def _tell(self, phase: Phase, why: str) -> None:
-        if why and why != self._why:
+        if phase is Phase.WAITING and why != self._why:
             _log.warning("%s: waiting: %s", self._mapping.name, why)
         self._phase, self._why = phase, why
 

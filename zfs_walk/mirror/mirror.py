@@ -9,6 +9,7 @@ from threading import Lock, Thread
 from time import monotonic, time
 from typing import Final
 
+from zfs_walk import faults
 from zfs_walk.errors import FolderError, InternalError, StateError, ZfsWalkError
 from zfs_walk.mirror.anchor import is_it
 from zfs_walk.mirror.checks import keep_apart, watch_options, windows
@@ -297,8 +298,10 @@ class Mirror:
                 if not removed and not rows:
                     return
                 self._unqueued = self._feed.changes(removed, rows, time())
+                faults.point("mirror.noticed")
             if self._unqueued:
                 self._journal.put(self._unqueued)
+                faults.point("mirror.queued")
                 self._unqueued = []
                 handler.wake()
 

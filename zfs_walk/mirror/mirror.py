@@ -13,7 +13,7 @@ from zfs_walk.errors import FolderError, InternalError, StateError, ZfsWalkError
 from zfs_walk.mirror.anchor import is_it
 from zfs_walk.mirror.checks import keep_apart, watch_options, windows
 from zfs_walk.mirror.compare import Rules
-from zfs_walk.mirror.feed import DELETION_DELAY, Feed
+from zfs_walk.mirror.feed import Feed
 from zfs_walk.mirror.guard import Gate, Guard
 from zfs_walk.mirror.handler import Handler, Parts
 from zfs_walk.mirror.handling import HandlerOptions, Happening
@@ -77,7 +77,11 @@ class Mirror:
         self._limit = Limit(mapping.bwlimit or None)
         hours = windows(mapping)
         self._mapper = Mapper(folder, mapping.symlinks)
-        self._feed = Feed(self._mapper, complete_sync=mapping.complete_sync)
+        self._feed = Feed(
+            self._mapper,
+            complete_sync=mapping.complete_sync,
+            deletion_delay=mapping.deletion_delay,
+        )
         self._reconciler = Reconciler(mapping.name, self._compare, mapping.rescan, self._wake)
         self._unqueued = self._feed.changes((), (), 0.0)
         self._serving = False
@@ -263,10 +267,11 @@ class Mirror:
         """A new comparison; called from its thread."""
         self._sweep()
         watch = self._origin.open()
-        rules = Rules(self._mapping.complete_sync, self._sink.granularity_ns)
+        mapping = self._mapping
+        rules = Rules(mapping.complete_sync, mapping.deletion_delay, self._sink.granularity_ns)
         return Reconcile(
             *(watch.folder, lambda: self._rows(watch), self._journal, self._sink, rules),
-            *(self._mapping.transfers, self._origin.device, stopped),
+            *(mapping.transfers, self._origin.device, stopped),
         )
 
     def _sweep(self) -> None:
@@ -317,7 +322,7 @@ def handler_options(mapping: Mapping) -> HandlerOptions:
         transfers=mapping.transfers,
         order=mapping.order,
         tries=mapping.tries,
-        deletion_delay=DELETION_DELAY,
+        deletion_delay=mapping.deletion_delay,
     )
 
 

@@ -21,7 +21,7 @@ UPLOADER: Final = "uploader"
 OF_ROLE: Final = {
     WALKER: ("workers", "dir_timeout"),
     SCOUT: ("watch", "poll", "settle", "monitor", "no_recursive", "hidden", "include", "exclude"),
-    UPLOADER: ("mappings", "only", "confirm", "bwlimit"),
+    UPLOADER: ("mappings", "only", "once", "confirm", "bwlimit"),
 }
 """Options that one role alone has."""
 
@@ -136,6 +136,9 @@ folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 
               " (docs/uploader.md).")  # fmt: skip
 @click.option("--only", multiple=True, metavar="NAME",
               help="uploader: run this mapping only; may be given several times.")  # fmt: skip
+@click.option("--once", is_flag=True,
+              help="uploader: end when both sides are the same, or after --timeout when they can't"
+              " be made so.")  # fmt: skip
 @click.option("--confirm", multiple=True, metavar="NAME",
               help="uploader: let the deletions of this mapping go that wait for somebody;"
               " may be given several times.")  # fmt: skip

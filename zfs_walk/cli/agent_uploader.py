@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from zfs_walk.agents.uploader.loop import Broker, Surroundings, UploaderLoop
+from zfs_walk.agents.uploader.once import Once
 from zfs_walk.cli.command import CONFIG, SETTINGS, read_settings
 from zfs_walk.cli.connection import find_target
 from zfs_walk.cli.serve_agent import AgentArguments, AgentProcess
@@ -31,7 +32,7 @@ FOLDER: Final = "mirrors"
 
 
 def serve_uploader(arguments: AgentArguments) -> None:
-    """Mirror folders until SIGTERM, with a broker or without one.
+    """Mirror folders until SIGTERM, or once, with a broker or without one.
 
     Raises:
         ZfsWalkError: what keeps it from that.
@@ -43,9 +44,10 @@ def serve_uploader(arguments: AgentArguments) -> None:
     with process.opened(0) as opened, _mirrors(mappings, process.state, limit) as mirrors:
         _confirm(arguments.confirm, mirrors)
         rereader = _Rereader(arguments, mirrors, limit)
+        once = Once(tuple(mirrors.values()), arguments.timeout) if arguments.once else None
         loop = UploaderLoop(
             tuple(mirrors.values()), limit, Surroundings(finder.find, rereader.reread), opened.bus,
-            opened.identity, opened.handler,
+            opened.identity, opened.handler, once,
         )  # fmt: skip
 
         def reread(_number: int, _frame: FrameType | None) -> None:
@@ -53,6 +55,8 @@ def serve_uploader(arguments: AgentArguments) -> None:
 
         signal.signal(signal.SIGUSR1, reread)
         process.run(loop)
+    if once is not None and once.failure is not None:
+        raise once.failure
 
 
 # ---------------------------------------------------------------------- mappings

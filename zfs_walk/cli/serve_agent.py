@@ -58,6 +58,7 @@ class AgentArguments:
     only: tuple[str, ...]
     confirm: tuple[str, ...]
     bwlimit: int
+    once: bool
 
     @property
     def patience(self) -> float:

@@ -177,6 +177,17 @@ class Mirror:
             reconcile=self._reconciler.statistics(),
         )
 
+    @property
+    def even(self) -> bool:
+        """Both sides were compared, and nothing waits for its turn to be done."""
+        watch = self._origin.watch
+        if watch is None or watch.statistics().unsent or self._unqueued:
+            return False
+        if self._phase is not Phase.MIRRORING or not self._reconciler.statistics().done:
+            return False
+        counts = self._journal.counts()
+        return not counts.ready and not counts.taken
+
     # -- its thread
 
     def _wake(self) -> None:

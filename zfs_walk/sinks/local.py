@@ -128,9 +128,11 @@ class LocalSink(Folder):
             while offset < source.size:
                 size = min(_CHUNK, source.size - offset)
                 report(size)
-                content = source.read(size, offset)
-                with self._work(source.name):
-                    part.write(content, offset)
+                taken = part.take(source.fileno(), size, offset)
+                if taken < size:
+                    content = source.read(size - taken, offset + taken)
+                    with self._work(source.name):
+                        part.write(content, offset + taken)
                 offset += size
                 if memory is not None and offset - durable >= _STEP:
                     self._remember(part, offset, memory)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 from typing import Final
 
@@ -13,6 +14,8 @@ from zfs_walk.agents.link import Identity
 from zfs_walk.agents.loop import AgentLoop
 from zfs_walk.agents.uploader.core import UploaderCore
 from zfs_walk.agents.uploader.events import Close, Closed, OwnEvent, Unwanted
+from zfs_walk.agents.uploader.once import LOOK_EVERY as LOOK_AGAIN
+from zfs_walk.agents.uploader.once import Once
 from zfs_walk.agents.uploader.telling import health, mapping_statistics
 from zfs_walk.bus.curve import Curve
 from zfs_walk.bus.loghandler import LogHandler
@@ -65,6 +68,7 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         bus: Bus,
         identity: Identity,
         handler: LogHandler | None,
+        once: Once | None = None,
     ) -> None:
         """Nothing is mirrored yet.
 
@@ -75,6 +79,7 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
             bus: this process's context.
             identity: who the agent is.
             handler: what numbers and publishes this process's log records; None: nothing does.
+            once: ends it when everything is done; None: it mirrors until it is told to end.
         """
         core = UploaderCore(identity, time.monotonic())
         super().__init__(core, bus, (), math.inf, LOG, handler)
@@ -88,6 +93,7 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         self._told: tuple[MappingStatistics, ...] = ()
         self._happened: list[OwnEvent] = []
         self._reread = False
+        self._once = once
 
     @property
     def ready(self) -> bool:
@@ -138,9 +144,15 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
             self._reread = False
             self._surroundings.reread()
         try:
-            super()._turn(pulse)
+            super()._turn(pulse if self._once is None else partial(self._look, self._once, pulse))
         except VersionRefusedError as error:
             self._happened.append(Unwanted(str(error)))
+
+    def _look(self, once: Once, pulse: Callable[[float], float], now: float) -> float:
+        """Leave when everything is done; returns when to look again."""
+        if self._closer is None and once.is_over(now):
+            self.drain("everything is done")
+        return min(pulse(now), now + LOOK_AGAIN)
 
     def _own_events(self) -> list[OwnEvent]:
         happened, self._happened = self._happened, []

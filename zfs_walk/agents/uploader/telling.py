@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from zfs_walk.mirror.handling import HandlerStatistics
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
 from zfs_walk.protocol.statistics import MappingStatistics
 
@@ -11,10 +12,16 @@ OK: Final = "ok"
 MOST: Final = 4_096
 """Characters of a text that is published."""
 
+_NOTHING: Final = HandlerStatistics(
+    active=(), sent=0, bytes=0, moved=0, deleted=0, unchanged=0, failed=0, rate=0.0, paused=(),
+    trouble="", since=0.0, look_at=0.0,
+)  # fmt: skip
+"""Of a handler that has not begun."""
+
 
 def mapping_statistics(known: MirrorStatistics) -> MappingStatistics:
     """What is published of a mirror."""
-    handler, counts = known.handler, known.counts
+    handler, counts = known.handler or _NOTHING, known.counts
     return MappingStatistics(
         name=known.name,
         path=known.local,
@@ -44,16 +51,17 @@ def mapping_statistics(known: MirrorStatistics) -> MappingStatistics:
 def health_of(known: MirrorStatistics) -> str:
     """What keeps a mirror from its work, or needs somebody; "ok": nothing."""
     trouble = []
+    handler = known.handler or _NOTHING
     if known.phase is Phase.WAITING:
         trouble.append(known.why)
-    if known.handler.trouble:
-        trouble.append(known.handler.trouble)
+    if handler.trouble:
+        trouble.append(handler.trouble)
     if known.reconcile.failed:
         trouble.append(f"both sides could not be compared: {known.reconcile.failed}")
     if known.counts.held:
         trouble.append(f"{known.counts.held} deletions wait to be confirmed: {known.held_why}")
     if known.counts.aside:
-        trouble.append(f"{known.counts.aside} files were set aside")
+        trouble.append(f"{known.counts.aside} actions were set aside")
     return "; ".join(filter(None, trouble)) or OK
 
 

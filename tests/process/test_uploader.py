@@ -47,8 +47,8 @@ class Mirrored:
     def start(self, *arguments: Word, prefix: tuple[str, ...] = ()) -> Process:
         return self.place.start("agent", "--config", self.file, *arguments, prefix=prefix)
 
-    def refused(self, *arguments: Word) -> tuple[int, str]:
-        """How it ends that must not run."""
+    def run(self, *arguments: Word) -> tuple[int, str]:
+        """How it ends by itself, and what it says on stderr."""
         ended = self.place.run("agent", "--config", self.file, *arguments)
         return ended.code, ended.err
 
@@ -252,6 +252,35 @@ def test_limits_are_read_anew_while_it_runs(mirrored: Mirrored) -> None:
     mirrored.end(process)
 
 
+# ------------------------------------------------------------------------- once
+
+
+def test_once_ends_when_both_sides_are_equal(mirrored: Mirrored) -> None:
+    for number in range(2):
+        assert mirrored.run("--once") == (0, "")
+        assert mirrored.equal
+        (mirrored.data / f"late{number}").write_bytes(b"1")
+
+
+def test_once_says_that_deletions_are_held(mirrored: Mirrored) -> None:
+    mirrored.configure(complete_sync=True, guard_files=2, guard_percent=1)
+    assert mirrored.run("--once")[0] == 0
+    before = listed(mirrored.copy)
+    for number in range(3):
+        (mirrored.data / f"d1/f00000{number}").unlink()
+    code, said = mirrored.run("--once")
+    assert (code, "3 deletions" in said) == (1, True)
+    assert listed(mirrored.copy) == before
+    assert mirrored.run("--once", "--confirm", "one")[0] == 0
+    assert mirrored.equal
+
+
+def test_once_gives_up_a_folder_that_is_not_there(mirrored: Mirrored) -> None:
+    mirrored.data.rename(mirrored.place.folder / "away")
+    code, said = mirrored.run("--once", "--timeout", 0.5)
+    assert (code, "one can't be mirrored" in said) == (15, True)
+
+
 # ------------------------------------------------------------------------- what is refused
 
 
@@ -271,7 +300,7 @@ def test_what_is_wrong_in_the_file_is_refused_with_its_place(
     mirrored: Mirrored, options: dict[str, Any], keys: dict[str, Any], message: str
 ) -> None:
     mirrored.configure(options, **keys)
-    code, said = mirrored.refused()
+    code, said = mirrored.run()
     assert (code, str(mirrored.file) in said or "there is no mapping" in said) == (2, True)
     assert message in said
     assert listed(mirrored.copy) == [b""]
@@ -284,14 +313,14 @@ def test_an_uploader_without_mappings_is_refused(place: Place) -> None:
 
 
 def test_options_of_other_roles_are_refused(mirrored: Mirrored) -> None:
-    code, said = mirrored.refused("--workers", 2)
+    code, said = mirrored.run("--workers", 2)
     assert (code, "--workers is an option of a walker, not of an uploader" in said) == (2, True)
 
 
 def test_two_processes_do_not_share_a_mapping(mirrored: Mirrored) -> None:
     process = mirrored.start()
     mirrored.becomes_equal("the first ones")
-    code, said = mirrored.refused()
+    code, said = mirrored.run()
     assert (code, str(process.pid) in said) == (6, True)
 
 

@@ -115,8 +115,7 @@ def _mirror(mapping: Mapping, origin: str, state: Path, limit: Limit) -> Mirror:
     try:
         return Mirror(mapping, private_folder(state), (limit,))
     except WrongUseError as error:
-        reason = f"{origin}: {mapping.name}: {error.fields['reason']}"
-        raise WrongUseError(reason=reason) from error
+        raise WrongUseError(reason=f"{origin}: {error.fields['reason']}") from error
 
 
 def _confirm(names: Iterable[str], mirrors: dict[str, Mirror]) -> None:

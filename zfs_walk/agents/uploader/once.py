@@ -42,7 +42,7 @@ class Once:
             if not trouble:
                 self._stuck.pop(known.name, None)
             elif now - self._stuck.setdefault(known.name, now) >= self._patience:
-                self.failure = MirrorStuckError(name=known.name, reason=trouble)
+                self.failure = MirrorStuckError(name=known.name, reason=trouble.rstrip("."))
                 return True
         return False
 

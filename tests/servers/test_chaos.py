@@ -1,0 +1,290 @@
+"""A tree that changes at random, while its uploader, its server and their connection break.
+
+At the end both sides are the same, nothing half-sent is left, and no action. It takes CHAOS_SECONDS
+(default 60) for each sink; tests/README.md says how to let it run for ten minutes.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.process.place import Place, Process, places, wait_for
+from tests.servers import compare
+from tests.servers.changes import Changes
+from tests.servers.proxy import proxied
+from tests.servers.s3 import CREDENTIALS, Home, served
+from tests.servers.ssh import SSHD, serving
+
+pytestmark = [pytest.mark.slow, pytest.mark.big, pytest.mark.timeout(3_600)]
+
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "60"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+
+LONG = SECONDS > 100
+FILES = 20_000 if LONG else 2_000
+LARGE = (2 << 30, 1 << 30, 64 << 20) if LONG else (48 << 20, 20 << 20)
+"""Bytes of the large files; the others are small."""
+
+IN_HAND = "SELECT count(*) FROM action WHERE state = 'taken'"
+
+EVEN = 300 if LONG else 120
+"""Seconds that all that is left may take at the end."""
+
+
+class Side(Protocol):
+    """The other side: where it is, how it is broken, and what is there."""
+
+    url: str
+    options: Mapping[str, Any]
+
+    def disturb(self, chance: random.Random) -> None:
+        """Break something for a while."""
+        ...
+
+    def tree(self, folder: Path) -> dict[bytes, str]:
+        """What is there, as `compare.tree` tells it; the folder is for what must be fetched."""
+        ...
+
+    def unfinished(self) -> list[str]:
+        """What is there and should not be."""
+        ...
+
+
+class InFolder:
+    """Another folder: only the uploader breaks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "copy"
+        self._folder.mkdir()
+        self.url = f"file://{self._folder}"
+        self.options: Mapping[str, Any] = {}
+
+    def disturb(self, chance: random.Random) -> None:
+        """A folder that can't be written to for a while."""
+        self._folder.chmod(0o500)
+        time.sleep(chance.uniform(0.1, 1.0))
+        self._folder.chmod(0o700)
+
+    def tree(self, _folder: Path) -> dict[bytes, str]:
+        return compare.tree(self._folder)
+
+    def unfinished(self) -> list[str]:
+        return [str(path) for path in self._folder.rglob(".zfs-walk*.part")]
+
+
+class InBucket:
+    """SeaweedFS behind a proxy."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._server = server = stack.enter_context(served("weed"))
+        self._home = Home(server)
+        self._proxy = stack.enter_context(proxied(server.port))
+        self.url = self._home.url
+        self.options: Mapping[str, Any] = self._home.options(
+            endpoint_url=f"http://127.0.0.1:{self._proxy.port}"
+        )
+
+    def disturb(self, chance: random.Random) -> None:
+        """Kill the server, cut its connections, flip a bit."""
+        match chance.randrange(4):
+            case 0:
+                self._server.kill()
+                time.sleep(chance.uniform(0.2, 2.0))
+                self._server.start()
+            case 1:
+                self._proxy.down()
+                time.sleep(chance.uniform(0.2, 3.0))
+                self._proxy.up()
+            case 2:
+                self._proxy.cut_after(chance.randrange(1 << 20))
+            case _:
+                self._proxy.flip_after(chance.randrange(1 << 20))
+
+    def tree(self, folder: Path) -> dict[bytes, str]:
+        for name in list(self._home.keys()):
+            path = folder / os.fsdecode(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._home.content(name) or b"")
+        return compare.tree(folder)
+
+    def unfinished(self) -> list[str]:
+        return self._home.uploads()
+
+
+class OnServer:
+    """OpenSSH's server behind a proxy."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._server = server = stack.enter_context(serving("sshd"))
+        self._folder = server.served
+        self._proxy = stack.enter_context(proxied(server.port))
+        self.url = server.url("", self._proxy.port)
+        self.options: Mapping[str, Any] = server.options(self._proxy.port)
+
+    def disturb(self, chance: random.Random) -> None:
+        """Stop the server, cut its connections, flip a bit."""
+        match chance.randrange(4):
+            case 0:
+                self._server.stop()
+                time.sleep(chance.uniform(0.2, 2.0))
+                self._server.start()
+            case 1:
+                self._proxy.down()
+                time.sleep(chance.uniform(0.2, 3.0))
+                self._proxy.up()
+            case 2:
+                self._proxy.cut_after(chance.randrange(1 << 20))
+            case _:
+                self._proxy.flip_after(chance.randrange(1 << 20))
+
+    def tree(self, _folder: Path) -> dict[bytes, str]:
+        return compare.tree(self._folder)
+
+    def unfinished(self) -> list[str]:
+        return [str(path) for path in self._folder.rglob(".zfs-walk*.part")]
+
+
+def hears_sigterm(pid: int) -> bool:
+    """A process has come so far that it ends in order."""
+    [caught] = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+class Uploader:
+    """The uploader, which is killed now and then.
+
+    Attributes:
+        open_at_kills: actions in hand, and notes of transfers, that kills have left.
+    """
+
+    def __init__(self, place: Place, data: Path, side: Side, *, complete_sync: bool) -> None:
+        self._place = place
+        self._file = place.folder / "uploader.yaml"
+        self._state = place.folder / "uploader-state"
+        mapping = {
+            "name": "one", "local": str(data), "to": side.url, "options": dict(side.options),
+            "complete_sync": complete_sync, "guard_percent": 100, "poll": 5,
+        }  # fmt: skip
+        content = {"role": "uploader", "state": str(self._state), "mappings": [mapping]}
+        self._file.write_text(json.dumps(content))
+        self._process: Process | None = None
+        self.open_at_kills = 0
+
+    def start(self) -> None:
+        self._process = self._place.start("agent", "--config", self._file)
+        wait_for("it has its journal", (self._state / "mirrors/one/journal.db").exists)
+
+    def kill(self, changes: Changes) -> None:
+        """Kill it when it has something in hand, if that comes about soon."""
+        assert self._process is not None
+        until = time.monotonic() + 5.0
+        while not self.left(IN_HAND) and time.monotonic() < until:
+            changes.step()
+        assert self._process.poll() is None, "it has ended by itself"
+        self._process.kill()
+        self._place.end(self._process)
+        self._process = None
+        self.open_at_kills += self.left(IN_HAND)
+
+    def finish(self) -> None:
+        """Let it end by itself, with nothing left to do."""
+        if self._process is not None:
+            process = self._process
+            wait_for("it hears signals", lambda: hears_sigterm(process.pid))
+            self._process.send_signal(signal.SIGTERM)
+            assert self._place.end(self._process).code == 0
+        ended = self._place.run("agent", "--config", self._file, "--once", seconds=EVEN)
+        assert ended.code == 0, ended.err
+
+    def left(self, query: str = "SELECT count(*) FROM action") -> int:
+        """Of the journal, read beside whoever has it."""
+        file = self._state / "mirrors/one/journal.db"
+        with closing(sqlite3.connect(f"file:{file}?mode=rw", uri=True)) as db:
+            return int(db.execute(query).fetchone()[0])
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    yield from places()
+
+
+@pytest.fixture(params=["file", "s3", "sftp"])
+def side(request: pytest.FixtureRequest, place: Place) -> Iterator[Side]:
+    with ExitStack() as stack:
+        match request.param:
+            case "file":
+                yield InFolder(place.folder)
+            case "s3":
+                yield InBucket(stack)
+            case _:
+                if not SSHD.exists():
+                    pytest.skip("needs sshd")
+                yield OnServer(stack)
+
+
+def upset(changes: Changes, uploader: Uploader, side: Side, seconds: float) -> None:
+    """Change the tree for some seconds while things break."""
+    chance = random.Random(SEED)
+    end = time.monotonic() + seconds
+    trouble_at = time.monotonic() + chance.uniform(1.0, 4.0)
+    while time.monotonic() < end:
+        for _ in range(chance.randrange(1, 40)):
+            changes.step()
+        time.sleep(chance.uniform(0.0, 0.2))
+        if time.monotonic() >= trouble_at:
+            if chance.random() < 0.5:
+                uploader.kill(changes)
+                if chance.random() < 0.5:
+                    changes.step()
+                uploader.start()
+            else:
+                side.disturb(chance)
+            trouble_at = time.monotonic() + chance.uniform(1.0, 5.0)
+
+
+def test_both_sides_are_equal_whatever_breaks(place: Place, side: Side) -> None:
+    data = place.folder / "data"
+    data.mkdir()
+    changes = Changes(data, SEED)
+    changes.plant(FILES, LARGE)
+    uploader = Uploader(place, data, side, complete_sync=True)
+    uploader.start()
+    upset(changes, uploader, side, SECONDS)
+    uploader.finish()
+    fetched = place.folder / "fetched"
+    fetched.mkdir()
+    assert compare.different(compare.tree(data), side.tree(fetched)) == []
+    assert side.unfinished() == []
+    assert uploader.left() == 0
+    assert uploader.open_at_kills > 0, "no kill has left anything in hand"
+
+
+def test_without_complete_sync_nothing_that_was_sent_is_lost(place: Place, side: Side) -> None:
+    data = place.folder / "data"
+    data.mkdir()
+    changes = Changes(data, SEED + 1, flips=False)
+    changes.plant(FILES // 10)
+    uploader = Uploader(place, data, side, complete_sync=False)
+    uploader.finish()
+    changes.settled()
+    uploader.start()
+    upset(changes, uploader, side, SECONDS / 4)
+    uploader.finish()
+    here = compare.tree(data)
+    fetched = place.folder / "fetched"
+    fetched.mkdir()
+    there = side.tree(fetched)
+    assert compare.different(here, {name: there[name] for name in here if name in there}) == []
+    assert changes.deleted - there.keys() == set()

@@ -12,14 +12,19 @@ SHOWN = 10
 """Differences that a failed comparison shows."""
 
 
+def sizes(folder: Path) -> dict[bytes, int]:
+    """Every file by its name below a folder: its size."""
+    listed = find(".", "(", "-type", "f", "-printf", r"%P\0%s\0", ")", cwd=folder).split(b"\0")[:-1]
+    return dict(zip(listed[::2], map(int, listed[1::2]), strict=True))
+
+
 def tree(folder: Path) -> dict[bytes, str]:
     """Every file by its name below a folder: its size and SHA-256; of a link where it leads.
 
     What goes while it is looked at is not there.
     """
-    listed = find(".", "(", "-type", "f", "-printf", r"%P\0%s\0", ")", cwd=folder).split(b"\0")[:-1]
-    sizes = dict(zip(listed[::2], listed[1::2], strict=True))
-    names = b"".join(b"./" + name + b"\0" for name in sizes)
+    known = sizes(folder)
+    names = b"".join(b"./" + name + b"\0" for name in known)
     summed = subprocess.run(
         [XARGS, "-0", "-r", SUM, "-z", "--"],
         input=names, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder, check=False,
@@ -27,7 +32,7 @@ def tree(folder: Path) -> dict[bytes, str]:
     found = {}
     for line in summed.split(b"\0")[:-1]:
         sha, name = line.split(b"  ./", 1)
-        found[name] = f"{sizes[name].decode()} bytes, {sha.decode()}"
+        found[name] = f"{known[name]} bytes, {sha.decode()}"
     links = find(".", "-type", "l", "-printf", r"%P\0%l\0", cwd=folder).split(b"\0")[:-1]
     for name, target in zip(links[::2], links[1::2], strict=True):
         found[name] = f"link to {target!r}"

@@ -122,6 +122,16 @@ def test_an_empty_folder_gives_way_to_a_file(sink: Sink, origin: Origin, target:
     assert (target / "name").read_bytes() == b"content"
 
 
+def test_a_move_or_deletion_that_was_killed_takes_its_empty_folders_the_next_time(
+    sink: Sink, origin: Origin, target: Path
+) -> None:
+    sink.send(origin.made(b"file", b"content"), b"new", Notes(), freely)
+    for again in (lambda: sink.move(b"a/b/old", b"new"), lambda: sink.delete(b"a/b/old")):
+        (target / "a/b").mkdir(parents=True)
+        again()
+        assert below(target) == {"new"}
+
+
 def test_a_folder_with_files_is_in_the_way_until_they_are_deleted(
     sink: Sink, origin: Origin, target: Path
 ) -> None:

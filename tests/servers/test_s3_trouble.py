@@ -1,5 +1,6 @@
 """What goes wrong with real S3 servers: it is noticed, it is told, and nothing wrong arrives."""
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Callable, Iterator
@@ -181,37 +182,63 @@ def test_a_name_that_is_too_long_for_the_server_is_told_as_such(
 
 
 @pytest.mark.root
-def test_a_full_disk_loses_nothing(
+def test_a_full_disk_that_a_server_keeps_silent_about_stops_all_and_not_one_file(
     tmp_path: Path,
     origin: Origin,
     credentials: None,  # noqa: ARG001 -- for the sink
 ) -> None:
-    folder = tmp_path / "server"
+    with small_server("weed", tmp_path / "server", "size=96m") as home:
+        sink = open_sink(home.url, home.options())
+        data = os.urandom(12 * MIB)
+        sent: list[bytes] = []
+
+        def fill() -> None:
+            for number in range(12):
+                name = b"file%d" % number
+                sink.send(origin.made(name, data), name, Notes(), freely)
+                sent.append(name)
+
+        with pytest.raises(UnreachableSinkError) as caught:
+            fill()
+        assert caught.value.whole
+        assert {*home.keys()} == {*sent}
+        assert home.content(b"file0") == data
+        sink.close()
+
+
+@pytest.mark.root
+def test_a_file_for_which_there_is_no_room_is_sent_when_there_is(
+    tmp_path: Path,
+    origin: Origin,
+    credentials: None,  # noqa: ARG001 -- for the sink
+) -> None:
+    with small_server("rclone", tmp_path / "server", "size=16m") as home:
+        sink = open_sink(home.url, home.options(multipart_above="64MiB"))
+        sink.send(origin.made(b"small", b"content"), b"small", Notes(), freely)
+        ballast = home.server.data / "ballast"
+        ballast.write_bytes(bytes(12 * MIB))
+        data = os.urandom(8 * MIB)
+        source = origin.made(b"large", data)
+        # There is room for a small one, so it is this file's trouble alone.
+        with pytest.raises(TransientError):
+            sink.send(source, b"large", Notes(), freely)
+        assert (home.content(b"small"), home.content(b"large")) == (b"content", None)
+        ballast.unlink()
+        sink.send(source, b"large", Notes(), freely)
+        assert home.content(b"large") == data
+        sink.close()
+
+
+@contextlib.contextmanager
+def small_server(kind: str, folder: Path, size: str) -> Iterator[Home]:
+    """A server whose disk is small."""
     folder.mkdir()
-    with mounts.tmpfs(folder / "data", "size=16m"):
-        server = Server("rclone", folder)
+    with mounts.tmpfs(folder / "data", size):
+        server = Server(kind, folder)
         try:
             server.start()
-            check_a_full_disk(server, folder, origin)
+            home = Home(server)
+            yield home
+            home.client.close()
         finally:
             server.kill()
-
-
-def check_a_full_disk(server: Server, folder: Path, origin: Origin) -> None:
-    home = Home(server)
-    sink = open_sink(home.url, home.options(multipart_above="64MiB"))
-    sink.send(origin.made(b"small", b"content"), b"small", Notes(), freely)
-    ballast = folder / "data" / "ballast"
-    ballast.write_bytes(bytes(12 * MIB))
-    data = os.urandom(8 * MIB)
-    source = origin.made(b"large", data)
-    # It does not say why: this can't be told from other trouble of the server's.
-    with pytest.raises(TransientError):
-        sink.send(source, b"large", Notes(), freely)
-    assert home.content(b"small") == b"content"
-    assert home.content(b"large") is None
-    ballast.unlink()
-    sink.send(source, b"large", Notes(), freely)
-    assert home.content(b"large") == data
-    sink.close()
-    home.close()

@@ -9,10 +9,23 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from zfs_walk.sinks.errors import CorruptedError, FileRefusedError, SinkRefusedError, TransientError
+from zfs_walk.sinks.errors import (
+    CorruptedError,
+    FileRefusedError,
+    SinkRefusedError,
+    TransientError,
+    UnreachableSinkError,
+)
 from zfs_walk.sinks.s3_body import Body
 from zfs_walk.sinks.s3_checksums import ALGORITHMS, MD5, SHA256, Algorithm
-from zfs_walk.sinks.s3_errors import DENIED, code_of, translate
+from zfs_walk.sinks.s3_errors import (
+    DENIED,
+    SERVER_ERROR,
+    code_of,
+    says_little,
+    status_of,
+    translate,
+)
 from zfs_walk.sinks.s3_fast import FastPut
 from zfs_walk.sinks.s3_keys import PROBE
 from zfs_walk.sinks.s3_options import Bucket, S3Options
@@ -96,9 +109,9 @@ class Client:
         """
         try:
             return self._call(operation, place, body=body, **arguments)
-        except FileRefusedError as error:
-            if code_of(error.__cause__ or error) in DENIED:
-                # If nothing may be written any more, it is not this file's fault.
+        except (FileRefusedError, TransientError) as error:
+            if says_little(error.__cause__ or error):
+                # If nothing can be written any more, it is not this file's fault.
                 self.probe()
             raise
 
@@ -142,7 +155,7 @@ class Client:
             return True
         try:
             self._write(algorithm)
-        except (SinkRefusedError, TransientError) as error:
+        except (SinkRefusedError, UnreachableSinkError) as error:
             if code_of(error.__cause__ or error) in {*DENIED, "NotImplemented", "InvalidRequest"}:
                 return False  # a server that stumbles over such a header
             raise
@@ -161,6 +174,10 @@ class Client:
         except FileRefusedError as error:
             # It is no particular file that it refuses.
             raise SinkRefusedError(**error.fields) from error.__cause__
+        except TransientError as error:
+            if status_of(error.__cause__ or error) < SERVER_ERROR:
+                raise
+            raise UnreachableSinkError(**error.fields) from error.__cause__
 
     def storage(self) -> dict[str, str]:
         """The fields that say how an object is to be kept."""

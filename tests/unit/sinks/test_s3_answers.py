@@ -17,6 +17,7 @@ from zfs_walk.sinks.errors import (
     SinkError,
     SinkRefusedError,
     TransientError,
+    UnreachableSinkError,
 )
 
 
@@ -73,8 +74,8 @@ CASES: list[Case] = [
     (403, "AccessDenied", "Access Denied", SinkRefusedError, "Access Denied"),
     (404, "NoSuchBucket", "", SinkRefusedError, "no such bucket"),
     (400, "KMS.DisabledException", "", SinkRefusedError, "disabled"),
-    (503, "SlowDown", "Please reduce your request rate.", TransientError, "SlowDown"),
-    (500, "InternalError", "We encountered an internal error.", TransientError, "InternalError"),
+    (503, "SlowDown", "Please reduce your request rate.", UnreachableSinkError, "SlowDown"),
+    (500, "InternalError", "We encountered an internal error.", UnreachableSinkError, "Internal"),
     (400, "RequestTimeout", "", TransientError, "RequestTimeout"),
     (500, "InternalError", "write /d: no space left on device", FullSinkError, "no space"),
     (507, "InsufficientStorage", "", FullSinkError, "InsufficientStorage"),
@@ -82,7 +83,7 @@ CASES: list[Case] = [
     (400, "BadDigest", "", CorruptedError, "BadDigest"),
     (400, "KeyTooLongError", "Your key is too long", NameRefusedError, "too long"),
     (400, "EntityTooLarge", "", FileRefusedError, "EntityTooLarge"),
-    (502, "", "<html>Bad Gateway</html>", TransientError, ""),
+    (502, "", "<html>Bad Gateway</html>", UnreachableSinkError, ""),
 ]
 
 

@@ -1,34 +1,25 @@
 """Files to a folder of this host, or of one that is mounted: ``file:///path``."""
 
 import contextlib
-import hashlib
 import os
-import socket
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Self
-from urllib.parse import unquote_to_bytes
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from zfs_walk import faults
-from zfs_walk.errors import WrongUseError
-from zfs_walk.sinks.beneath import Beneath, Chain, shown, translated
+from zfs_walk.sinks.beneath import Chain, shown
 from zfs_walk.sinks.errors import (
-    FileRefusedError,
     MissingError,
-    NameRefusedError,
     StoppedError,
     TransientError,
 )
+from zfs_walk.sinks.folder import Folder, is_file, remote_of, stat_of
 from zfs_walk.sinks.interface import Memory, Remote, Report
-from zfs_walk.sinks.names import parts
 from zfs_walk.sinks.part import PATTERN, Part, new_name
 from zfs_walk.sinks.source import Source
 
-_NAME_MAX: Final = 255  # bytes, of Linux' file systems
-_PATH_MAX: Final = 4095  # bytes, of a path that its users can still open
 _CHUNK: Final = 1 << 20
 # A transfer that is shorter than this is begun again: to remember it takes longer.
 _RESUMED: Final = 16 << 20
@@ -57,91 +48,20 @@ class LocalOptions(BaseModel):
     )
 
 
-def _folder_of(url: str) -> bytes:
-    scheme, _, path = url.partition("://")
-    raw = unquote_to_bytes(path.removeprefix("localhost"))
-    if scheme != "file" or not raw.startswith(b"/") or b"\0" in raw:
-        reason = "the URL of a folder is file:///path, its path absolute"
-        raise WrongUseError(reason=reason)
-    return os.path.normpath(raw)
-
-
-class LocalSink:
+class LocalSink(Folder):
     """See `zfs_walk.sinks.interface.Sink`.
 
     The folder must exist; it is never made, since it may lie on what is not mounted now.
     """
 
     Options: ClassVar[type[Any]] = LocalOptions
-    granularity_ns: int = 1
 
     def __init__(self, url: str, options: LocalOptions) -> None:
-        self._path = _folder_of(url)
-        self._fsync = options.fsync
         mount = None if options.mount is None else os.fsencode(options.mount)
-        self._root = Beneath(self._path, mount)
-        # Others may send into the same folder, or into one below.
-        whose = socket.gethostname().encode() + b"\0" + self._path
-        self._client = hashlib.sha256(whose).hexdigest()[:8]
-
-    def fork(self) -> Self:
-        """Another one for another thread; it has nothing of its own."""
-        return self
-
-    def close(self) -> None:
-        """Hold nothing open."""
-
-    # ------------------------------------------------------------------ names
-
-    def place(self, name: bytes) -> str:
-        """The path."""
-        return shown(self._full(self._parts(name)))
-
-    def _parts(self, name: bytes) -> list[bytes]:
-        found = parts(name, shown(self._path))
-        reason = ""
-        if any(len(part) > _NAME_MAX for part in found):
-            reason = f"a part of it has more than {_NAME_MAX} bytes"
-        elif len(self._full(found)) > _PATH_MAX:
-            reason = f"its path has more than {_PATH_MAX} bytes"
-        elif any(map(PATTERN.fullmatch, found)):
-            reason = "such are the names of files that are being sent"
-        if reason:
-            raise NameRefusedError(place=shown(self._full(found))[:_NAME_MAX], reason=reason)
-        return found
-
-    def _full(self, found: Sequence[bytes]) -> bytes:
-        return b"/".join([self._path, *found])
-
-    @contextlib.contextmanager
-    def _work(self, name: bytes) -> Iterator[None]:
-        """Translate errors; what the whole folder refuses is told of the folder.
-
-        Raises:
-            SinkError: what went wrong.
-        """
-        try:
-            with translated(self._path + b"/" + name):
-                yield
-        except FileRefusedError:
-            self.check()
-            raise
+        super().__init__(url, mount)
+        self._fsync = options.fsync
 
     # ------------------------------------------------------------------ sending
-
-    def check(self) -> None:
-        """A file is written and taken away again."""
-        with (
-            translated(self._path, whole=True),
-            self._root.root() as folder,
-            Part(folder, new_name(self._client), make=True) as part,
-        ):
-            try:
-                # So much that a full disk has no room for it.
-                part.write(b"\0" * 4096, 0)
-                os.fsync(part.descriptor)
-            finally:
-                part.remove()
 
     def send(self, source: Source, name: bytes, memory: Memory, report: Report) -> Remote:
         """Under a name that is nobody's in the same folder, then renamed."""
@@ -162,7 +82,7 @@ class LocalSink:
                 with self._work(name):
                     self._show(chain, part.name, found[-1])
                     faults.point("file.shown")
-                    return _remote(name, os.fstat(part.descriptor))
+                    return remote_of(name, os.fstat(part.descriptor))
             except StoppedError:
                 if not large:
                     part.remove()
@@ -208,9 +128,11 @@ class LocalSink:
             while offset < source.size:
                 size = min(_CHUNK, source.size - offset)
                 report(size)
-                content = source.read(size, offset)
-                with self._work(source.name):
-                    part.write(content, offset)
+                taken = part.take(source.fileno(), size, offset)
+                if taken < size:
+                    content = source.read(size - taken, offset + taken)
+                    with self._work(source.name):
+                        part.write(content, offset + taken)
                 offset += size
                 if memory is not None and offset - durable >= _STEP:
                     self._remember(part, offset, memory)
@@ -259,7 +181,7 @@ class LocalSink:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary, dir_fd=chain.last)
                 raise
-            return _remote(b"/".join(found), _stat(chain.last, found[-1]))
+            return remote_of(b"/".join(found), stat_of(chain.last, found[-1]))
 
     def _show(self, chain: Chain, temporary: bytes, last: bytes) -> None:
         try:
@@ -296,7 +218,7 @@ class LocalSink:
                 contextlib.suppress(FileNotFoundError, NotADirectoryError),
                 self._root.folder(above) as chain,
             ):
-                if _is_ours(_stat(chain.last, last)):
+                if is_file(stat_of(chain.last, last)):
                     os.unlink(last, dir_fd=chain.last)
                     if self._fsync:
                         chain.sync()
@@ -340,88 +262,3 @@ class LocalSink:
         else:
             raise self._restless(target)
         self._root.prune(source[:-1])
-
-    # ------------------------------------------------------------------ looking
-
-    def look(self, name: bytes) -> Remote | None:
-        """A file, or a link as such."""
-        *above, last = self._parts(name)
-        with self._work(name):
-            try:
-                with self._root.folder(above) as chain:
-                    found = _stat(chain.last, last)
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-        return _remote(name, found) if _is_ours(found) else None
-
-    def matches(self, source: Source, remote: Remote) -> bool:  # noqa: ARG002 -- keeps none
-        """No checksum is kept."""
-        return False
-
-    def list(self, prefix: bytes) -> Iterator[Remote]:
-        """A walk, folder by folder."""
-        start = self._parts(prefix) if prefix else []
-        found = self.look(prefix) if prefix else None
-        if found is not None:
-            yield found
-            return
-        for _, name, entry in self._walk(start):
-            if not PATTERN.fullmatch(os.fsencode(entry.name)):
-                with self._work(name), contextlib.suppress(FileNotFoundError):
-                    yield _remote(name, entry.stat(follow_symlinks=False))
-
-    def _walk(self, start: Sequence[bytes]) -> Iterator[tuple[int, bytes, os.DirEntry[str]]]:
-        """Files and links: the descriptor of their folder, their name, their entry."""
-        waiting = [tuple(start)]
-        while waiting:
-            above = waiting.pop()
-            with self._work(b"/".join(above)), contextlib.ExitStack() as held:
-                try:
-                    chain = held.enter_context(self._root.folder(above))
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-                for entry in held.enter_context(os.scandir(chain.last)):
-                    below = (*above, os.fsencode(entry.name))
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(below)
-                    elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
-                        yield chain.last, b"/".join(below), entry
-
-    def sweep(self, known: frozenset[str]) -> int:
-        """Remove parts of ours that nobody has locked."""
-        dead = []
-        for folder, name, entry in self._walk([]):
-            last = os.fsencode(entry.name)
-            match = PATTERN.fullmatch(last)
-            ours = match is not None and match[1].decode() == self._client
-            if ours and entry.name not in known and _remove_dead(folder, last):
-                dead.append(name)
-        for name in dead:
-            self._root.prune(name.split(b"/")[:-1])
-        return len(dead)
-
-
-def _remove_dead(folder: int, name: bytes) -> bool:
-    try:
-        if stat.S_ISLNK(_stat(folder, name).st_mode):
-            os.unlink(name, dir_fd=folder)
-        else:
-            with Part(folder, name, make=False) as part:
-                part.remove()
-    except OSError:
-        return False
-    return True
-
-
-def _stat(folder: int, name: bytes) -> os.stat_result:
-    return os.stat(name, dir_fd=folder, follow_symlinks=False)
-
-
-def _is_ours(found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
-
-
-def _remote(name: bytes, found: os.stat_result) -> Remote:
-    # A file that takes its place has another inode, or, if that is used again, another time.
-    tag = f"{found.st_ino:x}-{found.st_ctime_ns:x}"
-    return Remote(name, found.st_size, found.st_mtime_ns, tag)

@@ -12,9 +12,13 @@ from tests.servers.s3 import BUCKET, Home
 from zfs_walk.sinks import s3_copy
 from zfs_walk.sinks.choose import open_sink
 from zfs_walk.sinks.conformance import Content, SinkConformance
+from zfs_walk.sinks.conformance.naming import ODD_NAMES
 from zfs_walk.sinks.conformance.place import MTIME, Notes, Origin, Place, freely
 from zfs_walk.sinks.errors import TransientError
 from zfs_walk.sinks.interface import Remote, Sink
+from zfs_walk.sinks.s3 import S3Sink
+from zfs_walk.sinks.s3_keys import key_of
+from zfs_walk.sinks.s3_options import S3Options
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
 
@@ -102,6 +106,21 @@ class TestObjects(Place):
         seen = sink.look(b"plain")
         assert seen is not None
         assert seen.mtime_ns is None
+
+
+def test_the_fast_way_takes_small_files_of_every_name(weed_home: Home) -> None:
+    # It would not be missed otherwise: boto3 sends what it does not.
+    sink = S3Sink(weed_home.url, S3Options(**weed_home.options()))
+    sink.check()
+    fast = sink._client.fast
+    assert fast is not None
+    for name in ODD_NAMES:
+        key = key_of(weed_home.prefix, name)
+        etag = hashlib.md5(name, usedforsecurity=False).hexdigest()
+        assert fast.put(key, name, {"mtime": "1.5"}, "text/plain") == etag, name
+        assert sink.look(name) == Remote(name, len(name), 1_500_000_000, etag)
+    assert {*weed_home.keys()} == {*ODD_NAMES}
+    sink.close()
 
 
 def test_what_is_too_large_for_one_copy_is_copied_in_parts(

@@ -9,10 +9,23 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from zfs_walk.sinks.errors import CorruptedError, FileRefusedError, SinkRefusedError, TransientError
+from zfs_walk.sinks.errors import (
+    CorruptedError,
+    FileRefusedError,
+    SinkRefusedError,
+    TransientError,
+    UnreachableSinkError,
+)
 from zfs_walk.sinks.s3_body import Body
 from zfs_walk.sinks.s3_checksums import ALGORITHMS, MD5, SHA256, Algorithm
-from zfs_walk.sinks.s3_errors import DENIED, code_of, translate
+from zfs_walk.sinks.s3_errors import (
+    DENIED,
+    SERVER_ERROR,
+    code_of,
+    says_little,
+    status_of,
+    translate,
+)
 from zfs_walk.sinks.s3_fast import FastPut
 from zfs_walk.sinks.s3_keys import PROBE
 from zfs_walk.sinks.s3_options import Bucket, S3Options
@@ -41,6 +54,7 @@ class Client:
         self._boto: Any = None
         self._algorithm: Algorithm | None = None
         self._fast: FastPut | None = None
+        self._looked_for_fast = False
 
     # ------------------------------------------------------------------ what is shared
 
@@ -56,6 +70,7 @@ class Client:
             if self._users <= 0 and self._boto is not None:
                 self._boto.close()
                 self._boto = self._fast = None
+                self._looked_for_fast = False
 
     @property
     def algorithm(self) -> Algorithm:
@@ -69,7 +84,8 @@ class Client:
     def fast(self) -> FastPut | None:
         """The fast way for small files; None: it is not possible here."""
         with self._lock:
-            if self._fast is None and self.algorithm is SHA256:
+            if not self._looked_for_fast and self.algorithm is SHA256:
+                self._looked_for_fast = True
                 self._fast = FastPut.possible(
                     self._session, self._connected().meta, self.bucket.name, self.options
                 )
@@ -93,9 +109,9 @@ class Client:
         """
         try:
             return self._call(operation, place, body=body, **arguments)
-        except FileRefusedError as error:
-            if code_of(error.__cause__ or error) in DENIED:
-                # If nothing may be written any more, it is not this file's fault.
+        except (FileRefusedError, TransientError) as error:
+            if says_little(error.__cause__ or error):
+                # If nothing can be written any more, it is not this file's fault.
                 self.probe()
             raise
 
@@ -139,7 +155,7 @@ class Client:
             return True
         try:
             self._write(algorithm)
-        except (SinkRefusedError, TransientError) as error:
+        except (SinkRefusedError, UnreachableSinkError) as error:
             if code_of(error.__cause__ or error) in {*DENIED, "NotImplemented", "InvalidRequest"}:
                 return False  # a server that stumbles over such a header
             raise
@@ -158,6 +174,10 @@ class Client:
         except FileRefusedError as error:
             # It is no particular file that it refuses.
             raise SinkRefusedError(**error.fields) from error.__cause__
+        except TransientError as error:
+            if status_of(error.__cause__ or error) < SERVER_ERROR:
+                raise
+            raise UnreachableSinkError(**error.fields) from error.__cause__
 
     def storage(self) -> dict[str, str]:
         """The fields that say how an object is to be kept."""

@@ -48,7 +48,7 @@ _REFUSED: Final = {
 }  # fmt: skip
 
 DENIED: Final = {"AccessDenied", "Forbidden", "Unauthorized", "400", "401", "403"}
-"""Whether they concern the one file or all can't be told from them; a HEAD has no other answer."""
+"""Denials of anything; a HEAD has numbers only."""
 
 _GONE: Final = {"NoSuchKey", "NotFound", "404"}
 _FULL_CODES: Final = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "507"}
@@ -72,7 +72,9 @@ _CONNECTIONS: Final[dict[type[Exception], type[SinkError]]] = {
     botocore.ParamValidationError: FileRefusedError,
 }
 """In this order: some of them are others of them."""
-_SERVER_ERROR: Final = 500
+_BUSY: Final = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException"}
+SERVER_ERROR: Final = 500
+"""The first status of a server that fails by itself."""
 _LONGEST: Final = 300
 """Characters of a server's own words."""
 
@@ -87,6 +89,15 @@ def status_of(error: BaseException) -> int:
     """Return the HTTP status of a server's answer; 0: it is none."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def says_little(error: BaseException) -> bool:
+    """Whether an answer leaves open if it concerns the one file or all.
+
+    So do denials, and errors of the server's own, which many give when their disk is full.
+    """
+    code, status = code_of(error), status_of(error)
+    return code in DENIED or (status >= SERVER_ERROR and code not in _BUSY)
 
 
 def translate(error: Exception, place: str) -> SinkError:
@@ -115,7 +126,7 @@ def _answer(error: BaseException, code: str, status: int, place: str) -> SinkErr
         meaning = MissingError
     elif "toolong" in code.lower() or "name too long" in message:
         meaning = NameRefusedError
-    elif code in _PASSING or status >= _SERVER_ERROR:
+    elif code in _PASSING or status >= SERVER_ERROR:
         meaning = TransientError
     return meaning(place=place, reason=said)
 

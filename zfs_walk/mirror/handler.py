@@ -229,6 +229,8 @@ class Handler:
         due = self._journal.next_due(now)
         if due is None or due > now:
             return _LOOK_UP if due is None else min(_LOOK_UP, due - now)
+        # So that a file which was sent, and has another name by now, is known.
+        self._acknowledge(all_of_them=True)
         taken = self._journal.take(2 * self._ahead, now, self._order)
         faults.point("mirror.taken")
         self._desk.take(taken)

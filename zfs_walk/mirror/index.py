@@ -4,22 +4,25 @@ import sqlite3
 from collections.abc import Iterable
 
 from zfs_walk.mirror.records import Entry
-from zfs_walk.mirror.schema import ENTRY, from_entry, from_number, to_entry
+from zfs_walk.mirror.schema import ENTRY, batches, from_entry, from_number, marks, to_entry
 
 
 def record(db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
     """Keep what is on the other side."""
-    db.executemany(
-        f"INSERT INTO entry ({ENTRY}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- our own names
-        " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
-        " dev = excluded.dev, ino = excluded.ino, mode = excluded.mode, tag = excluded.tag",
-        map(from_entry, entries),
-    )
+    for some in batches([from_entry(entry) for entry in entries]):
+        rows = ", ".join([f"({marks(len(some[0]))})"] * len(some))
+        db.execute(
+            f"INSERT INTO entry ({ENTRY}) VALUES {rows}"  # noqa: S608 -- our own names and marks
+            " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+            " dev = excluded.dev, ino = excluded.ino, mode = excluded.mode, tag = excluded.tag",
+            [value for row in some for value in row],
+        )
 
 
 def drop(db: sqlite3.Connection, paths: Iterable[bytes]) -> None:
     """Forget what is not there any more."""
-    db.executemany("DELETE FROM entry WHERE path = ?", ((path,) for path in paths))
+    for some in batches(list(paths)):
+        db.execute(f"DELETE FROM entry WHERE path IN ({marks(len(some))})", some)  # noqa: S608 -- our own marks
 
 
 def find(db: sqlite3.Connection, path: bytes) -> Entry | None:

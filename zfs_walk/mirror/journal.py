@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from zfs_walk.mirror import coalesce, index, queue
+from zfs_walk.mirror import coalesce, index, memories, queue
 from zfs_walk.mirror.database import Database
 from zfs_walk.mirror.memories import StoredMemory
 from zfs_walk.mirror.queue import SLICE
@@ -85,20 +85,20 @@ class Journal:
 
         An action that has had a change since it was taken becomes ready again. The notes of a
         transfer that has brought an entry are forgotten, and so are deletions of what was moved
-        away.
+        away. No name may be in two of the results.
         """
         now = self._clock()
+        brought = [result.entry for result in results if result.entry is not None]
+        gone = [path for result in results for path in result.gone]
+        own = {result.action.path for result in results}
         with self._database.writing() as db:
-            for result in results:
-                index.drop(db, result.gone)
-                for path in result.gone:
-                    if path != result.action.path:
-                        queue.step(db, path, coalesce.moved_away, now)
-                if result.entry is not None:
-                    index.record(db, [result.entry])
-                    db.execute("DELETE FROM memory WHERE path = ?", (result.entry.path,))
-                rule = partial(coalesce.finished, generation=result.action.generation, now=now)
-                queue.step(db, result.action.path, rule, now)
+            index.drop(db, gone)
+            for path in gone:
+                if path not in own:
+                    queue.step(db, path, coalesce.moved_away, now)
+            index.record(db, brought)
+            memories.forget(db, [entry.path for entry in brought])
+            queue.finish(db, [result.action for result in results], now)
 
     def again(
         self,
@@ -255,7 +255,7 @@ class Journal:
     def forget_memory(self, path: bytes) -> None:
         """Forget the notes of all transfers of a file."""
         with self._database.writing() as db:
-            db.execute("DELETE FROM memory WHERE path = ?", (path,))
+            memories.forget(db, [path])
 
     def memories(self) -> frozenset[str]:
         """All values that are noted."""

@@ -1,7 +1,16 @@
 """What is known of transfers that were begun: see `zfs_walk.sinks.interface.Memory`."""
 
+import sqlite3
+from collections.abc import Sequence
+
 from zfs_walk.mirror.database import Database
-from zfs_walk.mirror.schema import from_text, to_text
+from zfs_walk.mirror.schema import batches, from_text, marks, to_text
+
+
+def forget(db: sqlite3.Connection, paths: Sequence[bytes]) -> None:
+    """Forget the notes of all transfers of some files, in the transaction that is open."""
+    for some in batches(paths):
+        db.execute(f"DELETE FROM memory WHERE path IN ({marks(len(some))})", some)  # noqa: S608 -- our own marks
 
 
 class StoredMemory:

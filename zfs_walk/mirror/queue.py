@@ -2,11 +2,20 @@
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from zfs_walk.mirror import coalesce
 from zfs_walk.mirror.records import Action, Change, Counts, Kind, Order, State
-from zfs_walk.mirror.schema import ACTION, KEPT_ACTION, WAITING, from_action, to_action
+from zfs_walk.mirror.schema import (
+    ACTION,
+    KEPT_ACTION,
+    WAITING,
+    batches,
+    from_action,
+    marks,
+    to_action,
+)
 
 SLICE: Final = 10_000
 """Rows that become due in one transaction: a tenth of a second of work."""
@@ -47,7 +56,11 @@ def take(db: sqlite3.Connection, limit: int, now: float, order: Order) -> list[A
         f" ORDER BY kind DESC, {_ORDERS[order]}, id LIMIT ?",
         (limit,),
     ).fetchall()
-    db.executemany("UPDATE action SET state = 'taken' WHERE id = ?", [row[:1] for row in rows])
+    for some in batches([row[0] for row in rows]):
+        db.execute(
+            f"UPDATE action SET state = 'taken' WHERE id IN ({marks(len(some))})",  # noqa: S608 -- our own marks
+            some,
+        )
     return [coalesce.taken(to_action(row[1:])) for row in rows]
 
 
@@ -61,6 +74,22 @@ def step(db: sqlite3.Connection, path: bytes, rule: Step, now: float) -> None:
         remove(db, [path])
     elif after != before:
         _write(db, after, now)
+
+
+def finish(db: sqlite3.Connection, actions: Sequence[Action], now: float) -> None:
+    """Take away what is done; what had a change since is ready again."""
+    for some in batches(actions):
+        meant = ", ".join(["(?, ?)"] * len(some))
+        removed = db.execute(
+            f"WITH meant (path, generation) AS (VALUES {meant})"  # noqa: S608 -- our own marks
+            " DELETE FROM action WHERE id IN (SELECT action.id FROM meant JOIN action"
+            " ON action.path = meant.path AND action.generation = meant.generation)",
+            [value for action in some for value in (action.path, action.generation)],
+        ).rowcount
+        if removed < len(some):
+            for action in some:
+                rule = partial(coalesce.finished, generation=action.generation, now=now)
+                step(db, action.path, rule, now)
 
 
 def find(db: sqlite3.Connection, path: bytes) -> Action | None:

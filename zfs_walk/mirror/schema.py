@@ -1,8 +1,11 @@
 """The tables of a mirror's journal, and how values are kept that SQLite has no type for."""
 
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 from zfs_walk.mirror.records import Action, Entry, Kind, State
+
+Row = TypeVar("Row")
 
 SCHEMA: Final = 1
 
@@ -148,3 +151,18 @@ def from_text(text: str) -> bytes:
 def to_text(kept: bytes) -> str:
     """See `from_text`."""
     return kept.decode(errors="surrogatepass")
+
+
+MANY: Final = 500
+"""Rows that one statement writes: each statement lets all other threads go first."""
+
+
+def batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """All rows, so many at once as one statement takes."""
+    for start in range(0, len(rows), MANY):
+        yield rows[start : start + MANY]
+
+
+def marks(number: int) -> str:
+    """So many of SQLite's placeholders."""
+    return ", ".join("?" * number)

@@ -195,7 +195,7 @@ def test_a_poison_file_is_set_aside_and_keeps_nobody_waiting(place: Place) -> No
     assert (aside.path, aside.tries) == (b"poison", 3)
     assert aside.error == str(TransientError(**WHY))
     assert place.handler.statistics().sent == 200
-    assert (What.ASIDE, b"poison") in place.happened
+    wait_for("news", lambda: (What.ASIDE, b"poison") in place.happened)
     place.faults.fault = lambda *_: None
     place.journal.retry()
     place.handler.wake()
@@ -338,7 +338,7 @@ def test_deletions_that_the_guard_holds_wait_until_they_are_confirmed(place: Pla
     wait_for("it to be held", lambda: place.journal.counts().held)
     place.settle()
     assert (place.there / "a").exists()
-    assert (What.HELD, b"a") in place.happened
+    wait_for("news", lambda: (What.HELD, b"a") in place.happened)
     place.journal.confirm()
     place.handler.wake()
     place.settle()

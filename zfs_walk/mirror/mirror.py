@@ -15,7 +15,8 @@ from zfs_walk.mirror.anchor import is_it
 from zfs_walk.mirror.compare import Rules
 from zfs_walk.mirror.feed import Feed
 from zfs_walk.mirror.folder import Folder
-from zfs_walk.mirror.guard import Gate, Guard
+from zfs_walk.mirror.gate import Gate
+from zfs_walk.mirror.guard import Guard
 from zfs_walk.mirror.handler import Handler, Parts
 from zfs_walk.mirror.handling import Happening
 from zfs_walk.mirror.journal import Journal

@@ -198,6 +198,9 @@ class Schedules(RuleBasedStateMachine):
             self.journal.done([Done(action, made(action.path, ino), names)])
             for name in names:
                 self.kept.index.pop(name, None)
+                row = self.kept.queue.get(name)
+                if row and row.kind is Kind.DELETE and row.state in {State.READY, State.HELD}:
+                    del self.kept.queue[name]
 
         if (given := self._give_back(which, say)) is not None:
             (name,) = ended

@@ -63,6 +63,15 @@ class Mirrored:
         """Both sides have the same files with the same contents, times and permissions."""
         return listed(self.data) == listed(self.copy) and same(self.data, self.copy)
 
+    @property
+    def lacks(self) -> list[str]:
+        """Names that the other side does not have."""
+        here, there = (
+            {line.split(b"\t")[0].decode() for line in listed(folder)}
+            for folder in (self.data, self.copy)
+        )
+        return sorted(here - there)
+
     def becomes_equal(self, why: str) -> None:
         try:
             wait_for(f"both sides are equal: {why}", lambda: self.equal)
@@ -90,13 +99,13 @@ def grow(folder: Path) -> Path:
 def listed(folder: Path) -> list[bytes]:
     """Names, sizes, times and permissions; empty folders count for nothing."""
     form = r"%P\t%s\t%T@\t%m\0"
-    words = ["find", folder, "-type", "f", "-printf", form]
+    words: list[str | Path] = ["find", folder, "-type", "f", "-printf", form]
     return sorted(subprocess.run(words, capture_output=True, check=True).stdout.split(b"\0"))
 
 
 def same(one: Path, other: Path) -> bool:
     """Their files have the same contents, as far as both have them."""
-    words = ["diff", "-rq", one, other]
+    words: list[str | Path] = ["diff", "-rq", one, other]
     said = subprocess.run(words, capture_output=True, check=False).stdout
     return all(line.startswith(b"Only in") for line in said.splitlines())
 
@@ -252,6 +261,20 @@ def test_limits_are_read_anew_while_it_runs(mirrored: Mirrored) -> None:
     mirrored.end(process)
 
 
+@pytest.mark.root
+def test_what_was_set_aside_is_named_and_tried_again_on_demand(mirrored: Mirrored) -> None:
+    secret = mirrored.data / "d0/f000000"
+    secret.chmod(0)
+    mirrored.configure(tries=1)
+    process = mirrored.start(prefix=OBEDIENT)
+    wait_for("it is set aside", lambda: mirrored.says("one: d0/f000000 aside: "))
+    wait_for("the others are there", lambda: mirrored.lacks == ["d0/f000000"])
+    mirrored.end(process)
+    secret.chmod(0o644)
+    mirrored.start("--retry", "one")
+    mirrored.becomes_equal("it can be read")
+
+
 # ------------------------------------------------------------------------- once
 
 
@@ -277,7 +300,7 @@ def test_once_says_that_deletions_are_held(mirrored: Mirrored) -> None:
 
 def test_once_gives_up_a_folder_that_is_not_there(mirrored: Mirrored) -> None:
     mirrored.data.rename(mirrored.place.folder / "away")
-    code, said = mirrored.run("--once", "--timeout", 0.5)
+    code, said = mirrored.run("--once", "--timeout", "0.5")
     assert (code, "one can't be mirrored" in said) == (15, True)
 
 

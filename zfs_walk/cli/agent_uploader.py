@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -13,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from zfs_walk.agents.uploader.loop import Broker, Surroundings, UploaderLoop
+from zfs_walk.agents.uploader.narrator import Narrator
 from zfs_walk.agents.uploader.once import Once
 from zfs_walk.cli.command import CONFIG, SETTINGS, read_settings
 from zfs_walk.cli.connection import find_target
@@ -42,7 +44,7 @@ def serve_uploader(arguments: AgentArguments) -> None:
     process = AgentProcess(arguments, needs_broker=False)
     limit = Limit(arguments.bwlimit or None)
     with process.opened(0) as opened, _mirrors(mappings, process.state, limit) as mirrors:
-        _confirm(arguments.confirm, mirrors)
+        _take_up(arguments, mirrors)
         rereader = _Rereader(arguments, mirrors, limit)
         once = Once(tuple(mirrors.values()), arguments.timeout) if arguments.once else None
         loop = UploaderLoop(
@@ -66,7 +68,7 @@ def _chosen(arguments: AgentArguments) -> list[Placed]:
     """The mappings that are to run."""
     mappings = _configured(arguments)
     names = [placed.mapping.name for placed in mappings]
-    for name in (*arguments.only, *arguments.confirm):
+    for name in (*arguments.only, *arguments.confirm, *arguments.retry):
         if name not in names:
             raise WrongUseError(reason=f"there is no mapping {name}; there are {', '.join(names)}")
     chosen = [
@@ -101,27 +103,31 @@ def _check_allowed(arguments: AgentArguments, mappings: Iterable[Placed]) -> Non
 def _mirrors(mappings: Sequence[Placed], state: Path, limit: Limit) -> Iterator[dict[str, Mirror]]:
     """A mirror of each mapping, by name; all are closed at the end, also if one can't be made."""
     mirrors: dict[str, Mirror] = {}
+    narrator = Narrator()
     above = private_folder(state / FOLDER)
     try:
         for mapping, origin in mappings:
-            mirrors[mapping.name] = _mirror(mapping, origin, above / mapping.name, limit)
+            mirrors[mapping.name] = _mirror(mapping, origin, above / mapping.name, limit, narrator)
         yield mirrors
     finally:
         for mirror in mirrors.values():
             mirror.close()
 
 
-def _mirror(mapping: Mapping, origin: str, state: Path, limit: Limit) -> Mirror:
+def _mirror(mapping: Mapping, origin: str, state: Path, limit: Limit, narrator: Narrator) -> Mirror:
     try:
-        return Mirror(mapping, private_folder(state), (limit,))
+        notify = partial(narrator.happened, mapping.name)
+        return Mirror(mapping, private_folder(state), (limit,), notify)
     except WrongUseError as error:
         raise WrongUseError(reason=f"{origin}: {error.fields['reason']}") from error
 
 
-def _confirm(names: Iterable[str], mirrors: dict[str, Mirror]) -> None:
-    for name in names:
-        if name in mirrors:
-            LOG.warning("%s: %d deletions are confirmed", name, mirrors[name].confirm())
+def _take_up(arguments: AgentArguments, mirrors: dict[str, Mirror]) -> None:
+    """Go on with what waited for somebody."""
+    for name in mirrors.keys() & set(arguments.confirm):
+        LOG.warning("%s: %d deletions are confirmed", name, mirrors[name].confirm())
+    for name in mirrors.keys() & set(arguments.retry):
+        LOG.warning("%s: %d actions are tried again", name, mirrors[name].retry())
 
 
 # ---------------------------------------------------------------------- what may change

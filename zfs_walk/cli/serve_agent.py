@@ -57,6 +57,7 @@ class AgentArguments:
     mappings: Any
     only: tuple[str, ...]
     confirm: tuple[str, ...]
+    retry: tuple[str, ...]
     bwlimit: int
     once: bool
 

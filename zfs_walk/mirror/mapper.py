@@ -3,15 +3,19 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import Final
 
 from zfs_walk.mirror.mapping import Symlinks
 from zfs_walk.watch.tree import LINK, Row
+from zfs_walk.watch.watch import Watch
 
 PARTIAL: Final = ".zfs-walk.*.part"
 """Half-sent files of a mirror whose other side is the folder of this one."""
+
+_PAGE: Final = 1_000
+"""Rows that are asked for at once: the watch waits meanwhile."""
 
 
 class Mapper:
@@ -54,6 +58,16 @@ class Mapper:
                 self._skipped.add(row.name)
                 return None
         return Row(row.name, found.st_size, found.st_mtime_ns, 0)
+
+    def rows(self, watch: Watch) -> Iterator[Row]:
+        """The whole list of a watch, sorted, as it is sent; it may change meanwhile."""
+        after = b""
+        while page := watch.page(after, _PAGE):
+            after = page[-1].name
+            for row in page:
+                sent = self.take(row)
+                if sent is not None:
+                    yield sent
 
     def led_to(self, names: Iterable[bytes]) -> set[bytes]:
         """The followed links that lead to some files, whose change is theirs too."""

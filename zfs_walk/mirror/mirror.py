@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -12,12 +12,13 @@ from typing import Final
 from zfs_walk import faults
 from zfs_walk.errors import FolderError, InternalError, StateError, ZfsWalkError
 from zfs_walk.mirror.anchor import is_it
-from zfs_walk.mirror.checks import keep_apart, watch_options, windows
 from zfs_walk.mirror.compare import Rules
 from zfs_walk.mirror.feed import Feed
-from zfs_walk.mirror.guard import Gate, Guard
+from zfs_walk.mirror.folder import Folder
+from zfs_walk.mirror.gate import Gate
+from zfs_walk.mirror.guard import Guard
 from zfs_walk.mirror.handler import Handler, Parts
-from zfs_walk.mirror.handling import HandlerOptions, Happening
+from zfs_walk.mirror.handling import Happening
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.mapper import Mapper
 from zfs_walk.mirror.mapping import Mapping
@@ -27,8 +28,8 @@ from zfs_walk.mirror.reconcile import BATCH, Found, Reconcile
 from zfs_walk.mirror.reconciler import Reconciler
 from zfs_walk.mirror.sending import Sending
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
+from zfs_walk.mirror.terms import handler_options, keep_apart, watch_options, windows
 from zfs_walk.sinks.choose import open_sink
-from zfs_walk.watch.tree import Row
 from zfs_walk.watch.watch import Watch
 
 AGAIN: Final = 1.0
@@ -283,8 +284,13 @@ class Mirror:
         watch = self._origin.open()
         mapping = self._mapping
         rules = Rules(mapping.complete_sync, mapping.deletion_delay, self._sink.granularity_ns)
+        folder = Folder(watch.folder.path, mapping.symlinks)
+        with folder.opened() as root:
+            found = os.fstat(root)
+        if (found.st_dev, found.st_ino) != watch.folder.place:
+            raise FolderError(path=os.fsdecode(watch.folder.path), reason="it is another one now")
         return Reconcile(
-            *(watch.folder, lambda: self._rows(watch), self._journal, self._sink, rules),
+            *(folder, lambda: self._mapper.rows(watch), self._journal, self._sink, rules),
             *(mapping.transfers, self._origin.device, stopped),
         )
 
@@ -299,15 +305,6 @@ class Mirror:
                 _log.info("%s: %d dead transfers were swept", self._mapping.name, count)
         finally:
             self._sending.resume(SWEEPING)
-
-    def _rows(self, watch: Watch) -> Iterator[Row]:
-        after = b""
-        while page := watch.page(after, BATCH):
-            after = page[-1].name
-            for row in page:
-                sent = self._mapper.take(row)
-                if sent is not None:
-                    yield sent
 
     def _compared(self, found: Found) -> None:
         """Both sides were compared."""
@@ -326,18 +323,6 @@ class Mirror:
         if phase is Phase.WAITING and why != self._why:
             _log.warning("%s: waiting: %s", self._mapping.name, why)
         self._phase, self._why = phase, why
-
-
-def handler_options(mapping: Mapping) -> HandlerOptions:
-    """How a mapping's files are sent."""
-    return HandlerOptions(
-        complete_sync=mapping.complete_sync,
-        symlinks=mapping.symlinks,
-        transfers=mapping.transfers,
-        order=mapping.order,
-        tries=mapping.tries,
-        deletion_delay=mapping.deletion_delay,
-    )
 
 
 def _open_journal(state: Path, identity: str) -> Journal:

@@ -5,7 +5,6 @@ of a name that is not equal is asked of the other side once more, and what is qu
 the handler, by what is there then.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,22 +15,18 @@ from threading import Event as Flag
 from time import time
 from typing import Final, NamedTuple, Self
 
-from zfs_walk.errors import FolderError
 from zfs_walk.mirror.compare import Rules, Trio, Verdict, is_copy, is_known, is_sent, judge, merge
+from zfs_walk.mirror.folder import Folder
 from zfs_walk.mirror.journal import Journal
-from zfs_walk.mirror.looking import is_gone, look_at
 from zfs_walk.mirror.origin import Device
+from zfs_walk.mirror.plan import Gone, Local
 from zfs_walk.mirror.records import Change, Entry, Kind
 from zfs_walk.sinks.errors import ChangedError, FileRefusedError, StoppedError
 from zfs_walk.sinks.interface import Remote, Sink
-from zfs_walk.sinks.source import Source
-from zfs_walk.watch.folder import Folder
 from zfs_walk.watch.tree import Row
 
 BATCH: Final = 1_000
 """Names that are written to the journal at once."""
-
-_ROOT: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
@@ -71,7 +66,7 @@ class Reconcile:
     """One comparison, in the thread that calls `run`.
 
     Args:
-        folder: that is watched; it is held open while this runs.
+        folder: that is mirrored; it is held open while this runs.
         rows: of the folder's list, sorted, as they are sent.
         journal: holds what is known, and takes what is found.
         sink: of the other side; used by this thread only.
@@ -114,23 +109,17 @@ class Reconcile:
         Raises:
             SinkError: the other side can't be listed, or looked at.
             StoppedError: it was stopped.
-            FolderError: another folder is there now.
-            OSError: the folder can't be opened.
+            OtherFolderError: another folder is there now, or none.
             JournalError: the journal can't be written.
         """
         remotes = self._list()
-        self._root = os.open(self._folder.path, _ROOT)
-        try:
-            found = os.fstat(self._root)
-            if (found.st_dev, found.st_ino) != self._folder.place:
-                raise FolderError(path=os.fsdecode(self._folder.path), reason="it is another one")
+        with self._folder.opened() as root:
+            self._root = root
             self._merge(remotes)
-        finally:
-            os.close(self._root)
 
     def _merge(self, remotes: list[Remote]) -> None:
         trios = merge(self._rows(), self._entries(), remotes)
-        with _Lookers(self._root, self._sink, self._rules, self._lookers) as lookers:
+        with _Lookers(self._folder, self._root, self._sink, self._rules, self._lookers) as lookers:
             looking: deque[tuple[Trio, Future[Look]]] = deque()
             for trio in trios:
                 self._count(trio)
@@ -208,7 +197,7 @@ class Reconcile:
             self._batch.changes.append(Change(trio.name, Kind.SEND, trio.row.size, time()))
 
     def _delete(self, trio: Trio) -> None:
-        if not is_gone(self._root, trio.name):
+        if not isinstance(self._folder.look(self._root, trio.name), Gone):
             return  # it is left out, or can't be looked at
         self.found.delete += 1
         entry = trio.entry
@@ -226,19 +215,13 @@ class Reconcile:
         row, remote = trio.row, trio.remote
         if row is None or remote is None:
             return
-        try:
-            found = look_at(self._root, trio.name)
-        except OSError:
-            return  # what happened to it is a change, which is told
-        if (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns):
+        found = self._folder.look(self._root, trio.name)
+        if not isinstance(found, Local):
             return
+        if (found.size, found.mtime_ns) != (row.size, row.mtime_ns):
+            return  # that is a change, which is told
         self.found.equal += 1
-        self._batch.record.append(
-            Entry(
-                trio.name, row.size, row.mtime_ns, found.st_dev, found.st_ino, found.st_mode,
-                remote.tag,
-            )
-        )  # fmt: skip
+        self._batch.record.append(found.entry(trio.name, remote.tag))
 
     def _looked(self, trio: Trio, look: "Future[Look]") -> None:
         """Take what a look at the other side has found, now that the lists left it open."""
@@ -266,7 +249,8 @@ class Look(NamedTuple):
 class _Lookers:
     """Threads that look at names on the other side, each with a sink of its own."""
 
-    def __init__(self, root: int, sink: Sink, rules: Rules, number: int) -> None:
+    def __init__(self, folder: Folder, root: int, sink: Sink, rules: Rules, number: int) -> None:
+        self._folder = folder
         self._root = root
         self._rules = rules
         self._free: SimpleQueue[Sink] = SimpleQueue()
@@ -303,7 +287,7 @@ class _Lookers:
 
     def _matches(self, sink: Sink, row: Row, remote: Remote) -> bool:
         try:
-            with closing(Source(self._root, row.name)) as source:
+            with closing(self._folder.source(self._root, row.name)) as source:
                 return sink.matches(source, remote)
         except (OSError, ChangedError):
             return False

@@ -11,6 +11,7 @@ from zfs_walk.errors import InternalError, ZfsWalkError
 from zfs_walk.mirror.reconcile import Found, Reconcile
 from zfs_walk.mirror.statistics import ReconcileStatistics
 from zfs_walk.sinks.errors import StoppedError
+from zfs_walk.watch.look import OtherFolderError
 
 FIRST_AGAIN: Final = 1.0
 """Seconds until a comparison that failed is tried again; each time twice as many ..."""
@@ -130,8 +131,8 @@ class Reconciler:
             pass
         except ZfsWalkError as error:
             self._fail(str(error))
-        except OSError as error:
-            self._fail(error.strerror or str(error))
+        except (OSError, OtherFolderError) as error:
+            self._fail(getattr(error, "strerror", None) or str(error))
         except Exception as error:  # noqa: BLE001 -- it must be tried again, and be seen
             _log.exception("%s: the comparison failed", self._name)
             self._fail(str(InternalError(reason=repr(error))))

@@ -158,6 +158,40 @@ def test_a_move_is_one_transaction(journal: Journal) -> None:
     assert journal.entries(b"", 9) == [entry(b"new")]
 
 
+def test_what_was_moved_away_is_not_deleted_any_more(journal: Journal) -> None:
+    journal.record([entry(b"old"), entry(b"other")])
+    journal.put([change(b"new"), change(b"old", DELETE), change(b"other", DELETE)])
+    [taken] = journal.take(1, 2000.0, Order.OLDEST)
+    journal.done([Done(taken, entry(b"new"), (b"old",))])
+    assert paths(journal.actions(None, b"", 10)) == [b"other"]
+
+
+def test_what_was_moved_away_and_is_there_again_is_sent(journal: Journal) -> None:
+    journal.record([entry(b"old")])
+    journal.put([change(b"new")])
+    [taken] = take(journal)
+    journal.put([change(b"old", DELETE), change(b"old")])
+    journal.done([Done(taken, entry(b"new"), (b"old",))])
+    assert paths(journal.actions(None, b"", 10)) == [b"old"]
+
+
+def test_deletions_are_counted_that_have_something_to_delete(journal: Journal) -> None:
+    names = [b"a", b"b", b"c", b"d"]
+    journal.record(entry(name) for name in names)
+    journal.put(change(name, DELETE) for name in names[:3])
+    journal.put([change(b"d", DELETE, not_before=9e9)])
+    journal.put([change(b"unknown", DELETE), change(b"new")])
+    assert journal.deletions(10) == 4
+    assert journal.deletions(3) == 3
+    journal.take(1, 2000.0, Order.OLDEST)
+    [taken] = [action for action in journal.take(1, 2000.0, Order.OLDEST) if action.kind is DELETE]
+    assert journal.deletions(10) == 4
+    journal.hold(taken)
+    assert journal.deletions(10) == 3
+    journal.confirm()
+    assert journal.deletions(10) == 3
+
+
 def test_an_action_that_was_nothing_leaves_the_index_alone(journal: Journal) -> None:
     journal.record([entry(b"a")])
     journal.put([change(b"a")])

@@ -176,6 +176,7 @@ def test_after_a_start_with_nothing_to_do_nothing_is_done(mirrored: Pair) -> Non
     assert mirrored.statistics.reconcile.equal == 20
 
 
+@pytest.mark.slow
 def test_a_folder_that_gets_another_name_is_moved_whole(pair: Pair) -> None:
     for number in range(1_000):
         make(pair.here / "old" / str(number % 7) / str(number), str(number))

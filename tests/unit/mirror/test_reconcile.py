@@ -9,7 +9,9 @@ from time import time
 import pytest
 
 from zfs_walk.mirror.compare import Rules
+from zfs_walk.mirror.folder import Folder
 from zfs_walk.mirror.journal import Journal
+from zfs_walk.mirror.mapping import Symlinks
 from zfs_walk.mirror.origin import Device
 from zfs_walk.mirror.reconcile import Found, Reconcile
 from zfs_walk.mirror.records import Entry, Kind, Order
@@ -17,7 +19,6 @@ from zfs_walk.sinks.choose import open_sink
 from zfs_walk.sinks.errors import StoppedError
 from zfs_walk.sinks.interface import Remote, Sink
 from zfs_walk.sinks.local import LocalOptions, LocalSink
-from zfs_walk.watch.folder import look_at_folder
 from zfs_walk.watch.tree import Row
 
 TIME = 1_700_000_000_123_456_789
@@ -50,7 +51,7 @@ class Sides:
         stopped: Flag | None = None,
     ) -> Found:
         reconcile = Reconcile(
-            look_at_folder(str(self.here)),
+            Folder(bytes(self.here), Symlinks.SKIP),
             lambda: (row for row in rows(self.here) if row.name not in hidden),
             self.journal,
             self.sink,

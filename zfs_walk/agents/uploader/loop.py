@@ -14,6 +14,7 @@ from zfs_walk.agents.link import Identity
 from zfs_walk.agents.loop import AgentLoop
 from zfs_walk.agents.uploader.core import UploaderCore
 from zfs_walk.agents.uploader.events import Close, Closed, OwnEvent, Unwanted
+from zfs_walk.agents.uploader.narrator import Narrator
 from zfs_walk.agents.uploader.once import LOOK_EVERY as LOOK_AGAIN
 from zfs_walk.agents.uploader.once import Once
 from zfs_walk.agents.uploader.telling import health, mapping_statistics
@@ -90,6 +91,7 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         self._broker: Broker | None = None
         self._look_at = 0.0
         self._closer: Thread | None = None
+        self._narrator = Narrator()
         self._told: tuple[MappingStatistics, ...] = ()
         self._happened: list[OwnEvent] = []
         self._reread = False
@@ -113,8 +115,6 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
 
     def statistics(self) -> UploaderStatistics:
         """What the agent knows about itself and its mirrors."""
-        if self._closer is None:
-            self._told = tuple(mapping_statistics(each.statistics()) for each in self._mirrors)
         return UploaderStatistics(
             health(self._told), self._told, round(self._limit.rate or 0), self._vitals.own,
             self._tick.cpu_ms, self._lag_ms, *self._published(),
@@ -128,6 +128,10 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         self._start_closing().join()
 
     def _every_second(self, now: float) -> None:
+        if self._closer is None:
+            known = [mirror.statistics() for mirror in self._mirrors]
+            self._narrator.look(known)
+            self._told = tuple(map(mapping_statistics, known))
         if not self.live and now >= self._look_at:
             self._look_at = now + LOOK_EVERY
             self._look_for_broker()

@@ -1,10 +1,11 @@
-"""What of a mapping can be seen to be wrong before anything is opened."""
+"""A mapping in the terms of a mirror's parts, and what of it is wrong."""
 
 import os
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from zfs_walk.errors import WrongUseError
+from zfs_walk.mirror.handling import HandlerOptions
 from zfs_walk.mirror.mapper import PARTIAL
 from zfs_walk.mirror.mapping import Mapping
 from zfs_walk.mirror.pace import WINDOW_FORM, Window, parse_window
@@ -74,3 +75,15 @@ def windows(mapping: Mapping) -> list[Window]:
             reason = f"{mapping.name}: {text!r} is no window: it has the form {WINDOW_FORM}"
             raise WrongUseError(reason=reason) from error
     return found
+
+
+def handler_options(mapping: Mapping) -> HandlerOptions:
+    """How a mapping's files are sent."""
+    return HandlerOptions(
+        complete_sync=mapping.complete_sync,
+        symlinks=mapping.symlinks,
+        transfers=mapping.transfers,
+        order=mapping.order,
+        tries=mapping.tries,
+        deletion_delay=mapping.deletion_delay,
+    )

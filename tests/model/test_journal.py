@@ -166,9 +166,13 @@ class Schedules(RuleBasedStateMachine):
         if any(action.kind is Kind.DELETE for action in taken):
             assert not any(row.kind is Kind.SEND for row in rest)
         if order is Order.SMALLEST:
-            sizes = [action.size for action in taken if action.kind is Kind.SEND]
+            sizes = [action.size.bit_length() for action in taken if action.kind is Kind.SEND]
             assert sizes == sorted(sizes)
-            assert all(row.size >= max(sizes, default=0) for row in rest if row.kind is Kind.SEND)
+            assert all(
+                row.size.bit_length() >= max(sizes, default=0)
+                for row in rest
+                if row.kind is Kind.SEND
+            )
         for action in taken:
             self.kept.queue[action.path].state = State.TAKEN
             assert action.path not in self.in_hand

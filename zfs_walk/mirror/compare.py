@@ -59,11 +59,13 @@ class Rules:
     """How both sides are compared.
 
     Attributes:
-        complete_sync: what is not here is to be deleted there.
+        complete_sync: what is not here is to be deleted there ...
+        deletion_delay: ... after so many seconds.
         granularity_ns: the sink's.
     """
 
     complete_sync: bool
+    deletion_delay: float
     granularity_ns: int
 
 

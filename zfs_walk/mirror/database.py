@@ -15,6 +15,9 @@ from zfs_walk.storage import connect, failure, lock
 
 IF_DAMAGED: Final = "move it away: the next start compares both sides, and sends what differs"
 
+CHECKPOINT_PAGES: Final = 4000
+"""16 MiB: a page that many calls have changed is written to its place once for all of them."""
+
 
 class Database:
     """An open journal of our schema; several threads may use it, no other process.
@@ -45,6 +48,7 @@ class Database:
             except sqlite3.DatabaseError as error:
                 raise failure(path, error, IF_DAMAGED) from error
             if_refused.callback(self._db.close)
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             self._prepare(identity)
             self._at_close = if_refused.pop_all()
 

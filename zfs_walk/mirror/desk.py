@@ -201,6 +201,9 @@ class Desk:
         path = result.action.path
         borrowed = self._borrowed.pop(path, None)
         if isinstance(result.outcome, Again):
+            if borrowed is not None and result.obstructed:
+                # What is in the way may be deleted only if no move is waited for.
+                return [borrowed]
             if borrowed is not None and result.unsure:
                 self._doubts[borrowed.path] = _Doubt(borrowed, path)
             return []

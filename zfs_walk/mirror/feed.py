@@ -1,15 +1,11 @@
 """What a watch tells, as changes for the queue. A core but for the links that are followed."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from zfs_walk.mirror.mapper import Mapper
 from zfs_walk.mirror.records import Change, Kind
+from zfs_walk.watch.settle import QUIET
 from zfs_walk.watch.tree import WRITING, Row
-
-DELETION_DELAY: Final = 5.0
-"""Seconds before something is deleted on the other side. What got another name is found there by
-then, and is moved; and what is deleted by one command comes together, for the guard to see."""
 
 
 class Feed:
@@ -17,11 +13,13 @@ class Feed:
 
     Args:
         mapper: says which files are mirrored.
-        complete_sync: what is deleted here is deleted there.
+        complete_sync: what is deleted here is deleted there ...
+        deletion_delay: ... after so many seconds.
     """
 
-    def __init__(self, mapper: Mapper, *, complete_sync: bool) -> None:
+    def __init__(self, mapper: Mapper, *, complete_sync: bool, deletion_delay: float) -> None:
         self._mapper = mapper
+        self._deletion_delay = deletion_delay
         self._complete_sync = complete_sync
 
     def changes(self, removed: Iterable[bytes], rows: Iterable[Row], now: float) -> list[Change]:
@@ -40,7 +38,7 @@ class Feed:
             changes += self._gone(name, now)
         for row in rows:
             names.append(row.name)
-            if row.flags & WRITING:
+            if row.flags & WRITING and not _is_old(row, now):
                 continue  # when that is over it comes once more
             sent = self._mapper.take(row)
             if sent is None:
@@ -52,4 +50,15 @@ class Feed:
         return changes
 
     def _gone(self, name: bytes, now: float) -> list[Change]:
-        return [Change(name, Kind.DELETE, 0, now + DELETION_DELAY)] if self._complete_sync else []
+        if not self._complete_sync:
+            return []
+        return [Change(name, Kind.DELETE, 0, now + self._deletion_delay)]
+
+
+def _is_old(row: Row, now: float) -> bool:
+    """Whether nobody has written to a file for a while.
+
+    A poll can't tell a file that is being written from one that has got its name: that one must
+    not wait until what had its old name is deleted on the other side.
+    """
+    return row.mtime_ns + QUIET * 1e9 <= now * 1e9

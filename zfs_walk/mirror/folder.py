@@ -1,14 +1,13 @@
 """The mirrored folder: what is there now under a name."""
 
-import ctypes
 import errno
 import os
 import stat
-import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
+from zfs_walk.mirror.birth import born_ns
 from zfs_walk.mirror.mapping import Symlinks
 from zfs_walk.mirror.plan import Gone, Local, Unreadable
 from zfs_walk.sinks.source import Source
@@ -21,14 +20,6 @@ _NAME: Final = _PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """There is no such name, or what was a directory is none any more."""
-
-_EMPTY_PATH: Final = 0x1000
-_BIRTH: Final = 0x800
-_STATX: Final = struct.Struct("=I76xqI")
-"""The mask, and the time of birth, in ``struct statx``; it is the same on every machine."""
-_STATX_SIZE: Final = 256
-
-_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Folder:
@@ -126,7 +117,7 @@ class Folder:
             if parent is None:
                 return 0
             name = os.open(path.rpartition(b"/")[2], _NAME, dir_fd=parent)
-            return _born_ns(name)
+            return born_ns(name)
         except OSError:
             return 0
         finally:
@@ -165,16 +156,3 @@ def _parent(root: int, path: bytes) -> tuple[int | None, int]:
             raise
         finally:
             os.close(here)
-
-
-def _born_ns(descriptor: int) -> int:
-    buffer = ctypes.create_string_buffer(_STATX_SIZE)
-    with suppress(AttributeError):  # a C library from before 2018
-        failed = _libc.statx(
-            ctypes.c_int(descriptor), b"", ctypes.c_int(_EMPTY_PATH), ctypes.c_uint(_BIRTH), buffer
-        )
-        if not failed:
-            mask, seconds, nanoseconds = _STATX.unpack_from(buffer)
-            if mask & _BIRTH:
-                return int(seconds) * 1_000_000_000 + int(nanoseconds)
-    return 0

@@ -30,6 +30,9 @@ class Mapping:
         url: of the sink, such as ``s3://bucket/prefix``; it holds no secret.
         options: of the sink, as its own model takes them.
         complete_sync: what is deleted here is deleted there; otherwise nothing ever is.
+        deletion_delay: seconds before something is deleted on the other side. What got another name
+            is found there by then, and is moved; and what is deleted by one command comes together,
+            so that it can be seen how much it is.
         symlinks: what becomes of symbolic links.
         transfers: files sent at once.
         order: which file is sent first: ``oldest`` (changed first) or ``smallest``.
@@ -54,6 +57,7 @@ class Mapping:
     url: str
     options: Table[str, Any] = field(default_factory=dict)
     complete_sync: bool = False
+    deletion_delay: float = 5.0
     symlinks: Symlinks = Symlinks.SKIP
     transfers: int = 4
     order: str = "oldest"

@@ -5,15 +5,16 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from threading import Event as Flag
-from threading import Lock, Thread
+from threading import Thread
 from time import monotonic, time
 from typing import Final
 
+from zfs_walk import faults
 from zfs_walk.errors import FolderError, InternalError, StateError, ZfsWalkError
 from zfs_walk.mirror.anchor import is_it
 from zfs_walk.mirror.checks import keep_apart, watch_options, windows
 from zfs_walk.mirror.compare import Rules
-from zfs_walk.mirror.feed import DELETION_DELAY, Feed
+from zfs_walk.mirror.feed import Feed
 from zfs_walk.mirror.guard import Gate, Guard
 from zfs_walk.mirror.handler import Handler, Parts
 from zfs_walk.mirror.handling import HandlerOptions, Happening
@@ -24,6 +25,7 @@ from zfs_walk.mirror.origin import Origin
 from zfs_walk.mirror.pace import Limit, Pace
 from zfs_walk.mirror.reconcile import BATCH, Found, Reconcile
 from zfs_walk.mirror.reconciler import Reconciler
+from zfs_walk.mirror.sending import Sending
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
 from zfs_walk.sinks.choose import open_sink
 from zfs_walk.watch.tree import Row
@@ -36,9 +38,6 @@ NOT_WATCHED: Final = "its folder is not watched"
 DOUBTFUL: Final = "both sides are compared: its folder may be another one than before"
 SWEEPING: Final = "what dead transfers have left is taken away"
 """Reasons to pause."""
-
-_STOP: Final = 10.0
-"""Seconds for transfers to end when the folder has become another one."""
 
 _log = logging.getLogger("zfs_walk.mirror")
 
@@ -72,17 +71,18 @@ class Mirror:
         limits: Sequence[Limit] = (),
         notify: Callable[[Happening], None] = _ignore,
     ) -> None:
-        self._folder = folder = os.path.realpath(mapping.local)
+        folder = os.path.realpath(mapping.local)
         keep_apart(mapping, folder, state)
         options = watch_options(mapping)
         self._mapping = mapping
         self._limit = Limit(mapping.bwlimit or None)
-        self._limits = (self._limit, *limits)
-        self._windows = windows(mapping)
-        self._notify = notify
-        self._lock = Lock()
+        hours = windows(mapping)
         self._mapper = Mapper(folder, mapping.symlinks)
-        self._feed = Feed(self._mapper, complete_sync=mapping.complete_sync)
+        self._feed = Feed(
+            self._mapper,
+            complete_sync=mapping.complete_sync,
+            deletion_delay=mapping.deletion_delay,
+        )
         self._reconciler = Reconciler(mapping.name, self._compare, mapping.rescan, self._wake)
         self._unqueued = self._feed.changes((), (), 0.0)
         self._serving = False
@@ -95,28 +95,34 @@ class Mirror:
         guard = Guard(mapping.guard_files, mapping.guard_percent)
         self._gate = Gate(mapping.name, self._journal, guard)
         self._origin = Origin(folder, options, state / "folder.json", self._wake)
-        self._handler: Handler | None = None
-        self._place = (0, 0)
-        self._pauses: set[str] = set()
+        self._sending = Sending(
+            lambda: Handler(
+                Parts(
+                    *(self._journal, folder, self._sink.fork(), handler_options(mapping)),
+                    *(Pace((self._limit, *limits), hours), self._gate, notify),
+                )
+            )
+        )
+        self._sending.pause(NOT_WATCHED, stop=True)
+        self._sending.pause(SWEEPING, stop=True)
         self._swept = False
         self._thread = Thread(target=self._run, name=f"mirror {mapping.name}", daemon=True)
 
     def start(self) -> None:
         """Begin; what is not there yet, the folder or the other side, is waited for."""
-        self._reconciler.request()
         self._thread.start()
 
     def close(self, timeout: float = 10.0) -> None:
         """Stop, and wait for so many seconds for transfers to stop; they are gone on with later."""
         if self._closing.is_set():
             return
+        until = monotonic() + timeout
         self._closing.set()
         if self._thread.ident is not None:
             self._wake()
             self._thread.join()
-            self._reconciler.close(timeout)
-        if self._handler is not None:
-            self._handler.close(timeout)
+        self._sending.close(timeout)
+        self._reconciler.close(max(0.0, until - monotonic()))
         self._origin.close()
         self._journal.close()
         self._sink.close()
@@ -125,17 +131,11 @@ class Mirror:
 
     def pause(self, reason: str) -> None:
         """Send nothing more until `resume` with the same reason; changes are queued."""
-        with self._lock:
-            self._pauses.add(reason)
-            if self._handler is not None:
-                self._handler.pause(reason, stop=False)
+        self._sending.pause(reason, stop=False)
 
     def resume(self, reason: str) -> None:
         """A reason to pause is over."""
-        with self._lock:
-            self._pauses.discard(reason)
-            if self._handler is not None:
-                self._handler.resume(reason)
+        self._sending.resume(reason)
 
     def rescan(self) -> None:
         """Compare both sides now, or once more if that is going on."""
@@ -160,8 +160,8 @@ class Mirror:
         self._limit.change(bytes_a_second or None)
 
     def statistics(self) -> MirrorStatistics:
-        """What it knows about itself; after `close`, nothing."""
-        watch, handler = self._origin.watch, self._handler
+        """What it knows about itself; not to be called after `close`."""
+        watch = self._origin.watch
         counts = self._journal.counts()
         return MirrorStatistics(
             name=self._mapping.name,
@@ -174,7 +174,7 @@ class Mirror:
             held_why=self._gate.why if counts.held else "",
             skipped=self._mapper.skipped,
             watch=watch.statistics() if watch else None,
-            handler=handler.statistics() if handler else None,
+            handler=self._sending.statistics(),
             reconcile=self._reconciler.statistics(),
         )
 
@@ -197,9 +197,7 @@ class Mirror:
     def _stir(self) -> None:
         """Something of the queue can be done."""
         self._wake()
-        handler = self._handler
-        if handler is not None:
-            handler.wake()
+        self._sending.wake()
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -218,25 +216,26 @@ class Mirror:
             self._bell.clear()
 
     def _timeout(self) -> float:
-        due = self._reconciler.due
+        due = self._reconciler.due if self._serving else None
         return AGAIN if due is None else max(0.0, min(AGAIN, due - monotonic()))
 
     def _turn(self) -> None:
         if self._accepted.is_set():
             self._accepted.clear()
             self._origin.accept()
+            self._gate.doubt("")
+            self._sending.resume(DOUBTFUL)
         watch = self._origin.open()
         state = watch.state
         if not state.serving:
             self._leave(state.why)
             return
-        handler = self._handler if self._serving and self._handler else self._enter(watch)
-        self._queue(watch, handler)
+        if not self._serving:
+            self._enter(watch)
+        self._queue(watch)
         found = self._reconciler.end()
         if found is not None:
             self._compared(found)
-            handler.resume(DOUBTFUL)
-            handler.wake()
         self._reconciler.begin()
         self._gate.relax()
         self._tell(Phase.RECONCILING if self._reconciler.busy else Phase.MIRRORING, "")
@@ -244,52 +243,26 @@ class Mirror:
     def _leave(self, why: str) -> None:
         """The folder is not watched: what is there can't be believed."""
         self._serving = False
-        if self._handler is not None:
-            self._handler.pause(NOT_WATCHED, stop=True)
+        self._sending.pause(NOT_WATCHED, stop=True)
         fresh = self._origin.watch is not None and self._phase is Phase.STARTING
         self._tell(Phase.STARTING if fresh else Phase.WAITING, why)
 
-    def _enter(self, watch: Watch) -> Handler:
+    def _enter(self, watch: Watch) -> None:
         """The folder is watched, or is so again."""
         origin, folder = self._origin, watch.folder
         origin.recognize(folder, self._journal.entry_count())
         self._gate.doubt(origin.doubt)
-        handler = self._handler
-        if handler is None or self._place != folder.place:
-            handler = self._new_handler(handler)
-            self._place = folder.place
         if origin.doubt or origin.device:
             # Until it is clear, by its files, nothing of the queue is believed.
-            handler.pause(DOUBTFUL, stop=True)
+            self._sending.pause(DOUBTFUL, stop=True)
         else:
             origin.accept()
+        self._sending.serve(folder.place)
         self._reconciler.request()
         self._serving = True
-        handler.resume(NOT_WATCHED)
-        return handler
+        self._sending.resume(NOT_WATCHED)
 
-    def _new_handler(self, old: Handler | None) -> Handler:
-        """One for the folder as it is now, paused: it holds on to the one that it was made for."""
-        if old is not None:
-            old.close(_STOP)
-        pace = Pace(self._limits, self._windows)
-        handler = Handler(
-            Parts(
-                *(self._journal, self._folder, self._sink.fork(), handler_options(self._mapping)),
-                *(pace, self._gate, self._notify),
-            )
-        )
-        handler.pause(NOT_WATCHED, stop=True)
-        if not self._swept:
-            handler.pause(SWEEPING, stop=True)
-        with self._lock:
-            for reason in self._pauses:
-                handler.pause(reason, stop=False)
-            self._handler = handler
-        handler.start()
-        return handler
-
-    def _queue(self, watch: Watch, handler: Handler) -> None:
+    def _queue(self, watch: Watch) -> None:
         """Queue what has changed. What can't be queued now, for want of room, is kept."""
         while not self._closing.is_set():
             if not self._unqueued:
@@ -297,19 +270,22 @@ class Mirror:
                 if not removed and not rows:
                     return
                 self._unqueued = self._feed.changes(removed, rows, time())
+                faults.point("mirror.noticed")
             if self._unqueued:
                 self._journal.put(self._unqueued)
+                faults.point("mirror.queued")
                 self._unqueued = []
-                handler.wake()
+                self._sending.wake()
 
     def _compare(self, stopped: Flag) -> Reconcile:
         """A new comparison; called from its thread."""
         self._sweep()
         watch = self._origin.open()
-        rules = Rules(self._mapping.complete_sync, self._sink.granularity_ns)
+        mapping = self._mapping
+        rules = Rules(mapping.complete_sync, mapping.deletion_delay, self._sink.granularity_ns)
         return Reconcile(
             *(watch.folder, lambda: self._rows(watch), self._journal, self._sink, rules),
-            *(self._mapping.transfers, self._origin.device, stopped),
+            *(mapping.transfers, self._origin.device, stopped),
         )
 
     def _sweep(self) -> None:
@@ -322,8 +298,7 @@ class Mirror:
             if count:
                 _log.info("%s: %d dead transfers were swept", self._mapping.name, count)
         finally:
-            if self._handler is not None:
-                self._handler.resume(SWEEPING)
+            self._sending.resume(SWEEPING)
 
     def _rows(self, watch: Watch) -> Iterator[Row]:
         after = b""
@@ -344,6 +319,8 @@ class Mirror:
         else:
             origin.accept()
             self._gate.doubt("")
+        self._sending.resume(DOUBTFUL)
+        self._sending.wake()
 
     def _tell(self, phase: Phase, why: str) -> None:
         if phase is Phase.WAITING and why != self._why:
@@ -359,7 +336,7 @@ def handler_options(mapping: Mapping) -> HandlerOptions:
         transfers=mapping.transfers,
         order=mapping.order,
         tries=mapping.tries,
-        deletion_delay=DELETION_DELAY,
+        deletion_delay=mapping.deletion_delay,
     )
 
 

@@ -6,14 +6,14 @@ from typing import Final
 
 from zfs_walk.mirror import coalesce
 from zfs_walk.mirror.records import Action, Change, Counts, Kind, Order, State
-from zfs_walk.mirror.schema import ACTION, WAITING, from_action, to_action
+from zfs_walk.mirror.schema import ACTION, KEPT_ACTION, WAITING, from_action, to_action
 
 SLICE: Final = 10_000
 """Rows that become due in one transaction: a tenth of a second of work."""
 
-_ORDERS: Final = {Order.OLDEST: "added", Order.SMALLEST: "size"}
+_ORDERS: Final = {Order.OLDEST: "added", Order.SMALLEST: "magnitude"}
 _READY: Final = "state IN ('ready', 'waiting')"
-_CHANGES: Final = ", ".join(f"{column} = ?" for column in ACTION.split(", "))
+_CHANGES: Final = ", ".join(f"{column} = ?" for column in KEPT_ACTION.split(", "))
 
 Step = Callable[[Action], Action | None]
 """What becomes of an action; None: it is not there any more."""
@@ -26,7 +26,7 @@ def put(db: sqlite3.Connection, changes: Iterable[Change], now: float) -> None:
         action = coalesce.queued(before, change, now)
         if before is None:
             db.execute(
-                f"INSERT INTO action ({ACTION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
+                f"INSERT INTO action ({KEPT_ACTION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
                 from_action(action, now),
             )
         else:

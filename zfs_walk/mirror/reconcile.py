@@ -18,7 +18,6 @@ from typing import Final, NamedTuple, Self
 
 from zfs_walk.errors import FolderError
 from zfs_walk.mirror.compare import Rules, Trio, Verdict, is_copy, is_known, is_sent, judge, merge
-from zfs_walk.mirror.feed import DELETION_DELAY
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.looking import is_gone, look_at
 from zfs_walk.mirror.origin import Device
@@ -219,7 +218,8 @@ class Reconcile:
             # It counts as what is there; no device and no inode: no file is a move of it.
             size, tag = trio.remote.size, trio.remote.tag
             self._batch.record.append(Entry(trio.name, size, 0, 0, 0, 0, tag))
-        self._batch.changes.append(Change(trio.name, Kind.DELETE, 0, time() + DELETION_DELAY))
+        not_before = time() + self._rules.deletion_delay
+        self._batch.changes.append(Change(trio.name, Kind.DELETE, 0, not_before))
 
     def _record(self, trio: Trio) -> None:
         """Remember that the other side has what is here."""

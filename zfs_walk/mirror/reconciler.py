@@ -83,7 +83,10 @@ class Reconciler:
         self._thread.start()
 
     def end(self) -> Found | None:
-        """Take the result of a comparison that has ended well; None: none has."""
+        """Take the result of a comparison that has ended well.
+
+        None: none has, or another one was asked for since it began: that one is to be believed.
+        """
         if self._thread is None or self._thread.is_alive():
             return None
         self._thread.join()
@@ -93,7 +96,9 @@ class Reconciler:
             self._again = min(2 * self._again, LAST_AGAIN)
             return None
         self._again = FIRST_AGAIN
-        if self._at is None and self._every:
+        if self._at is not None:
+            return None
+        if self._every:
             self._at = monotonic() + self._every
         return self._result
 

@@ -117,6 +117,7 @@ class Order(StrEnum):
 
     OLDEST = "oldest"
     SMALLEST = "smallest"
+    """By their number of binary digits; of those that are as large as that, the oldest."""
 
 
 class Done(NamedTuple):

@@ -20,11 +20,13 @@ TABLES: Final = (
         id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, state TEXT NOT NULL,
         generation INTEGER NOT NULL, size INTEGER NOT NULL, added REAL NOT NULL,
         not_before REAL NOT NULL, tries INTEGER NOT NULL, error TEXT NOT NULL,
-        unsure INTEGER NOT NULL, confirmed INTEGER NOT NULL)
+        unsure INTEGER NOT NULL, confirmed INTEGER NOT NULL, magnitude INTEGER NOT NULL)
     """,
     # "send" after "delete" in the alphabet, before it in the queue.
     "CREATE INDEX action_oldest ON action (kind DESC, added) WHERE state = 'ready'",
-    "CREATE INDEX action_smallest ON action (kind DESC, size) WHERE state = 'ready'",
+    # Not by size: names that are queued together would then be far from each other, each in a page
+    # of its own, and what is written were doubled.
+    "CREATE INDEX action_smallest ON action (kind DESC, magnitude) WHERE state = 'ready'",
     "CREATE INDEX action_waiting ON action (kind, not_before) WHERE state = 'waiting'",
     "CREATE INDEX action_taken ON action (path) WHERE state = 'taken'",
     "CREATE INDEX action_held ON action (path) WHERE state = 'held'",
@@ -84,6 +86,9 @@ ACTION: Final = (
 )
 """The columns of `to_action`."""
 
+KEPT_ACTION: Final = f"{ACTION}, magnitude"
+"""The columns of `from_action`; the last is the size's number of binary digits."""
+
 ENTRY: Final = "path, size, mtime_ns, dev, ino, mode, tag"
 """The columns of `to_entry`."""
 
@@ -96,12 +101,13 @@ def kept_state(action: Action, now: float) -> str:
 
 
 def from_action(action: Action, now: float) -> tuple[Any, ...]:
-    """The columns `ACTION`."""
+    """The columns `KEPT_ACTION`."""
     # Names that are no UTF-8 come with the system's messages; SQLite takes no half characters.
     error = action.error.encode(errors="backslashreplace").decode()
     return (
         action.path, action.kind.value, kept_state(action, now), action.generation, action.size,
         action.added, action.not_before, action.tries, error, action.unsure, action.confirmed,
+        action.size.bit_length(),
     )  # fmt: skip
 
 

@@ -82,6 +82,7 @@ class Result:
         what: happened; None: nothing that anybody is told of.
         old: the name of what was moved.
         unsure: it failed in the middle.
+        obstructed: on the other side something is in the way that is to be deleted.
         trouble: it concerns all; None: it does not.
     """
 
@@ -90,6 +91,7 @@ class Result:
     what: What | None = None
     old: bytes = b""
     unsure: bool = False
+    obstructed: bool = False
     trouble: Trouble | None = None
 
     @property
@@ -216,6 +218,8 @@ class Transfer:
             remote = self._sink.move(old.path, action.path)
         except MissingError:
             remote = None
+        except SinkError as error:
+            return self._obstructed(action, error)
         faults.point("mirror.moved")
         if remote is None or not self._is_copy(found, remote):
             self._journal.drop([old.path])
@@ -254,9 +258,7 @@ class Transfer:
                 self._unsure = False
                 raise
             except SinkError as error:
-                if error.whole or not (way := self._in_the_way(path)):
-                    raise
-                return self._wait_for(action, way, error)
+                return self._obstructed(action, error)
         faults.point("mirror.sent")
         return Result(action, Done(action, local.entry(path, remote.tag)), What.SENT)
 
@@ -288,8 +290,15 @@ class Transfer:
             b"",
         )
 
-    def _wait_for(self, action: Action, way: bytes, error: SinkError) -> Result:
-        """Another name's deletion comes first; if there will be none, say so."""
+    def _obstructed(self, action: Action, error: SinkError) -> Result:
+        """Another name's deletion comes first; if there will be none, say so.
+
+        Raises:
+            SinkError: the same, if nothing is in the way.
+        """
+        way = b"" if error.whole else self._in_the_way(action.path)
+        if not way:
+            raise error
         outcome: Again | Aside
         if self._options.complete_sync:
             later = time.time() + self._options.deletion_delay
@@ -298,7 +307,7 @@ class Transfer:
             shown = way.decode(errors="backslashreplace")
             reason = f"{error} On the other side {shown} is in the way, and nothing is deleted"
             outcome = Aside(f"{reason} there without complete_sync.")
-        return Result(action, outcome, _what(outcome), unsure=True)
+        return Result(action, outcome, _what(outcome), unsure=True, obstructed=True)
 
     def _delete(self, action: Action) -> Result:
         self._abandon(action.path, "")

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable, Collection
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from tests.process.place import wait_for
 from zfs_walk.mirror.handler import Handler, Parts
@@ -50,20 +49,21 @@ class TroubledSink(LocalSink):
         super().check()
 
     def send(self, source: Source, name: bytes, memory: Memory, report: Report) -> Remote:
-        return self._around("send", name, lambda: super(TroubledSink, self).send(
-            source, name, memory, report))  # fmt: skip
+        self._faults.call("send", name, after=False)
+        sent = super().send(source, name, memory, report)
+        self._faults.call("send", name, after=True)
+        return sent
 
     def move(self, old: bytes, new: bytes) -> Remote:
-        return self._around("move", new, lambda: super(TroubledSink, self).move(old, new))
+        self._faults.call("move", new, after=False)
+        moved = super().move(old, new)
+        self._faults.call("move", new, after=True)
+        return moved
 
     def delete(self, name: bytes) -> None:
-        self._around("delete", name, lambda: super(TroubledSink, self).delete(name))
-
-    def _around(self, what: str, name: bytes, do: Callable[[], Any]) -> Any:
-        self._faults.call(what, name, after=False)
-        result = do()
-        self._faults.call(what, name, after=True)
-        return result
+        self._faults.call("delete", name, after=False)
+        super().delete(name)
+        self._faults.call("delete", name, after=True)
 
 
 Listing = dict[bytes, tuple[int, ...]]

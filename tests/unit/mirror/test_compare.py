@@ -14,8 +14,8 @@ from zfs_walk.watch.tree import WRITING, Row
 NAME = b"a"
 TIME = 1_700_000_000_123_456_789
 SECOND = 1_000_000_000
-COMPLETE = Rules(complete_sync=True, granularity_ns=1)
-KEEPING = Rules(complete_sync=False, granularity_ns=1)
+COMPLETE = Rules(complete_sync=True, deletion_delay=5, granularity_ns=1)
+KEEPING = Rules(complete_sync=False, deletion_delay=5, granularity_ns=1)
 
 HERE = Row(NAME, 5, TIME, 0)
 KNOWN = Entry(NAME, 5, TIME, 1, 2, 0o644, "x")
@@ -103,7 +103,7 @@ def test_what_is_not_here_is_deleted_only_if_both_sides_are_to_be_equal(
 
 
 def test_a_sink_that_keeps_seconds_is_compared_by_seconds() -> None:
-    rules = Rules(complete_sync=False, granularity_ns=SECOND)
+    rules = Rules(complete_sync=False, deletion_delay=5, granularity_ns=SECOND)
     there = Remote(NAME, 5, TIME // SECOND * SECOND, "")
     assert verdict(HERE, None, there, rules) is Verdict.RECORD
     assert verdict(HERE, KNOWN, there, rules) is Verdict.EQUAL

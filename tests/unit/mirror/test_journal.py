@@ -84,7 +84,7 @@ def test_what_was_put_is_taken_once(journal: Journal) -> None:
 
 
 def test_the_oldest_or_the_smallest_goes_first(journal: Journal, clock: Clock) -> None:
-    for path, size in ((b"c", 2), (b"b", 3), (b"a", 1)):
+    for path, size in ((b"c", 3), (b"b", 4), (b"a", 1)):
         clock.now += 1
         journal.put([change(path, size=size)])
     copies = take(journal)

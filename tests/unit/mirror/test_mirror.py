@@ -59,9 +59,10 @@ class Pair:
             url=f"file://{self.there}",
             options={"fsync": False},
             complete_sync=True,
-            poll=0.2,
+            deletion_delay=0.5,
+            poll=1.0,
             settle=0.01,
-            monitor="poll",
+            monitor="watchdog",
         )
         self.mirror: Mirror | None = None
 

@@ -41,7 +41,7 @@ def test_a_file_that_is_new_is_sent() -> None:
     ids=str,
 )
 def test_a_file_that_differs_from_the_index_is_sent(other: dict[str, int]) -> None:
-    found = LOCAL._replace(**other)  # type: ignore[arg-type]
+    found = LOCAL._replace(**other)
     assert decide(action(), found, ENTRY, [], complete_sync=True) == Send(look=False)
 
 

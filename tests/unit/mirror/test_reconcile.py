@@ -54,7 +54,7 @@ class Sides:
             lambda: (row for row in rows(self.here) if row.name not in hidden),
             self.journal,
             self.sink,
-            Rules(complete_sync, self.sink.granularity_ns),
+            Rules(complete_sync, 5.0, self.sink.granularity_ns),
             2,
             device,
             stopped or Flag(),

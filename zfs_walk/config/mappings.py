@@ -3,7 +3,6 @@
 What is wrong is named with its file, line and key, and with what would be accepted.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from zfs_walk.config.files import advice
 from zfs_walk.config.rates import RATE_FORM, parse_rate
+from zfs_walk.config.values import not_accepted
 from zfs_walk.errors import WrongUseError
 from zfs_walk.mirror.mapping import Mapping, Symlinks
 from zfs_walk.mirror.pace import WINDOW_FORM, parse_window
@@ -266,9 +266,8 @@ class _Reader:
         value: Any = given
         for part in where:
             value = value[part]
-        accepted = _Form.model_fields[str(where[0])].description
-        text = f"{key}: {_shown(value)} is not accepted; accepted: {accepted}"
-        return self._error(_node_at(node, where), text)
+        accepted = _Form.model_fields[str(where[0])].description or ""
+        return self._error(_node_at(node, where), not_accepted(key, value, accepted))
 
     def _error(self, node: yaml.Node, text: str) -> WrongUseError:
         return WrongUseError(reason=f"{self._origin(node)}: {text}")
@@ -302,8 +301,3 @@ def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node]]:
 def _overlap(one: str, other: str) -> bool:
     short, long = sorted((one.rstrip("/") + "/", other.rstrip("/") + "/"), key=len)
     return long.startswith(short)
-
-
-def _shown(value: Any) -> str:
-    plain = value is None or isinstance(value, str | bool | int | float)
-    return f"{json.dumps(value, ensure_ascii=False) if plain else repr(value):.100}"

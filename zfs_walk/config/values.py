@@ -87,6 +87,11 @@ def _is_typed(option: click.Option, value: Any) -> bool:
 
 def refusal(where: str, option: click.Option, value: Any) -> str:
     """The message about a value that the option does not take."""
+    return not_accepted(where, value, accepted(option))
+
+
+def not_accepted(where: str, value: Any, wanted: str) -> str:
+    """The message about a value at a place where something else is wanted."""
     plain = value is None or isinstance(value, str | bool | int | float)
     shown = json.dumps(value, ensure_ascii=False) if plain else repr(value)
-    return f"{where}: {shown:.100} is not accepted; accepted: {accepted(option)}"
+    return f"{where}: {shown:.100} is not accepted; accepted: {wanted}"

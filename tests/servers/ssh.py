@@ -214,7 +214,7 @@ def sshd() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def rclone_sftp() -> Iterator[Server]:
-    """rclone's server: files are written in one go only."""
+    """Rclone's server: files are written in one go only."""
     if rclone() is None:
         pytest.skip("needs rclone")
     with serving("rclone") as server:
@@ -223,7 +223,7 @@ def rclone_sftp() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def rclone_sftp_cached() -> Iterator[Server]:
-    """rclone's server with its cache: files can be written anywhere."""
+    """Rclone's server with its cache: files can be written anywhere."""
     if rclone() is None:
         pytest.skip("needs rclone")
     cache = tempfile.mkdtemp(prefix="zw-ssh-")

@@ -57,7 +57,7 @@ class SftpSink:
     def fork(self) -> Self:
         """Another one, with a connection of its own when it needs one."""
         twin = copy.copy(self)
-        twin._connection = twin._session = None
+        twin._connection = twin._session = None  # noqa: SLF001 -- one of us
         return twin
 
     def place(self, name: bytes) -> str:
@@ -88,10 +88,9 @@ class SftpSink:
                 self._tree,
                 source,
                 path,
-                memory,
-                report,
-                fsync=self._options.fsync,
-                verify=self._options.verify,
+                memory=memory,
+                report=report,
+                options=self._options,
             )
             if source.target is not None:
                 self._tree.forget(path)

@@ -1,15 +1,15 @@
 """The journal's file and its transactions: WAL, ``synchronous=FULL``, one writer."""
 
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from zfs_walk.broker import upkeep
 from zfs_walk.broker.tables import SCHEMA
 from zfs_walk.errors import JournalError, StateError
+from zfs_walk.storage import connect, failure
 
 LOG = logging.getLogger("zfs_walk.broker")
 
@@ -35,12 +35,8 @@ class Database:
         """
         self._path = str(path)
         self.in_transaction = False
-        if self._path != ":memory:":
-            _make_private(self._path)
         try:
-            self.connection = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False
-            )
+            self.connection = connect(self._path)
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from error
         with ExitStack() as if_refused:
@@ -50,10 +46,6 @@ class Database:
 
     def _prepare(self, first_run: int) -> None:
         try:
-            # Takes effect where there is no table yet; elsewhere with the VACUUM below.
-            self.connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            self.connection.execute("PRAGMA journal_mode=WAL")
-            self.connection.execute("PRAGMA synchronous=FULL")
             (schema,) = self.connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from error
@@ -81,6 +73,7 @@ class Database:
             with self.writing() as db:
                 upkeep.migrate(db, schema)
             self.commit()
+            # And so that pages can be given back: connect() asks for it, an older one did not.
             self.connection.execute("VACUUM")
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from error
@@ -117,16 +110,4 @@ class Database:
         self.connection.close()
 
     def _failure(self, error: sqlite3.DatabaseError) -> JournalError | StateError:
-        if "not a database" in str(error):
-            return StateError(path=self._path, reason="it holds a file that is no journal")
-        return JournalError(path=self._path, reason=str(error))
-
-
-def _make_private(path: str) -> None:
-    """Paths are in it: the folder may be open to others. SQLite's other files get its mode."""
-    with suppress(OSError):  # SQLite will say what is wrong
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
+        return failure(self._path, error, "put a copy of it in its place (docs/operations.md)")

@@ -91,7 +91,8 @@ def main(  # noqa: PLR0913, PLR0917 -- one argument an option
     from zfs_walk.broker.settings import Settings  # noqa: PLC0415
     from zfs_walk.cli.command import host_name  # noqa: PLC0415
     from zfs_walk.cli.serve_broker import Sockets, check_exposure, serve  # noqa: PLC0415
-    from zfs_walk.cli.state import lock, state_base  # noqa: PLC0415
+    from zfs_walk.cli.state import state_base  # noqa: PLC0415
+    from zfs_walk.storage import lock  # noqa: PLC0415
 
     begin_logging(verbose)
     sockets = Sockets(bind, publish, subscribe, insecure)

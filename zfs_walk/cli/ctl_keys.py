@@ -47,7 +47,8 @@ can't be used.""",
 def key_init(state: str | None, bind: str, verbose: int, *, json_: bool) -> None:
     """Make a broker's keys, and this user's connection file, before its first start."""
     from zfs_walk.cli.first_keys import give_operator, open_keyring
-    from zfs_walk.cli.state import lock, state_base
+    from zfs_walk.cli.state import state_base
+    from zfs_walk.storage import lock
 
     set_up_logging(verbose)
     if not bind.startswith("tcp://") or bind.endswith(":*"):

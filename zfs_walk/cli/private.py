@@ -22,8 +22,9 @@ from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.bus.client import Client
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.cli.arguments import WalkArguments
-from zfs_walk.cli.state import ipc_folder, lock
+from zfs_walk.cli.state import ipc_folder
 from zfs_walk.protocol.messages import WALKER
+from zfs_walk.storage import lock
 
 LOG = logging.getLogger("zfs_walk.private")
 

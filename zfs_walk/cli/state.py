@@ -1,7 +1,5 @@
-"""Where things live on a host: state folders, their locks, and folders for ipc sockets."""
+"""Where things live on a host: state folders, slots in them, and folders for ipc sockets."""
 
-import contextlib
-import fcntl
 import os
 import stat
 import tempfile
@@ -9,6 +7,7 @@ from pathlib import Path
 
 from zfs_walk.errors import StateError, StateInUseError
 from zfs_walk.scan.roots import identify, is_network
+from zfs_walk.storage import lock
 
 LONGEST_IPC = 90
 """Bytes of an ipc folder's path: the system takes 107 with the socket's name."""
@@ -60,30 +59,6 @@ def private_folder(folder: Path, *, must_be_local: bool = False) -> Path:
     except OSError as error:
         raise StateError(path=folder, reason=error.strerror) from error
     return folder
-
-
-def lock(folder: Path, name: str = "lock") -> int:
-    """Take the folder's lock, as long as this process lives; returns the descriptor.
-
-    Raises:
-        StateInUseError: another process has it.
-        StateError: it can't be written.
-    """
-    try:
-        descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StateError(path=folder, reason=error.strerror) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(descriptor, 32).decode(errors="replace").strip() or "?"
-        os.close(descriptor)
-        raise StateInUseError(path=folder, pid=holder) from error
-    # The number is for people only: a full disk is the journal's to complain about.
-    with contextlib.suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
 
 
 def free_slot(folder: Path, role: str) -> tuple[str, int]:

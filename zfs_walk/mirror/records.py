@@ -62,8 +62,9 @@ class Action:
         not_before: when it may be taken, seconds since the epoch.
         tries: that have failed.
         error: of the last one.
-        unsure: it was in hand when a process ended without saying how it went, so the other side
-            may be before or after it.
+        unsure: it was in hand when a process ended without saying how it went, or a try failed in
+            the middle, so the other side may be before or after it.
+        confirmed: somebody has confirmed this deletion: it is not held again.
     """
 
     path: bytes
@@ -76,6 +77,7 @@ class Action:
     tries: int
     error: str
     unsure: bool
+    confirmed: bool = False
 
 
 class Entry(NamedTuple):
@@ -108,3 +110,25 @@ class Counts(NamedTuple):
     held: int
     aside: int
     bytes: int
+
+
+class Order(StrEnum):
+    """Which of the files that are to be sent, and are due, is taken first."""
+
+    OLDEST = "oldest"
+    SMALLEST = "smallest"
+    """By their number of binary digits; of those that are as large as that, the oldest."""
+
+
+class Done(NamedTuple):
+    """How an action ended well.
+
+    Attributes:
+        action: as it was taken.
+        entry: what is on the other side under its name now; None: as the index had it.
+        gone: names that are no longer there on the other side.
+    """
+
+    action: Action
+    entry: Entry | None
+    gone: tuple[bytes, ...] = ()

@@ -8,8 +8,9 @@ import pytest
 
 from zfs_walk.cli import state
 from zfs_walk.cli.private_state import interrupted_runs, new_state, remove_state
-from zfs_walk.cli.state import free_slot, ipc_folder, lock, private_folder, state_base
+from zfs_walk.cli.state import free_slot, ipc_folder, private_folder, state_base
 from zfs_walk.errors import StateError, StateInUseError
+from zfs_walk.storage import lock
 
 
 def test_what_was_given_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

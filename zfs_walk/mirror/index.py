@@ -1,0 +1,54 @@
+"""The rows of the index. Every function works in the transaction that its caller has opened."""
+
+import sqlite3
+from collections.abc import Iterable
+
+from zfs_walk.mirror.records import Entry
+from zfs_walk.mirror.schema import ENTRY, from_entry, from_number, to_entry
+
+
+def record(db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """Keep what is on the other side."""
+    db.executemany(
+        f"INSERT INTO entry ({ENTRY}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- our own names
+        " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
+        " dev = excluded.dev, ino = excluded.ino, mode = excluded.mode, tag = excluded.tag",
+        map(from_entry, entries),
+    )
+
+
+def drop(db: sqlite3.Connection, paths: Iterable[bytes]) -> None:
+    """Forget what is not there any more."""
+    db.executemany("DELETE FROM entry WHERE path = ?", ((path,) for path in paths))
+
+
+def find(db: sqlite3.Connection, path: bytes) -> Entry | None:
+    """A name's entry."""
+    row = db.execute(f"SELECT {ENTRY} FROM entry WHERE path = ?", (path,)).fetchone()  # noqa: S608 -- our own names
+    return to_entry(row) if row else None
+
+
+def known_as(db: sqlite3.Connection, dev: int, ino: int, size: int, mtime_ns: int) -> list[Entry]:
+    """The names under which this content of a file is there for certain."""
+    rows = db.execute(
+        f"SELECT {ENTRY} FROM entry"  # noqa: S608 -- our own names
+        " WHERE ino = ? AND dev = ? AND size = ? AND mtime_ns = ? AND NOT EXISTS"
+        " (SELECT 1 FROM action WHERE action.path = entry.path AND action.unsure) ORDER BY path",
+        tuple(map(from_number, (ino, dev, size, mtime_ns))),
+    )
+    return [to_entry(row) for row in rows]
+
+
+def page(db: sqlite3.Connection, after: bytes, limit: int) -> list[Entry]:
+    """Entries in the order of their names, from the first past ``after``."""
+    rows = db.execute(
+        f"SELECT {ENTRY} FROM entry WHERE path > ? ORDER BY path LIMIT ?",  # noqa: S608 -- our own names
+        (after, limit),
+    )
+    return [to_entry(row) for row in rows]
+
+
+def count(db: sqlite3.Connection) -> int:
+    """How many there are."""
+    (number,) = db.execute("SELECT value FROM meta WHERE key = 'entries'").fetchone()
+    return int(number)

@@ -1,0 +1,135 @@
+"""The rows of the queue. Every function works in the transaction that its caller has opened."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from zfs_walk.mirror import coalesce
+from zfs_walk.mirror.records import Action, Change, Counts, Kind, Order, State
+from zfs_walk.mirror.schema import ACTION, KEPT_ACTION, WAITING, from_action, to_action
+
+SLICE: Final = 10_000
+"""Rows that become due in one transaction: a tenth of a second of work."""
+
+_ORDERS: Final = {Order.OLDEST: "added", Order.SMALLEST: "magnitude"}
+_READY: Final = "state IN ('ready', 'waiting')"
+_CHANGES: Final = ", ".join(f"{column} = ?" for column in KEPT_ACTION.split(", "))
+
+Step = Callable[[Action], Action | None]
+"""What becomes of an action; None: it is not there any more."""
+
+
+def put(db: sqlite3.Connection, changes: Iterable[Change], now: float) -> None:
+    """Queue what was seen."""
+    for change in changes:
+        before = find(db, change.path)
+        action = coalesce.queued(before, change, now)
+        if before is None:
+            db.execute(
+                f"INSERT INTO action ({KEPT_ACTION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
+                from_action(action, now),
+            )
+        else:
+            _write(db, action, now)
+
+
+def take(db: sqlite3.Connection, limit: int, now: float, order: Order) -> list[Action]:
+    """Take what is due."""
+    for kind in Kind:
+        db.execute(
+            "UPDATE action SET state = 'ready' WHERE id IN (SELECT id FROM action"
+            " WHERE state = 'waiting' AND kind = ? AND not_before <= ?"
+            " ORDER BY not_before LIMIT ?)",
+            (kind.value, now, max(limit, SLICE)),
+        )
+    rows = db.execute(
+        f"SELECT id, {ACTION} FROM action WHERE state = 'ready'"  # noqa: S608 -- our own names
+        f" ORDER BY kind DESC, {_ORDERS[order]}, id LIMIT ?",
+        (limit,),
+    ).fetchall()
+    db.executemany("UPDATE action SET state = 'taken' WHERE id = ?", [row[:1] for row in rows])
+    return [coalesce.taken(to_action(row[1:])) for row in rows]
+
+
+def step(db: sqlite3.Connection, path: bytes, rule: Step, now: float) -> None:
+    """Let a rule say what becomes of a name's action, if there is one."""
+    before = find(db, path)
+    if before is None:
+        return
+    after = rule(before)
+    if after is None:
+        remove(db, [path])
+    elif after != before:
+        _write(db, after, now)
+
+
+def find(db: sqlite3.Connection, path: bytes) -> Action | None:
+    """A name's action."""
+    row = db.execute(f"SELECT {ACTION} FROM action WHERE path = ?", (path,)).fetchone()  # noqa: S608 -- our own names
+    return to_action(row) if row else None
+
+
+def page(db: sqlite3.Connection, state: State | None, after: bytes, limit: int) -> list[Action]:
+    """Actions in the order of their names, from the first past ``after``."""
+    # Written out, not bound: only so does SQLite know that the index of a state is the right one.
+    chosen = "1" if state is None else _READY if state is State.READY else f"state = '{state}'"
+    rows = db.execute(
+        f"SELECT {ACTION} FROM action WHERE {chosen} AND path > ? ORDER BY path LIMIT ?",  # noqa: S608 -- our own names
+        (after, limit),
+    )
+    return [to_action(row) for row in rows]
+
+
+def remove(db: sqlite3.Connection, paths: Sequence[bytes]) -> int:
+    """Take actions away; returns how many there were."""
+    return db.executemany("DELETE FROM action WHERE path = ?", [(path,) for path in paths]).rowcount
+
+
+def counts(db: sqlite3.Connection) -> Counts:
+    """How many actions are in each state."""
+    numbers = dict.fromkeys(("ready", "taken", "held", "aside"), 0)
+    waits_to_be_sent = 0
+    for state, kind, actions, size in db.execute("SELECT * FROM tally"):
+        numbers["ready" if state == WAITING else state] += actions
+        if kind == Kind.SEND and state != State.ASIDE:
+            waits_to_be_sent += int(size)
+    return Counts(**numbers, bytes=waits_to_be_sent)
+
+
+def deletions(db: sqlite3.Connection, most: int) -> int:
+    """How many deletions of what is there are to be done, at most so many are counted."""
+    # A query for each state: so each has an index, and none looks at what is to be sent.
+    states = "ready", WAITING, "taken"
+    rest = most
+    for state in states:
+        (found,) = db.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM action CROSS JOIN entry"  # noqa: S608 -- our own names
+            f" WHERE state = '{state}' AND kind = 'delete' AND NOT confirmed"
+            " AND entry.path = action.path LIMIT ?)",
+            (rest,),
+        ).fetchone()
+        rest -= found
+    return most - rest
+
+
+def next_due(db: sqlite3.Connection, now: float) -> float | None:
+    """When something can be taken."""
+    if db.execute("SELECT 1 FROM action WHERE state = 'ready' LIMIT 1").fetchone():
+        return now
+    times = [
+        when
+        for kind in Kind
+        for (when,) in db.execute(
+            "SELECT min(not_before) FROM action WHERE state = 'waiting' AND kind = ?",
+            (kind.value,),
+        )
+        if when is not None
+    ]
+    return max(now, min(times)) if times else None
+
+
+def _write(db: sqlite3.Connection, action: Action, now: float) -> None:
+    db.execute(
+        f"UPDATE action SET {_CHANGES} WHERE path = ?",  # noqa: S608 -- our own names
+        (*from_action(action, now), action.path),
+    )

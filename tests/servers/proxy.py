@@ -83,10 +83,10 @@ class Proxy:
 
     async def _end_tasks(self) -> None:
         mine = asyncio.current_task()
-        tasks = [task for task in asyncio.all_tasks() if task is not mine]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = asyncio.all_tasks() - {mine}
+        if tasks:
+            # They see that their connections are gone. To cancel them would be logged as an error.
+            await asyncio.wait(tasks)
 
     def _cut(self) -> None:
         for writer in self._open:

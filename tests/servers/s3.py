@@ -90,7 +90,8 @@ class Server:
         return [
             program("weed"), "mini", f"-dir={self.data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             "-master.telemetry=false", "-webdav=false", "-admin.ui=false", f"-s3.port={s3}",
-            "-s3.port.iceberg=0", "-s3.port.lance=0", f"-master.port={master}",
+            "-s3.autoCreateBucket=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            f"-master.port={master}",
             f"-volume.port={volume}", f"-filer.port={filer}", f"-admin.port={admin}",
         ]  # fmt: skip
 

@@ -99,12 +99,12 @@ def test_after_a_kill_in_a_gibibyte_at_most_a_part_per_worker_is_sent_again(
     weed_home: Home,
 ) -> None:
     size, part, workers = 1 << 30, 16 * MIB, 4
-    options = {"part_size": "16MiB", "part_transfers": workers}
+    options: dict[str, Any] = {"part_size": "16MiB", "part_transfers": workers}
     with scratch() as folder, proxied(weed_home.server.port) as proxy:
         (folder / "origin").mkdir()
         scene = Scene(folder / "origin", weed_home, proxy)
         path = scene.origin.path(b"file")
-        with open(path, "wb") as file:
+        with Path(os.fsdecode(path)).open("wb") as file:
             file.writelines(os.urandom(MIB) for _ in range(size // MIB))
         process = scene.start(**options)
         wait_for("the middle of the file", lambda: proxy.sent > size * 2 // 5)
@@ -189,16 +189,17 @@ def test_an_upload_that_nobody_knows_is_aborted_when_it_is_old_enough(scene: Sce
     strict.close()
 
 
-def test_a_part_that_a_server_has_otherwise_is_sent_again(scene: Scene) -> None:
+def test_a_part_that_somebody_has_replaced_is_not_taken_for_ours(scene: Scene) -> None:
     data = os.urandom(20 * MIB)
     scene.origin.write(b"file", data)
     scene.killed("s3-part-sent:4")
-    notes = scene.notes.load()
+    upload = scene.notes.load()["upload"]
     scene.home.client.upload_part(
-        Bucket=BUCKET, Key=scene.home.uploads()[0], UploadId=notes["upload"], PartNumber=1,
-        Body=os.urandom(PART),
+        Bucket=BUCKET, Key=scene.home.uploads()[0], UploadId=upload, PartNumber=1,
+        Body=os.urandom(PART), ChecksumAlgorithm="SHA256",
     )  # fmt: skip
-    assert scene.again() > PART
+    # SeaweedFS keeps both and takes the one whose ETag is named; others have the last one only.
+    scene.again()
     assert scene.home.content(b"file") == data
 
 
@@ -208,10 +209,9 @@ def test_when_the_server_is_gone_it_is_gone_on_with_when_it_is_back(scene: Scene
     sink.check()
 
     def report(size: int) -> None:  # noqa: ARG001 -- what a report is
-        if scene.proxy.sent > 18 * MIB and sent:
+        if scene.proxy.sent > 18 * MIB:
             scene.proxy.down()
 
-    sent = [0]
     with pytest.raises(UnreachableSinkError) as caught:
         sink.send(source, b"file", memory, report)
     assert caught.value.whole

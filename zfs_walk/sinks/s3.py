@@ -37,18 +37,22 @@ class S3Sink:
     def __init__(self, url: str, options: S3Options) -> None:
         self._bucket = parse(url)
         self._client = Client(self._bucket, options)
+        self._open = True
 
     def fork(self) -> Self:
         """One of the same connections: boto3's clients are for any number of threads."""
         other = object.__new__(type(self))
         other._bucket = self._bucket
         other._client = self._client
+        other._open = True
         self._client.join()
         return other
 
     def close(self) -> None:
         """Let go of the connections; the last fork closes them."""
-        self._client.leave()
+        if self._open:
+            self._open = False
+            self._client.leave()
 
     def place(self, name: bytes) -> str:
         """The object's URL."""

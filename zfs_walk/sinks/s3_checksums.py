@@ -4,7 +4,7 @@ import hashlib
 import re
 import zlib
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,22 +80,6 @@ def md5_of(source: Source, offset: int, size: int) -> str:
     return state.hexdigest()
 
 
-def composite(etags: Sequence[str]) -> str:
-    """Return the ETag that most servers give a file that came in parts with these ETags.
-
-    Empty: these are no MD5s, as with encryption by KMS.
-    """
-    if not all(map(_MD5.fullmatch, etags)):
-        return ""
-    digests = b"".join(map(bytes.fromhex, etags))
-    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
-
-
-def is_composite(etag: str) -> bool:
-    """Whether an ETag has the form that `composite` gives it."""
-    return _COMPOSITE.fullmatch(etag) is not None
-
-
 def has_etag(source: Source, etag: str, part: int) -> bool:
     """Whether a file's content has this ETag.
 
@@ -110,5 +94,6 @@ def has_etag(source: Source, etag: str, part: int) -> bool:
     if found is None or part <= 0 or -(-source.size // part) != int(found[2]):
         return False
     begins = range(0, source.size, part)
-    etags = [md5_of(source, begin, min(part, source.size - begin)) for begin in begins]
-    return composite(etags) == etag
+    digests = [md5_of(source, begin, min(part, source.size - begin)) for begin in begins]
+    joined = bytes.fromhex("".join(digests))
+    return hashlib.md5(joined, usedforsecurity=False).hexdigest() == found[1]

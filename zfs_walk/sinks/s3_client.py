@@ -41,6 +41,7 @@ class Client:
         self._boto: Any = None
         self._algorithm: Algorithm | None = None
         self._fast: FastPut | None = None
+        self._looked_for_fast = False
 
     # ------------------------------------------------------------------ what is shared
 
@@ -56,6 +57,7 @@ class Client:
             if self._users <= 0 and self._boto is not None:
                 self._boto.close()
                 self._boto = self._fast = None
+                self._looked_for_fast = False
 
     @property
     def algorithm(self) -> Algorithm:
@@ -69,7 +71,8 @@ class Client:
     def fast(self) -> FastPut | None:
         """The fast way for small files; None: it is not possible here."""
         with self._lock:
-            if self._fast is None and self.algorithm is SHA256:
+            if not self._looked_for_fast and self.algorithm is SHA256:
+                self._looked_for_fast = True
                 self._fast = FastPut.possible(
                     self._session, self._connected().meta, self.bucket.name, self.options
                 )

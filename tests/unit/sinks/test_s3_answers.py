@@ -1,0 +1,126 @@
+"""What a server says, over HTTP, and what an S3 sink makes of it."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from zfs_walk.sinks.choose import open_sink
+from zfs_walk.sinks.conformance.place import Notes, Origin, freely
+from zfs_walk.sinks.errors import (
+    CorruptedError,
+    FileRefusedError,
+    FullSinkError,
+    NameRefusedError,
+    SinkError,
+    SinkRefusedError,
+    TransientError,
+)
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Says the same to everybody."""
+
+    protocol_version = "HTTP/1.1"
+    status: int
+    body: bytes
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(self.status)
+        body = b"" if self.command == "HEAD" else self.body
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_PUT = do_HEAD = do_GET = do_DELETE = _answer  # noqa: N815 -- as http.server wants them
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def answer() -> type[Answer]:
+    class Mine(Answer):
+        status = 500
+        body = b""
+
+    return Mine
+
+
+@pytest.fixture
+def endpoint(answer: type[Answer], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "expired")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+Case = tuple[int, str, str, type[SinkError], str]
+CASES: list[Case] = [
+    (400, "ExpiredToken", "The provided token has expired.", SinkRefusedError, "get new cred"),
+    (403, "RequestTimeTooSkewed", "", SinkRefusedError, "clock"),
+    (403, "InvalidAccessKeyId", "", SinkRefusedError, "access key"),
+    (403, "AccessDenied", "Access Denied", SinkRefusedError, "Access Denied"),
+    (404, "NoSuchBucket", "", SinkRefusedError, "no such bucket"),
+    (400, "KMS.DisabledException", "", SinkRefusedError, "disabled"),
+    (503, "SlowDown", "Please reduce your request rate.", TransientError, "SlowDown"),
+    (500, "InternalError", "We encountered an internal error.", TransientError, "InternalError"),
+    (400, "RequestTimeout", "", TransientError, "RequestTimeout"),
+    (500, "InternalError", "write /d: no space left on device", FullSinkError, "no space"),
+    (507, "InsufficientStorage", "", FullSinkError, "InsufficientStorage"),
+    (403, "QuotaExceeded", "", FullSinkError, "QuotaExceeded"),
+    (400, "BadDigest", "", CorruptedError, "BadDigest"),
+    (400, "KeyTooLongError", "Your key is too long", NameRefusedError, "too long"),
+    (400, "EntityTooLarge", "", FileRefusedError, "EntityTooLarge"),
+    (502, "", "<html>Bad Gateway</html>", TransientError, ""),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[1])
+def test_an_answer_has_its_meaning(
+    answer: type[Answer], endpoint: str, tmp_path: Path, case: Case
+) -> None:
+    status, code, message, meaning, words = case
+    answer.status = status
+    text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if code else message
+    answer.body = text.encode()
+    options = {"endpoint_url": endpoint, "checksum": "md5"}
+    sink, origin = open_sink("s3://bucket/prefix", options), Origin(tmp_path)
+    with pytest.raises(SinkError) as caught:
+        sink.check()
+    # The file of a check is nobody's, so what refuses it refuses all.
+    expected = SinkRefusedError if issubclass(meaning, FileRefusedError) else meaning
+    assert type(caught.value) is expected
+    assert words in str(caught.value)
+    if meaning is expected:
+        with pytest.raises(meaning):
+            sink.send(origin.made(b"file", b"content"), b"file", Notes(), freely)
+    assert "secret" not in str(caught.value)
+    origin.close()
+    sink.close()
+
+
+def test_a_file_that_is_refused_alone_stays_alone(
+    answer: type[Answer], endpoint: str, tmp_path: Path
+) -> None:
+    answer.status, answer.body = 200, b""
+    sink = open_sink("s3://bucket", {"endpoint_url": endpoint, "checksum": "md5"})
+    origin = Origin(tmp_path)
+    sink.check()
+    answer.status = 400
+    answer.body = b"<Error><Code>EntityTooLarge</Code><Message>no</Message></Error>"
+    with pytest.raises(FileRefusedError) as caught:
+        sink.send(origin.made(b"file", b"content"), b"file", Notes(), freely)
+    assert not caught.value.whole
+    origin.close()
+    sink.close()

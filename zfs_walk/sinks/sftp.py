@@ -153,7 +153,15 @@ class SftpSink:
 
     def _rename(self, session: Session, old: bytes, new: bytes) -> None:
         self._tree.enter(session, self._tree.above(new), make=True)
-        self._tree.rename(session, old, new)
+        try:
+            self._tree.rename(session, old, new)
+        except StatusError as error:
+            if error.status != Status.NO_SUCH_FILE:
+                raise
+            # The folder that it goes to went with the last file in it, which another thread moved.
+            self._tree.forget(self._tree.above(new))
+            self._tree.enter(session, self._tree.above(new), make=True)
+            self._tree.rename(session, old, new)
         self._tree.prune(session, self._tree.above(old))
 
     def look(self, name: bytes) -> Remote | None:

@@ -96,9 +96,9 @@ class Sending:
                 if self._verify:
                     self._read_back(part)
             self._source.check()
-            faults.point("sink-sent")
+            faults.point("sftp.sent")
             self._tree.rename(self._session, part, self._path)
-        faults.point("sink-renamed")
+        faults.point("sftp.renamed")
         return found
 
     def _part(self) -> bytes:
@@ -157,7 +157,7 @@ class Sending:
             self._close()
             self._session.do(wire.remove(part)).done()
         self._handle = self._create(part)
-        faults.point("sink-begun")
+        faults.point("sftp.begun")
         return self._rest(part, 0)
 
     def _create(self, part: bytes) -> bytes:
@@ -181,7 +181,7 @@ class Sending:
         if not stat.S_ISREG(there.mode or 0):
             self._session.do(wire.remove(part)).done()
             return None
-        # From here on: some servers let nobody read what is open for writing, or write in the middle.
+        # Some servers let nobody read what is open for writing, or write in the middle.
         try:
             request = wire.open_file(part, Access.READ + Access.WRITE)
             self._handle = self._session.do(request).handle()
@@ -258,7 +258,7 @@ class Sending:
                 self._session.answer(number).done()
                 if synced is not None and number == synced[0]:
                     self._memory.store(_SYNCED, str(synced[1]))
-                    faults.point("sink-part-sent")
+                    faults.point("sftp.synced")
         return self._finish(part)
 
     def _finish(self, part: bytes) -> Attributes:

@@ -35,6 +35,9 @@ LONGEST: Final = 4095
 _REMEMBERED: Final = 65_536
 """Folders that are known; some 10 MB at most."""
 
+_TRIES: Final = 5
+"""Times that a folder is made again which others take away: each time somebody else got on."""
+
 _AHEAD: Final = 64
 """Requests under way while a tree is listed; a reply of OpenSSH has up to 100 names."""
 
@@ -118,24 +121,38 @@ class Tree:
             TransientError: something else is in its place.
             StatusError: it can't be made.
         """
+        for _ in range(_TRIES):
+            try:
+                return self._enter(session, folder, make=make)
+            except StatusError as error:
+                if error.status != Status.NO_SUCH_FILE:
+                    raise
+            # One above it went with the last file in it, which another thread has taken away.
+            above = folder
+            while above != self.root:
+                self._known.discard(above)
+                above = self.above(above)
+        return self._enter(session, folder, make=make)
+
+    def _enter(self, session: Session, folder: bytes, *, make: bool) -> bool:
         if folder in self._known:
             return True
-        if not self.enter(session, self.above(folder), make=make):
+        if not self._enter(session, self.above(folder), make=make):
             return False
         made = session.ask(wire.make_folder(folder)) if make else None
         looked = session.ask(wire.stat_link(folder))
-        error = None
+        refused = None
         if made is not None:
             try:
                 session.answer(made).done()
-            except StatusError as failed:  # mostly because it is there
-                error = failed
+            except StatusError as error:  # mostly because it is there
+                refused = error
         try:
             found = session.answer(looked).attributes()
-        except StatusError as failed:
-            if failed.status == Status.NO_SUCH_FILE and not make:
+        except StatusError as error:
+            if error.status == Status.NO_SUCH_FILE and not make:
                 return False
-            raise error or failed from None
+            raise refused or error from None
         if not is_folder(found):
             if not make:
                 return False

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,12 @@ import psutil
 import pytest
 
 from tests.process.place import wait_for
+from zfs_walk.sinks.errors import SinkRefusedError
+from zfs_walk.sinks.sftp import SftpSink
+
+Sinks = Callable[..., SftpSink]
+"""Makes a sink: of a server, a folder below what it serves, perhaps the port of a proxy before it,
+and options."""
 
 SSHD = Path("/usr/sbin/sshd")
 """It wants to be started by its whole path: it starts itself again for each connection."""
@@ -44,8 +50,7 @@ def free_port() -> int:
 
 def make_key(path: Path, password: str = "") -> Path:
     """An SSH key without a comment."""
-    words = ["ssh-keygen", "-q", "-t", "ed25519", "-C", "", "-N", password, "-f", str(path)]
-    subprocess.run(words, check=True)
+    run("ssh-keygen", "-q", "-t", "ed25519", "-C", "", "-N", password, "-f", path)
     return path
 
 
@@ -203,36 +208,26 @@ def serving(kind: str, *details: str, served: Path | None = None, **named: str) 
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
-def sshd() -> Iterator[Server]:
-    """OpenSSH's server."""
-    if not SSHD.exists():
-        pytest.skip("needs sshd")
-    with serving("sshd") as server:
-        yield server
+def run(*words: str | Path) -> str:
+    """What a program of the system says; it must succeed."""
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.fixture(scope="session")
-def rclone_sftp() -> Iterator[Server]:
-    """rclone's server: files are written in one go only."""
-    if rclone() is None:
-        pytest.skip("needs rclone")
-    with serving("rclone") as server:
-        yield server
+def sha256(path: Path) -> str:
+    """By another program than ours."""
+    return run("sha256sum", path).split()[0]
 
 
-@pytest.fixture(scope="session")
-def rclone_sftp_cached() -> Iterator[Server]:
-    """rclone's server with its cache: files can be written anywhere."""
-    if rclone() is None:
-        pytest.skip("needs rclone")
-    cache = tempfile.mkdtemp(prefix="zw-ssh-")
-    words = ("--vfs-cache-mode", "writes", "--vfs-write-back", "0s", "--cache-dir", cache)
-    try:
-        with serving("rclone", *words) as server:
-            yield server
-    finally:
-        shutil.rmtree(cache)
+def refused(sink: SftpSink) -> str:
+    """What a check says."""
+    with pytest.raises(SinkRefusedError) as caught:
+        sink.check()
+    return str(caught.value)
+
+
+def below(folder: Path) -> list[str]:
+    """What is in a folder, by its name."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def room(server: Server) -> Path:

@@ -7,13 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.servers.ssh import (  # noqa: F401 -- fixtures
-    Server,
-    rclone_sftp,
-    rclone_sftp_cached,
-    room,
-    sshd,
-)
+from tests.servers.ssh import Server, room
 from zfs_walk.sinks.conformance import Content, SinkConformance
 from zfs_walk.sinks.interface import Sink
 from zfs_walk.sinks.sftp import SftpSink

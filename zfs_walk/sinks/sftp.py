@@ -57,7 +57,7 @@ class SftpSink:
     def fork(self) -> Self:
         """Another one, with a connection of its own when it needs one."""
         twin = copy.copy(self)
-        twin._connection = twin._session = None
+        twin._connection = twin._session = None  # noqa: SLF001 -- one of us
         return twin
 
     def place(self, name: bytes) -> str:
@@ -88,10 +88,9 @@ class SftpSink:
                 self._tree,
                 source,
                 path,
-                memory,
-                report,
-                fsync=self._options.fsync,
-                verify=self._options.verify,
+                memory=memory,
+                report=report,
+                options=self._options,
             )
             if source.target is not None:
                 self._tree.forget(path)
@@ -154,7 +153,15 @@ class SftpSink:
 
     def _rename(self, session: Session, old: bytes, new: bytes) -> None:
         self._tree.enter(session, self._tree.above(new), make=True)
-        self._tree.rename(session, old, new)
+        try:
+            self._tree.rename(session, old, new)
+        except StatusError as error:
+            if error.status != Status.NO_SUCH_FILE:
+                raise
+            # The folder that it goes to went with the last file in it, which another thread moved.
+            self._tree.forget(self._tree.above(new))
+            self._tree.enter(session, self._tree.above(new), make=True)
+            self._tree.rename(session, old, new)
         self._tree.prune(session, self._tree.above(old))
 
     def look(self, name: bytes) -> Remote | None:

@@ -101,7 +101,8 @@ class Connection:
         try:
             yield
         except TimeoutError as error:
-            raise LostError(f"no answer for {self._timeout:.0f} s") from error
+            reason = f"no answer for {self._timeout:.0f} s"
+            raise LostError(reason) from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             cause = self._transport.get_exception() or error
             raise LostError(_words(cause), corrupted=_is_corruption(cause)) from error
@@ -358,8 +359,8 @@ def _key(path: Path, password: str | None, place: str) -> Any:
         return paramiko.PKey.from_path(path, password.encode() if password else None)
     except OSError as error:
         reason = f"the key {path}: {error.strerror}"
-    except paramiko.PasswordRequiredException:
+    except (TypeError, paramiko.PasswordRequiredException):  # the first is cryptography's
         reason = f"the key {path} is encrypted: give its password (password_file)"
-    except (TypeError, ValueError, paramiko.SSHException) as error:
+    except (ValueError, paramiko.SSHException) as error:
         reason = f"the key {path} can't be read (is its password right?): {error}"
     raise SinkRefusedError(place=place, reason=reason)

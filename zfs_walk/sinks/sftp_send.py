@@ -1,6 +1,6 @@
 """One file on its way: under an unfinished name first, many requests at a time.
 
-A small file needs three round trips: open; write, attributes, fsync, fstat and close in one go;
+A small file needs three round trips: open; write, attributes, fsync, close and stat in one go;
 rename. A large one is noted, so that what is there of it is gone on with. All up to the last fsync
 that was answered is believed, as the server had it on its disk; what came later is read back and
 compared, as a server that lost its power may have kept any part of it.
@@ -16,6 +16,7 @@ from zfs_walk import faults
 from zfs_walk.sinks import sftp_wire as wire
 from zfs_walk.sinks.errors import ChangedError, CorruptedError, SinkError
 from zfs_walk.sinks.interface import Memory, Report
+from zfs_walk.sinks.sftp_options import SftpOptions
 from zfs_walk.sinks.sftp_session import LostError, Session
 from zfs_walk.sinks.sftp_tree import Tree
 from zfs_walk.sinks.sftp_wire import Access, Attributes, GarbledError, Status, StatusError
@@ -50,21 +51,19 @@ class Sending:
         path: where it goes.
         memory: of a large file's transfer.
         report: is told of bytes.
-        fsync: the file must be on the disk before it gets its name.
-        verify: it is read back before that.
+        options: ``fsync`` and ``verify`` are heeded.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what one transfer is about
         self,
         session: Session,
         tree: Tree,
         source: Source,
         path: bytes,
+        *,
         memory: Memory,
         report: Report,
-        *,
-        fsync: bool,
-        verify: bool,
+        options: SftpOptions,
     ) -> None:
         self._session = session
         self._tree = tree
@@ -72,8 +71,8 @@ class Sending:
         self._path = path
         self._memory = memory
         self._report = report
-        self._fsync = fsync and session.offers(_FSYNC)
-        self._verify = verify
+        self._fsync = options.fsync and session.offers(_FSYNC)
+        self._verify = options.verify
         self._noted = source.target is None and source.size > SMALL
         self._pending: deque[int] = deque()
         self._handle: bytes | None = None
@@ -97,9 +96,9 @@ class Sending:
                 if self._verify:
                     self._read_back(part)
             self._source.check()
-            faults.point("sink-sent")
+            faults.point("sftp.sent")
             self._tree.rename(self._session, part, self._path)
-        faults.point("sink-renamed")
+        faults.point("sftp.renamed")
         return found
 
     def _part(self) -> bytes:
@@ -150,7 +149,7 @@ class Sending:
         start = self._resume(part) if self._noted else None
         if start is not None:
             try:
-                return self._rest(start)
+                return self._rest(part, start)
             except StatusError:
                 if not start:
                     raise
@@ -158,8 +157,8 @@ class Sending:
             self._close()
             self._session.do(wire.remove(part)).done()
         self._handle = self._create(part)
-        faults.point("sink-begun")
-        return self._rest(0)
+        faults.point("sftp.begun")
+        return self._rest(part, 0)
 
     def _create(self, part: bytes) -> bytes:
         request = wire.open_file(part, Access.WRITE + Access.CREATE + Access.EXCLUSIVE, 0o600)
@@ -182,35 +181,44 @@ class Sending:
         if not stat.S_ISREG(there.mode or 0):
             self._session.do(wire.remove(part)).done()
             return None
+        # Some servers let nobody read what is open for writing, or write in the middle.
         try:
             request = wire.open_file(part, Access.READ + Access.WRITE)
             self._handle = self._session.do(request).handle()
         except StatusError:
             self._session.do(wire.remove(part)).done()
             return None
-        size = self._session.do(wire.stat_handle(self._handle)).attributes().size or 0
-        end = min(size, self._source.size)
-        synced = min(int(self._memory.load().get(_SYNCED, 0)), end)
-        start = self._equal(self._handle, max(0, synced - LOOKED_AT), end)
-        if start < synced:
-            start = 0
-        if size > start:
-            self._session.do(wire.set_handle(self._handle, Attributes(size=start))).done()
+        try:
+            size = self._session.do(wire.stat_handle(self._handle)).attributes().size or 0
+            end = min(size, self._source.size)
+            synced = min(int(self._memory.load().get(_SYNCED, 0)), end)
+            start = self._equal(self._handle, max(0, synced - LOOKED_AT), end)
+            if start < synced:
+                start = 0
+            if size > start:
+                self._session.do(wire.set_handle(self._handle, Attributes(size=start))).done()
+        except StatusError:
+            self._close()
+            self._session.do(wire.remove(part)).done()
+            return None
         return start
 
     def _equal(self, handle: bytes, start: int, end: int) -> int:
         """Compare what is there with the file; returns up to where they are equal."""
         block = self._session.block
         asked: deque[tuple[int, int]] = deque()
+        tried = False
         try:
             while start < end or asked:
-                while start < end and len(asked) * block < _AHEAD:
+                # One first: a server that refuses is not to refuse a hundred.
+                while start < end and len(asked) * block < (_AHEAD if tried else 1):
                     size = min(block, end - start)
                     asked.append((start, self._session.ask(wire.read(handle, start, size))))
                     start += size
                 at, number = asked.popleft()
                 size = min(block, end - at)
                 data = self._session.answer(number).data()
+                tried = True
                 self._report(0)  # may end it
                 while len(data) < size:  # a server may send less than it was asked for
                     data += self._session.do(
@@ -227,7 +235,7 @@ class Sending:
                 self._session.forget(number)
         return end
 
-    def _rest(self, start: int) -> Attributes:
+    def _rest(self, part: bytes, start: int) -> Attributes:
         """Write from there on, and see that all is there."""
         handle = self._handle or b""
         offset = start
@@ -250,26 +258,29 @@ class Sending:
                 self._session.answer(number).done()
                 if synced is not None and number == synced[0]:
                     self._memory.store(_SYNCED, str(synced[1]))
-                    faults.point("sink-part-sent")
-        return self._finish(handle)
+                    faults.point("sftp.synced")
+        return self._finish(part)
 
-    def _finish(self, handle: bytes) -> Attributes:
-        ask = self._session.ask
+    def _finish(self, part: bytes) -> Attributes:
+        """Set time and permissions, close, and see that all is there."""
+        session, handle = self._session, self._handle or b""
         wanted = Attributes(mode=self._source.stat.st_mode & 0o777, mtime=self._seconds)
-        self._pending.append(ask(wire.set_handle(handle, wanted)))
+        # Whether it was done is seen below: a server that does several requests at once may do
+        # this before the writes, and some refuse it then.
+        session.forget(session.ask(wire.set_handle(handle, wanted)))
         if self._fsync:
-            self._pending.append(ask(wire.synchronise(handle)))
-        looked = ask(wire.stat_handle(handle))
-        self._pending += (looked, ask(wire.close(handle)))
-        found = Attributes()
-        while self._pending:
-            number = self._pending.popleft()
-            answer = self._session.answer(number)
-            if number == looked:
-                found = answer.attributes()
-            else:
-                answer.done()
+            self._pending.append(session.ask(wire.synchronise(handle)))
+        self._pending.append(session.ask(wire.close(handle)))
+        # Not by the handle: that could be answered before the writes are done.
+        looked = session.ask(wire.stat_link(part))
+        self._pending.append(looked)
         self._handle = None
+        while self._pending[0] != looked:
+            session.answer(self._pending.popleft()).done()
+        found = session.answer(self._pending.popleft()).attributes()
+        if found.mtime != self._seconds:
+            session.do(wire.set_path(part, wanted)).done()
+            found = session.do(wire.stat_link(part)).attributes()
         if found.size != self._source.size:
             reason = f"{found.size} bytes are there, not {self._source.size}"
             raise CorruptedError(place=self._tree.shown(self._path), reason=reason)

@@ -1,4 +1,8 @@
-"""A conversation with an SFTP server: many requests under way, each answer to the one that waits."""
+"""A conversation with an SFTP server, many requests under way at a time.
+
+It is our own because paramiko's client waits for the answer to each request but writes, takes no
+names that are not UTF-8, and hangs when two threads use it.
+"""
 
 from typing import Final, Protocol
 
@@ -107,7 +111,8 @@ class Session:
         while number not in self._answers:
             for arrived, answer in self._inbox.feed(self._stream.receive()):
                 if arrived not in self._waiting:
-                    raise wire.GarbledError("an answer to what nobody has asked")
+                    what = "an answer to what nobody has asked"
+                    raise wire.GarbledError(what)
                 self._waiting.remove(arrived)
                 if arrived in self._unwanted:
                     self._unwanted.remove(arrived)

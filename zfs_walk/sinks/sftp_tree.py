@@ -35,6 +35,9 @@ LONGEST: Final = 4095
 _REMEMBERED: Final = 65_536
 """Folders that are known; some 10 MB at most."""
 
+_TRIES: Final = 5
+"""Times that a folder is made again which others take away: each time somebody else got on."""
+
 _AHEAD: Final = 64
 """Requests under way while a tree is listed; a reply of OpenSSH has up to 100 names."""
 
@@ -118,24 +121,38 @@ class Tree:
             TransientError: something else is in its place.
             StatusError: it can't be made.
         """
+        for _ in range(_TRIES):
+            try:
+                return self._enter(session, folder, make=make)
+            except StatusError as error:
+                if error.status != Status.NO_SUCH_FILE:
+                    raise
+            # One above it went with the last file in it, which another thread has taken away.
+            above = folder
+            while above != self.root:
+                self._known.discard(above)
+                above = self.above(above)
+        return self._enter(session, folder, make=make)
+
+    def _enter(self, session: Session, folder: bytes, *, make: bool) -> bool:
         if folder in self._known:
             return True
-        if not self.enter(session, self.above(folder), make=make):
+        if not self._enter(session, self.above(folder), make=make):
             return False
         made = session.ask(wire.make_folder(folder)) if make else None
         looked = session.ask(wire.stat_link(folder))
-        error = None
+        refused = None
         if made is not None:
             try:
                 session.answer(made).done()
-            except StatusError as failed:  # mostly because it is there
-                error = failed
+            except StatusError as error:  # mostly because it is there
+                refused = error
         try:
             found = session.answer(looked).attributes()
-        except StatusError as failed:
-            if failed.status == Status.NO_SUCH_FILE and not make:
+        except StatusError as error:
+            if error.status == Status.NO_SUCH_FILE and not make:
                 return False
-            raise error or failed from None
+            raise refused or error from None
         if not is_folder(found):
             if not make:
                 return False
@@ -222,50 +239,21 @@ class Tree:
             StatusError: a folder can't be read.
         """
         todo = [name]
-        opened: deque[tuple[bytes, int]] = deque()
-        reading: deque[tuple[bytes, bytes, int]] = deque()
+        walk = _Walk(session)
         try:
-            while todo or opened or reading:
-                while todo and len(opened) + len(reading) < _AHEAD:
+            while todo or walk.busy:
+                while todo and walk.busy < _AHEAD:
                     folder = todo.pop()
-                    path = self._prefix + folder if folder else self.root
-                    opened.append((folder, session.ask(wire.open_folder(path))))
-                if opened:
-                    folder, number = opened.popleft()
-                    try:
-                        handle = session.answer(number).handle()
-                    except StatusError as error:
-                        if error.status == Status.NO_SUCH_FILE and folder:  # gone meanwhile
-                            continue
-                        raise
-                    reading.append((folder, handle, session.ask(wire.read_folder(handle))))
-                    if opened:
-                        continue
-                folder, handle, number = reading.popleft()
-                try:
-                    names = session.answer(number).names()
-                except StatusError as error:
-                    session.forget(session.ask(wire.close(handle)))
-                    if error.status == Status.EOF:
-                        continue
-                    raise
-                reading.append((folder, handle, session.ask(wire.read_folder(handle))))
+                    walk.open(folder, self._prefix + folder if folder else self.root)
+                folder, names = walk.next()
                 for last, found in names:
-                    if last in {b".", b".."} or b"/" in last:
-                        continue
                     whole = folder + b"/" + last if folder else last
                     if is_folder(found):
                         todo.append(whole)
                     elif last.startswith(self._ours if ours else OURS) == ours and is_file(found):
                         yield whole, found
         finally:
-            with suppress(LostError, GarbledError, StatusError):
-                for _, handle, number in reading:
-                    session.forget(number)
-                    session.forget(session.ask(wire.close(handle)))
-                for _, number in opened:
-                    handle = session.answer(number).handle()
-                    session.forget(session.ask(wire.close(handle)))
+            walk.close()
 
     def sweep(self, session: Session, known: frozenset[str]) -> int:
         """Take away unfinished files of this client that nobody knows; returns how many.
@@ -294,3 +282,55 @@ class Tree:
 
 Found = tuple[bytes, Attributes]
 """A name below the root, and what is there."""
+
+
+class _Walk:
+    """Folders that are being read, each with one request under way."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._opened: deque[tuple[bytes, int]] = deque()
+        self._reading: deque[tuple[bytes, bytes, int]] = deque()
+
+    @property
+    def busy(self) -> int:
+        """Folders that are being read."""
+        return len(self._opened) + len(self._reading)
+
+    def open(self, folder: bytes, path: bytes) -> None:
+        """Read one more folder."""
+        self._opened.append((folder, self._session.ask(wire.open_folder(path))))
+
+    def _read_on(self, folder: bytes, handle: bytes) -> None:
+        self._reading.append((folder, handle, self._session.ask(wire.read_folder(handle))))
+
+    def next(self) -> tuple[bytes, list[Found]]:
+        """Some names of one folder, perhaps none."""
+        while self._opened:
+            folder, number = self._opened.popleft()
+            try:
+                self._read_on(folder, self._session.answer(number).handle())
+            except StatusError as error:
+                if error.status != Status.NO_SUCH_FILE or not folder:
+                    raise
+                return folder, []  # it is gone meanwhile
+        folder, handle, number = self._reading.popleft()
+        try:
+            names = self._session.answer(number).names()
+        except StatusError as error:
+            self._session.forget(self._session.ask(wire.close(handle)))
+            if error.status != Status.EOF:
+                raise
+            return folder, []
+        self._read_on(folder, handle)
+        return folder, [found for found in names if found[0] not in {b".", b".."}]
+
+    def close(self) -> None:
+        """Have nothing open there, when not all was read."""
+        with suppress(LostError, GarbledError, StatusError):
+            for _, number in self._opened:
+                handle = self._session.answer(number).handle()
+                self._session.forget(self._session.ask(wire.close(handle)))
+            for _, handle, number in self._reading:
+                self._session.forget(number)
+                self._session.forget(self._session.ask(wire.close(handle)))

@@ -1,7 +1,7 @@
 """Requests and answers of SFTP version 3, with OpenSSH's additions, as bytes.
 
-A core: no socket is known here. The format is that of draft-ietf-secsh-filexfer-02, and of OpenSSH's
-file PROTOCOL. Names are bytes, which paramiko's own client does not let through.
+A core: no socket is known here. The format is that of draft-ietf-secsh-filexfer-02 and of the file
+PROTOCOL of OpenSSH. Names are bytes, which paramiko's own client does not let through.
 """
 
 import struct
@@ -13,13 +13,23 @@ LARGEST: Final = 1 << 20
 """Bytes of an answer that is believed; servers send up to 256 KiB."""
 
 _HEAD: Final = struct.Struct(">IBI")
+_BEFORE: Final = 5
+"""Bytes before the number: the length and the kind."""
+
 _INIT: Final = 1
 _VERSION: Final = 2
 _SPOKEN: Final = 3
 
 
 class GarbledError(Exception):
-    """What came is no SFTP."""
+    """What came is no SFTP.
+
+    Args:
+        what: it is.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"what answers there is no SFTP server: {what}")
 
 
 class Status(IntEnum):
@@ -145,6 +155,11 @@ def set_handle(handle: bytes, attributes: Attributes) -> Request:
     return Request(10, _text(handle) + attributes.pack())
 
 
+def set_path(path: bytes, attributes: Attributes) -> Request:
+    """Set attributes of a name; links are followed."""
+    return Request(9, _text(path) + attributes.pack())
+
+
 def open_folder(path: bytes) -> Request:
     """Open a directory; answered by a handle."""
     return Request(11, _text(path))
@@ -247,8 +262,8 @@ class Answer(NamedTuple):
             if status != Status.OK:
                 raise StatusError(status, fields.words())
         if self.kind != kind:
-            message = f"an answer of kind {self.kind} where {kind} is due"
-            raise GarbledError(message)
+            what = f"an answer of kind {self.kind} where {kind} is due"
+            raise GarbledError(what)
         return fields
 
     def done(self) -> None:
@@ -320,8 +335,9 @@ class Inbox:
             GarbledError: it is no SFTP.
         """
         for kind, body in self._packets(data):
-            if len(body) < 4:
-                raise GarbledError("an answer has no number")
+            if len(body) < _HEAD.size - _BEFORE:
+                what = "an answer has no number"
+                raise GarbledError(what)
             yield int.from_bytes(body[:4]), Answer(kind, body[4:])
 
     def greeting(self, data: bytes) -> dict[bytes, bytes] | None:
@@ -333,7 +349,8 @@ class Inbox:
         for kind, body in self._packets(data):
             fields = _Fields(body)
             if kind != _VERSION or fields.number() != _SPOKEN:
-                raise GarbledError(f"it does not speak version {_SPOKEN} of SFTP")
+                what = f"it does not speak version {_SPOKEN}"
+                raise GarbledError(what)
             extensions = {}
             while fields.left:
                 name = fields.text()
@@ -344,10 +361,11 @@ class Inbox:
     def _packets(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         data = self._rest + data if self._rest else data
         at = 0
-        while len(data) - at >= 5:
+        while len(data) - at >= _BEFORE:
             size = int.from_bytes(data[at : at + 4])
             if not 1 <= size <= LARGEST:
-                raise GarbledError(f"an answer of {size} bytes")
+                what = f"an answer of {size} bytes"
+                raise GarbledError(what)
             if len(data) - at - 4 < size:
                 break
             yield data[at + 4], data[at + 5 : at + 4 + size]
@@ -369,7 +387,8 @@ class _Fields:
 
     def _take(self, size: int) -> bytes:
         if self.left < size:
-            raise GarbledError("an answer ends too early")
+            what = "an answer ends too early"
+            raise GarbledError(what)
         self._at += size
         return self._body[self._at - size : self._at]
 

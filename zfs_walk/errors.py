@@ -110,6 +110,24 @@ class MissingExtraError(ZfsWalkError):
     exit_code = 10
 
 
+class LeftBehindError(ZfsWalkError):
+    """Mirrored, but for {aside} files that were set aside and {held} deletions that are held.
+
+    The log names them. Deletions that are meant go with --confirm MAPPING.
+    """
+
+    exit_code = 1
+
+
+class MirrorStuckError(ZfsWalkError):
+    """{name} can't be mirrored: {reason}.
+
+    Nothing is lost: start it again when that has been put right.
+    """
+
+    exit_code = 15
+
+
 class RunPausedError(ZfsWalkError):
     """Run {run} is paused. {resume}"""  # noqa: D415 -- the way out is a command
 

@@ -10,6 +10,29 @@ from typing import Final
 
 VARIABLE: Final = "ZFS_WALK_FAILPOINT"
 
+MIRROR: Final = (
+    "mirror.noticed",  # changes are known, and not queued
+    "mirror.queued",  # they are queued
+    "mirror.taken",  # actions are in hand, and not begun
+    "mirror.sending",  # a file is about to be sent
+    "mirror.sent",  # it is there, and not acknowledged
+    "mirror.moved",  # likewise after a move
+    "mirror.deleted",  # likewise after a deletion
+    "mirror.acknowledged",  # some of what is done is acknowledged
+)
+"""Of a mirror, whatever its sink."""
+
+FILE: Final = ("file.begun", "file.remembered", "file.written", "file.shown")
+"""Of the sink ``file://``: of a file, one after the other."""
+
+S3: Final = (
+    "s3-put", "s3-created", "s3-part-sent", "s3-before-complete", "s3-completed", "s3-copied",
+)  # fmt: skip
+"""Of the sink ``s3://``: of a small file, of a large one, one after the other, and of a move."""
+
+SFTP: Final = ("sink-begun", "sink-part-sent", "sink-sent", "sink-renamed")
+"""Of the sink ``sftp://``: of a file, one after the other."""
+
 _name, _, _count = os.environ.get(VARIABLE, "").partition(":")
 _left = int(_count or 1)
 

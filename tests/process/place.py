@@ -109,9 +109,11 @@ class Place:
         """Start a program of the system's."""
         return self._start(list(words), {})
 
-    def start_python(self, code: str, *arguments: str, talk: bool = False) -> Process:
+    def start_python(
+        self, code: str, *arguments: str, talk: bool = False, env: Env | None = None
+    ) -> Process:
         """Start a program of the test's own; ``talk``: it will be told more on its stdin."""
-        return self._start([sys.executable, "-c", code, *arguments], {}, talk=talk)
+        return self._start([sys.executable, "-c", code, *arguments], env or {}, talk=talk)
 
     def _start(self, words: list[str], env: Env, *, talk: bool = False) -> Process:
         process = subprocess.Popen(

@@ -10,7 +10,7 @@ import pytest
 from tests.process import oracle
 from tests.process.place import KILLED, Place, Site, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
 class Walk:

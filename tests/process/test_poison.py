@@ -7,7 +7,7 @@ import pytest
 from tests.process import oracle
 from tests.process.place import Ended, Place
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
 def is_exact_but_for_the_poison(place: Place, root: Path, ended: Ended, reason: str) -> None:

@@ -14,7 +14,7 @@ from tests.process import mounts, trees
 from tests.process.lists import Reader, found, reading
 from tests.process.place import OBEDIENT, Ended, Place, Process, Site, Word, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 WAYS = {
     "poll": ("--monitor", "poll", "--poll", "0.3"),

@@ -42,11 +42,11 @@ class Connection:
         log: logging.Logger,
         handler: LogHandler | None,
     ) -> None:
-        """Nothing is open yet; the first socket is due at once.
+        """Nothing is open yet; the first socket is due at once, if there is an endpoint.
 
         Args:
             bus: this process's context.
-            endpoints: of the broker, tried in turn.
+            endpoints: of the broker, tried in turn; none: it waits for `aim`.
             identity: who the agent is.
             waiter: the owner's, which the socket is to wake.
             log: the role's logger.
@@ -63,7 +63,17 @@ class Connection:
         self._outbox: deque[list[bytes]] = deque()
         self._writing = False
         self._failures: dict[str, str] = {}
-        self.due: float | None = 0.0
+        self.due: float | None = 0.0 if endpoints else None
+
+    def aim(self, endpoints: Sequence[str]) -> None:
+        """Look for the broker there, from the next socket on.
+
+        Args:
+            endpoints: tried in turn; one at least.
+        """
+        self._endpoints = InTurn(endpoints)
+        if self._dealer is None and self.due is None:
+            self.due = 0.0
 
     def open(self) -> None:
         """Open the socket that is due; whatever was to be sent before is out of date."""
@@ -76,8 +86,8 @@ class Connection:
 
     @property
     def endpoint(self) -> str:
-        """Where the socket is connected, or the next one will be."""
-        return self._endpoints.in_use
+        """Where the socket is connected, or the next one will be; empty: nobody knows yet."""
+        return self._endpoints.in_use if len(self._endpoints) else ""
 
     def give_up(self, delay: float, *, elsewhere: bool) -> None:
         """Close the socket; the next one is due.

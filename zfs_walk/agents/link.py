@@ -3,7 +3,7 @@
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zfs_walk.agents.events import Exit, Note, Reconnect, Send
 from zfs_walk.protocol.messages import (
@@ -144,6 +144,10 @@ class Link:
         if self._alone_since is None:
             self._alone_since = now
         return Reconnect(self._jitter.uniform(0.2, 1.0) * self.heartbeat, elsewhere)
+
+    def turned_away(self, delay: float, now: float) -> Reconnect:
+        """The broker does not want this agent: give the socket up for so many seconds."""
+        return replace(self._reconnect(now, elsewhere=False), delay=delay)
 
     def tick(self, now: float) -> Exit | Reconnect | None:
         """Notice a broker that does not answer."""

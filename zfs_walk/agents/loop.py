@@ -32,7 +32,7 @@ from zfs_walk.bus.logrecord import set_level
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.bus.status import publish_status
 from zfs_walk.bus.wake import Wake
-from zfs_walk.protocol.statistics import ScoutStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import AgentStatistics
 
 VITALS_EVERY: Final = 1.0
 """Seconds between two looks at memory and CPU, and two statuses."""
@@ -102,7 +102,7 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
     # ------------------------------------------------------------------ what a role adds
 
     @abstractmethod
-    def statistics(self) -> WalkerStatistics | ScoutStatistics:
+    def statistics(self) -> AgentStatistics:
         """What the agent knows about itself."""
 
     @abstractmethod
@@ -149,6 +149,16 @@ class AgentLoop(ABC, Generic[OwnEvent, OwnInstruction]):
     def endpoint(self) -> str:
         """Where the broker is, or is looked for at the moment."""
         return self._connection.endpoint
+
+    @property
+    def ready(self) -> bool:
+        """It does what it is for."""
+        return self.live
+
+    @property
+    def doing(self) -> str:
+        """What that is, in words for the service manager."""
+        return f"serving {self.endpoint}"
 
     # ------------------------------------------------------------------ the loop
 

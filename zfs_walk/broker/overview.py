@@ -14,6 +14,7 @@ from zfs_walk.protocol.messages import (
     ScoutStatus,
     Snapshot,
     SnapshotReply,
+    UploaderStatus,
     WalkerStatus,
 )
 from zfs_walk.protocol.records import AgentLine, RunLine
@@ -84,9 +85,11 @@ class Overview:
         said = self._history.statuses(time_ns) if self._history else ()
         walkers = [status for status in said if isinstance(status, WalkerStatus)]
         scouts = [status for status in said if isinstance(status, ScoutStatus)]
+        uploaders = [status for status in said if isinstance(status, UploaderStatus)]
         return SnapshotReply(
             request, time_ns, self.statistics(now), self._agents(now),
-            tuple(walkers[:MOST_AGENTS]), tuple(scouts[:MOST_AGENTS]), self._runs(now),
+            tuple(walkers[:MOST_AGENTS]), tuple(scouts[:MOST_AGENTS]),
+            tuple(uploaders[:MOST_AGENTS]), self._runs(now),
         )  # fmt: skip
 
     def _runs(self, now: float) -> tuple[RunLine, ...]:

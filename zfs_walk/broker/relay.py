@@ -18,7 +18,7 @@ from zfs_walk.bus.vital import run_vital
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
 from zfs_walk.protocol.files import FILE_TOPICS
-from zfs_walk.protocol.messages import LogMark, LogRecord, ScoutStatus, WalkerStatus, wire_name
+from zfs_walk.protocol.messages import AgentStatus, LogMark, LogRecord, wire_name
 from zfs_walk.protocol.stream import JOINED_TOPICS, LOG_TOPICS, STATUS_TOPICS
 
 LOG = logging.getLogger("zfs_walk.broker.relay")
@@ -159,7 +159,7 @@ class Relay:
                     self._remember_mark(topic, frames)
             elif topic.startswith(STATUS_TOPICS):
                 status = BUS.decode((magic, header))
-                if isinstance(status, WalkerStatus | ScoutStatus):
+                if isinstance(status, AgentStatus):
                     self._history.add_status(status, len(header), time.time_ns())
             else:
                 self._drop("no such topic")

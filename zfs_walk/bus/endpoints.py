@@ -15,7 +15,7 @@ class InTurn:
         """The first one is in use.
 
         Args:
-            endpoints: one at least.
+            endpoints: one at least, before it is asked whose turn it is.
         """
         self._endpoints = tuple(endpoints)
         self._number = 0

@@ -18,18 +18,16 @@ def file_fields(name: bytes, host: str, path: bytes) -> dict[str, Any]:
         host: of the scout.
         path: the claim's folder.
     """
-    try:
-        return {"filename": name.decode(), **claim_place(host, path)}
-    except UnicodeDecodeError:
-        return {**names.to_json(name, "filename"), **claim_place(host, path)}
+    return {**_name_fields(name), **claim_place(host, path)}
 
 
 def row_fields(  # noqa: PLR0913, PLR0917 -- the columns of a row
     name: bytes, host: str, path: bytes, size: int, mtime_ns: int, flags: int
 ) -> dict[str, Any]:
     """A file with all that is known of it; sizes in bytes, times since the epoch."""
-    fields = {
-        **file_fields(name, host, path),
+    fields: dict[str, Any] = {
+        **_name_fields(name),
+        **claim_place(host, path),
         "size": size,
         "mtime": mtime_ns / 10**9,
         "mtime_ns": mtime_ns,
@@ -63,6 +61,13 @@ def claim_fields(line: ClaimLine, files: int, age: float) -> dict[str, Any]:
         "version": line.version,
         "since_seconds": round(age, 3),
     }
+
+
+def _name_fields(name: bytes) -> dict[str, str]:
+    try:
+        return {"filename": name.decode()}
+    except UnicodeDecodeError:
+        return names.to_json(name, "filename")
 
 
 @lru_cache(4096)

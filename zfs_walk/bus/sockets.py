@@ -66,6 +66,10 @@ class Bus:
         self._curve = curve
         self._authenticator: Authenticator | None = None
 
+    def change_keys(self, curve: Curve | None) -> None:
+        """Use these keys on every socket that is opened from now on."""
+        self._curve = curve
+
     def guard(self, judge: Judge) -> None:
         """Ask ``judge`` about every peer of the TCP sockets that are bound from now on."""
         self._authenticator = Authenticator(self._context, judge)

@@ -3,14 +3,18 @@
 import time
 
 from zfs_walk.bus.publisher import Publisher
-from zfs_walk.protocol.messages import BrokerStatus, ScoutStatus, WalkerStatus
-from zfs_walk.protocol.statistics import BrokerStatistics, ScoutStatistics, WalkerStatistics
+from zfs_walk.protocol.messages import BrokerStatus, ScoutStatus, UploaderStatus, WalkerStatus
+from zfs_walk.protocol.statistics import (
+    AgentStatistics,
+    BrokerStatistics,
+    ScoutStatistics,
+    UploaderStatistics,
+    WalkerStatistics,
+)
 from zfs_walk.protocol.stream import status_topic
 
 
-def publish_status(
-    publisher: Publisher, statistics: WalkerStatistics | ScoutStatistics | BrokerStatistics
-) -> None:
+def publish_status(publisher: Publisher, statistics: AgentStatistics | BrokerStatistics) -> None:
     """Publish a process's statistics under its own topic."""
     origin, now = publisher.origin, time.time_ns()
     topic = status_topic(origin.role, origin.host)
@@ -18,5 +22,7 @@ def publish_status(
         publisher.publish(topic, lambda seq: WalkerStatus(origin, seq, now, statistics))
     elif isinstance(statistics, ScoutStatistics):
         publisher.publish(topic, lambda seq: ScoutStatus(origin, seq, now, statistics))
+    elif isinstance(statistics, UploaderStatistics):
+        publisher.publish(topic, lambda seq: UploaderStatus(origin, seq, now, statistics))
     else:
         publisher.publish(topic, lambda seq: BrokerStatus(origin, seq, now, statistics))

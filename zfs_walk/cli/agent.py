@@ -9,16 +9,19 @@ from click.core import ParameterSource
 
 from zfs_walk.cli.command import PREFIX, SECONDS, broker_option_from, run_command, shared
 from zfs_walk.cli.logs import begin_logging, log_options
+from zfs_walk.config.rates import RATE_FORM, parse_rate
 from zfs_walk.config.values import Described
 from zfs_walk.errors import WrongUseError
 
 WALKER: Final = "walker"
 SCOUT: Final = "scout"
+UPLOADER: Final = "uploader"
 """The roles' names in `zfs_walk.protocol.messages`, which --help need not wait for."""
 
 OF_ROLE: Final = {
     WALKER: ("workers", "dir_timeout"),
     SCOUT: ("watch", "poll", "settle", "monitor", "no_recursive", "hidden", "include", "exclude"),
+    UPLOADER: ("mappings", "only", "once", "confirm", "bwlimit"),
 }
 """Options that one role alone has."""
 
@@ -40,6 +43,41 @@ class AgentName(Described):
         return value
 
 
+class Mappings(Described):
+    """The type of ``--mappings``; `zfs_walk.config.mappings` says what is wrong with them."""
+
+    name = "mappings"
+    wanted = "a list of maps (docs/uploader.md)"
+
+    def is_typed(self, value: Any) -> bool:
+        """Take whatever YAML has: what is wrong in it is told with its line."""
+        return value is not None
+
+    def convert(
+        self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None
+    ) -> Any:
+        """Take what there is."""
+        return value
+
+
+class Rate(Described):
+    """The type of ``--bwlimit``."""
+
+    name = "rate"
+    wanted = RATE_FORM
+
+    def is_typed(self, value: Any) -> bool:
+        """Take a whole number, too."""
+        return isinstance(value, int) or super().is_typed(value)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Count the units in."""
+        try:
+            return parse_rate(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not accepted; accepted: {self.wanted}", param, ctx)
+
+
 @click.command(
     epilog="""Examples:
 
@@ -47,14 +85,16 @@ class AgentName(Described):
   zfs-agent --role walker
   zfs-agent --role walker --broker tcp://127.0.0.1:5570 --workers 8 --wait
   zfs-agent --role scout --watch /data --watch /scratch --exclude '*.tmp'
+  zfs-agent --role uploader --config /etc/zfs_walk/uploader.yaml
 
-The first SIGTERM or Ctrl-C gives all work and all folders back and ends; a second one ends at once
-(the broker grants the work anew).
+The first SIGTERM or Ctrl-C gives all work and all folders back, stops transfers, and ends; a second
+one ends at once (the broker grants the work anew, transfers are gone on with at the next start).
 
-Exit codes: 0 drained, 2 wrong use or refused, 4 no broker, 5 another protocol version, 13 workers
-can't live, 14 no usable key."""
+Exit codes: 0 drained, 2 wrong use or refused, 4 no broker, 5 another protocol version, 6 the state
+folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 workers can't live,
+14 no usable key."""
 )
-@click.option("--role", type=click.Choice([WALKER, SCOUT]), required=True,
+@click.option("--role", type=click.Choice([WALKER, SCOUT, UPLOADER]), required=True,
               help="What this agent does.")  # fmt: skip
 @broker_option_from(BROKER_VARIABLES)
 @click.option(
@@ -91,6 +131,20 @@ can't live, 14 no usable key."""
               help="scout: leave out what matches and all below, as zfs-walk does.")  # fmt: skip
 @click.option("--include", multiple=True, metavar="GLOB",
               help="scout: exceptions to the excludes.")  # fmt: skip
+@click.option("--mappings", metavar="YAML", type=Mappings(),
+              help="uploader: what is mirrored where, a list; meant for the file of --config"
+              " (docs/uploader.md).")  # fmt: skip
+@click.option("--only", multiple=True, metavar="NAME",
+              help="uploader: run this mapping only; may be given several times.")  # fmt: skip
+@click.option("--once", is_flag=True,
+              help="uploader: end when both sides are the same, or after --timeout when they can't"
+              " be made so.")  # fmt: skip
+@click.option("--confirm", multiple=True, metavar="NAME",
+              help="uploader: let the deletions of this mapping go that wait for somebody;"
+              " may be given several times.")  # fmt: skip
+@click.option("--bwlimit", metavar="RATE", type=Rate(), default=0, show_default=True,
+              help="uploader: bytes a second that all mappings together may send, such as 10M;"
+              " 0: no limit. SIGUSR1 reads it anew from the file.")  # fmt: skip
 @log_options
 @shared
 def main(verbose: int, **given: Any) -> None:
@@ -105,10 +159,14 @@ def main(verbose: int, **given: Any) -> None:
         from zfs_walk.cli.agent_walker import serve_walker  # noqa: PLC0415
 
         serve_walker(arguments)
-    else:
+    elif arguments.role == SCOUT:
         from zfs_walk.cli.agent_scout import serve_scout  # noqa: PLC0415
 
         serve_scout(arguments)
+    else:
+        from zfs_walk.cli.agent_uploader import serve_uploader  # noqa: PLC0415
+
+        serve_uploader(arguments)
 
 
 def _check_use(role: str) -> None:
@@ -118,7 +176,12 @@ def _check_use(role: str) -> None:
         for name in names if other != role else ():
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
                 option = f"--{name.replace('_', '-')}"
-                raise WrongUseError(reason=f"{option} is an option of a {other}, not of a {role}")
+                reason = f"{option} is an option of {_one(other)}, not of {_one(role)}"
+                raise WrongUseError(reason=reason)
+
+
+def _one(role: str) -> str:
+    return f"an {role}" if role == UPLOADER else f"a {role}"
 
 
 def run() -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -17,6 +17,9 @@ from zfs_walk.cli import COMMANDS
 from zfs_walk.config.values import Described
 from zfs_walk.errors import InternalError, WrongUseError, ZfsWalkError
 from zfs_walk.faults import VARIABLE as FAILPOINT
+
+if TYPE_CHECKING:
+    from zfs_walk.config.files import Setting
 
 DEFAULT_BROKER: Final = "tcp://127.0.0.1:5570"
 PREFIX: Final = "ZFS_WALK"
@@ -42,6 +45,9 @@ INTERRUPTED: Final = 130
 SETTINGS: Final = "zfs_walk.settings"
 """Where a command's context keeps what its file set."""
 
+CONFIG: Final = "zfs_walk.config"
+"""Where it keeps the file's name."""
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
@@ -62,20 +68,30 @@ def _read_config(context: click.Context, _parameter: click.Parameter, value: str
     """Take a file's values as defaults, checked as those of the command line are."""
     if not value:
         return
-    from zfs_walk.config.files import load_settings  # noqa: PLC0415 -- only this option needs it
+    context.meta[CONFIG] = value
+    settings = context.meta[SETTINGS] = read_settings(context, value)
+    context.default_map = {name: setting.value for name, setting in settings.items()}
+
+
+def read_settings(context: click.Context, file: str) -> dict[str, "Setting"]:
+    """What a file sets, by the names of the command's parameters.
+
+    Raises:
+        WrongUseError: it can't be read, or something in it is not what an option takes.
+    """
+    from zfs_walk.config.files import load_settings  # noqa: PLC0415 -- only --config needs it
     from zfs_walk.config.show import file_options  # noqa: PLC0415
     from zfs_walk.config.values import is_accepted, key_of, refusal  # noqa: PLC0415
 
     options = {key_of(option).replace("-", "_"): option for option in file_options(context.command)}
     settings = {}
-    for key, setting in load_settings(value, options).items():
+    for key, setting in load_settings(file, options).items():
         option = options[key]
         if not is_accepted(option, setting.value, context):
             where = f"{setting.origin}: {setting.key}"
             raise WrongUseError(reason=refusal(where, option, setting.value))
         settings[option.name or key] = setting
-    context.meta[SETTINGS] = settings
-    context.default_map = {name: setting.value for name, setting in settings.items()}
+    return settings
 
 
 def _wrong_variable(error: click.BadParameter) -> WrongUseError | None:
@@ -138,7 +154,11 @@ class BrokerPlace(Described):
 
     name = "broker"
     wanted = "endpoints, as a list or with commas between them, or a connection file"
-    listed = True
+
+    def is_typed(self, value: Any) -> bool:
+        """Take a list of texts, too."""
+        listed = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        return listed or super().is_typed(value)
 
     def convert(
         self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None

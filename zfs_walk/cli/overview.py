@@ -6,7 +6,12 @@ from typing import Any
 from zfs_walk import names
 from zfs_walk.protocol.messages import AgentStatus, SnapshotReply
 from zfs_walk.protocol.records import AgentLine, RunLine
-from zfs_walk.protocol.statistics import BrokerStatistics, ScoutStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import (
+    AgentStatistics,
+    BrokerStatistics,
+    ScoutStatistics,
+    UploaderStatistics,
+)
 
 SCHEMA = 1
 
@@ -23,7 +28,7 @@ class Agent:
     """
 
     line: AgentLine
-    status: WalkerStatistics | ScoutStatistics | None
+    status: AgentStatistics | None
     age: float
     same_version: bool
 
@@ -48,7 +53,7 @@ class Overview:
     def of(cls, reply: SnapshotReply) -> "Overview":
         """Put the agents' sessions and statuses together."""
         last: dict[int, AgentStatus] = {}
-        said: tuple[AgentStatus, ...] = (*reply.walkers, *reply.scouts)
+        said: tuple[AgentStatus, ...] = (*reply.walkers, *reply.scouts, *reply.uploaders)
         for status in said:
             known = last.get(status.origin.session)
             if known is None or status.time_ns >= known.time_ns:
@@ -102,10 +107,15 @@ def _agent_json(agent: Agent) -> dict[str, Any]:
     }
 
 
-def _status_json(status: WalkerStatistics | ScoutStatistics) -> dict[str, Any]:
+def _status_json(status: AgentStatistics) -> dict[str, Any]:
     fields = asdict(status)
     if isinstance(status, ScoutStatistics):
         fields["claims"] = [
             {**names.to_json(claim.pop("path"), "claim"), **claim} for claim in fields["claims"]
+        ]
+    elif isinstance(status, UploaderStatistics):
+        fields["mappings"] = [
+            {**mapping, **names.to_json(mapping.pop("path"), "path")}
+            for mapping in fields["mappings"]
         ]
     return fields

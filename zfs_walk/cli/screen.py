@@ -14,7 +14,7 @@ from zfs_walk.cli.overview import Agent, Overview
 from zfs_walk.cli.summary import human, show_path, show_text
 from zfs_walk.protocol.files import ClaimLine
 from zfs_walk.protocol.records import RunLine
-from zfs_walk.protocol.statistics import ScoutStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import ScoutStatistics, UploaderStatistics, WalkerStatistics
 
 OVER: Final = frozenset({"DONE", "DONE_WITH_ERRORS", "ABORTED"})
 
@@ -28,7 +28,8 @@ BAD, WARN, GOOD, HEAD = "bold red", "yellow", "green", "bold"
 STATES: Final = {"live": GOOD, "suspect": WARN, "lost": BAD}
 RIGHT: Final = frozenset({"entries/s", "units", "waiting", "memory", "lag ms", "run", "entries",
                           "left", "time", "files", "writing", "events", "lost", "by poll",
-                          "unsent"})  # fmt: skip
+                          "unsent", "there", "to send", "held", "aside", "sent",
+                          "rate"})  # fmt: skip
 
 
 def show(overview: Overview) -> RenderableType:
@@ -36,6 +37,8 @@ def show(overview: Overview) -> RenderableType:
     parts: list[RenderableType] = [_broker(overview), _agents(overview.agents)]
     if any(isinstance(agent.status, ScoutStatistics) for agent in overview.agents):
         parts.append(_folders(overview.agents))
+    if any(isinstance(agent.status, UploaderStatistics) for agent in overview.agents):
+        parts.append(_mappings(overview.agents))
     parts.append(_runs(overview.runs))
     return Group(*[line for part in parts for line in (Text(), part)][1:])
 
@@ -140,6 +143,29 @@ def _folders(agents: tuple[Agent, ...]) -> RenderableType:
                 Text(show_path(claim.path)), Text(monitor), serving, f"{claim.files:,}",
                 f"{claim.writing:,}", f"{claim.events:,}", f"{claim.events_lost:,}",
                 f"{claim.found_by_poll:,}", f"{claim.unsent:,}",
+            )  # fmt: skip
+    return table
+
+
+def _mappings(agents: tuple[Agent, ...]) -> RenderableType:
+    """What uploaders mirror."""
+    table = _table(
+        "host", "name", "mapping", "folder", "to", "phase", "health", "files", "there", "waiting",
+        "to send", "held", "aside", "sent", "rate",
+    )  # fmt: skip
+    for agent in agents:
+        mappings = agent.status.mappings if isinstance(agent.status, UploaderStatistics) else ()
+        for mapping in mappings:
+            table.add_row(
+                Text(show_text(agent.line.host)), Text(show_text(agent.line.name)),
+                Text(show_text(mapping.name)), Text(show_path(mapping.path)),
+                Text(show_text(mapping.url)), Text(show_text(mapping.phase)),
+                Text(show_text(mapping.health), GOOD if mapping.health == "ok" else WARN),
+                f"{mapping.files:,}", f"{mapping.indexed:,}",
+                f"{mapping.ready + mapping.taken:,}", human(mapping.bytes),
+                Text(f"{mapping.held:,}", WARN if mapping.held else ""),
+                Text(f"{mapping.aside:,}", BAD if mapping.aside else ""),
+                f"{mapping.sent:,}", f"{human(mapping.bytes_per_s)}/s",
             )  # fmt: skip
     return table
 

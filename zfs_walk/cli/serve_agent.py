@@ -54,6 +54,11 @@ class AgentArguments:
     hidden: bool
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    mappings: Any
+    only: tuple[str, ...]
+    confirm: tuple[str, ...]
+    bwlimit: int
+    once: bool
 
     @property
     def patience(self) -> float:
@@ -79,7 +84,7 @@ class Opened:
 
     Attributes:
         bus: the process's context.
-        endpoints: of the broker, tried in turn.
+        endpoints: of the broker, tried in turn; none: none was looked for yet.
         identity: who the agent is.
         handler: what numbers and publishes its log records.
     """
@@ -97,14 +102,18 @@ class AgentProcess:
         state: the folder of locks, logs and temporary files.
     """
 
-    def __init__(self, arguments: AgentArguments) -> None:
+    def __init__(self, arguments: AgentArguments, *, needs_broker: bool = True) -> None:
         """Find the broker and the state folder; nothing is opened that children must not have.
+
+        Args:
+            arguments: the options.
+            needs_broker: False: which one there is, the agent asks for later, again and again.
 
         Raises:
             ZfsWalkError: there is no key, or the state folder can't be used.
         """
         self._arguments = arguments
-        self._target = find_target(arguments.broker)
+        self._target = find_target(arguments.broker) if needs_broker else None
         self.state = state_base(arguments.state)
         self._manager = ServiceManager.of_this_process()
 
@@ -122,7 +131,8 @@ class AgentProcess:
                 arguments.role, host_name(arguments.host), self._locked_name(),
                 secrets.token_hex(8), os.getpid(), __version__, capacity,
             )  # fmt: skip
-            bus = Bus(self._target.curve)
+            target = self._target
+            bus = Bus(target.curve if target else None)
             stack.callback(bus.close)
             origin = Origin(
                 identity.boot, identity.role, identity.host, identity.name, identity.pid, 0,
@@ -130,7 +140,7 @@ class AgentProcess:
             )  # fmt: skip
             log = open_log(bus, "", origin, self.state, arguments.log_size, arguments.log_count)
             stack.callback(close_log, log)
-            yield Opened(bus, self._target.endpoints, identity, log)
+            yield Opened(bus, target.endpoints if target else (), identity, log)
 
     def run(self, loop: AgentLoop[Any, Any]) -> None:
         """Run the agent until it has left.
@@ -139,7 +149,8 @@ class AgentProcess:
             ZfsWalkError: as `AgentLoop.run`.
         """
         _handle_signals(loop, self._manager)
-        loop.run(partial(_pulse, loop, self._manager, self._target.named))
+        wanted = self._target.named if self._target else ""
+        loop.run(partial(_pulse, loop, self._manager, wanted))
 
     def _locked_name(self) -> str:
         """The agent's name, which no other agent with this state folder has as long as it lives."""
@@ -157,8 +168,8 @@ class AgentProcess:
 
 def _pulse(loop: AgentLoop[Any, Any], manager: ServiceManager, wanted: str, now: float) -> float:
     """Tell the service manager how it goes; returns when it must be told again."""
-    if loop.live:
-        manager.ready(f"serving {loop.endpoint}")
+    if loop.ready:
+        manager.ready(loop.doing)
     else:
         manager.status(f"waiting for the broker at {wanted}")
     return manager.pulse(now)

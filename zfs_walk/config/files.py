@@ -1,11 +1,14 @@
 """YAML files that give a command's options their defaults."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zfs_walk.errors import WrongUseError
+
+if TYPE_CHECKING:
+    import yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +19,13 @@ class Setting:
         value: as YAML has it.
         origin: the file and the line.
         key: as it is written there.
+        node: YAML's own, for whoever reads deeper.
     """
 
     value: Any
     origin: str
     key: str
+    node: "yaml.Node" = field(repr=False, compare=False)
 
 
 def load_settings(path: str, known: Collection[str]) -> dict[str, Setting]:
@@ -48,12 +53,14 @@ def load_settings(path: str, known: Collection[str]) -> dict[str, Setting]:
             name = key.replace("-", "_")
             origin = f"{path}, line {key_node.start_mark.line + 1}"
             if name not in known:
-                raise WrongUseError(reason=f"{origin}: unknown key {key}{_advice(name, known)}")
+                keys = [option.replace("_", "-") for option in known]
+                said = f"unknown key {key}{advice(name.replace('_', '-'), keys)}"
+                raise WrongUseError(reason=f"{origin}: {said}")
             if name in settings:
                 first = settings[name].origin.rpartition(", ")[2]
                 raise WrongUseError(reason=f"{origin}: {key} is there twice, first in {first}")
             value = yaml.constructor.SafeConstructor().construct_document(value_node)
-            settings[name] = Setting(value, origin, key)
+            settings[name] = Setting(value, origin, key, value_node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         reason = f"{path}, line {line}: it is not YAML: {error.problem}"
@@ -73,10 +80,15 @@ def _read(path: str) -> str:
         raise WrongUseError(reason=f"{path}, line {line}: it is not UTF-8") from error
 
 
-def _advice(name: str, known: Collection[str]) -> str:
+def advice(name: str, known: Collection[str]) -> str:
+    """What to write instead of an unknown key, for the end of a message.
+
+    Args:
+        name: the key.
+        known: those that there are, as they are to be shown.
+    """
     import difflib  # noqa: PLC0415 -- only on the way out
 
     nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"; the nearest is {nearest[0].replace('_', '-')}" if nearest else ""
-    accepted = ", ".join(sorted(option.replace("_", "-") for option in known))
-    return f"{hint}; accepted: {accepted}"
+    hint = f"; the nearest is {nearest[0]}" if nearest else ""
+    return f"{hint}; accepted: {', '.join(sorted(known))}"

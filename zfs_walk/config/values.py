@@ -11,11 +11,13 @@ class Described(click.ParamType):  # type: ignore[type-arg]  # generic in new re
 
     Attributes:
         wanted: the form in words, for messages.
-        listed: a file may have a list of texts, too.
     """
 
     wanted: str
-    listed = False
+
+    def is_typed(self, value: Any) -> bool:
+        """Whether a value of a file is what `convert` can be asked about."""
+        return isinstance(value, str)
 
 
 def key_of(option: click.Option) -> str:
@@ -78,8 +80,8 @@ def _is_typed(option: click.Option, value: Any) -> bool:
         return isinstance(value, int)
     if isinstance(option.type, click.types.FloatParamType):
         return isinstance(value, int | float)
-    if isinstance(value, list) and isinstance(option.type, Described) and option.type.listed:
-        return all(isinstance(each, str) for each in value)
+    if isinstance(option.type, Described):
+        return option.type.is_typed(value)
     return isinstance(value, str)
 
 

@@ -20,7 +20,12 @@ from prometheus_client.registry import Collector
 from zfs_walk.gateway.watch import Seen
 from zfs_walk.protocol.messages import SnapshotReply
 from zfs_walk.protocol.records import RunLine
-from zfs_walk.protocol.statistics import BrokerStatistics, ScoutStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import (
+    BrokerStatistics,
+    ScoutStatistics,
+    UploaderStatistics,
+    WalkerStatistics,
+)
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -52,6 +57,7 @@ class _Snapshot(Collector):
         yield from _runs(reply.runs)
         yield from _walkers([status.statistics for status in reply.walkers])
         yield from _scouts([status.statistics for status in reply.scouts])
+        yield from _uploaders([status.statistics for status in reply.uploaders])
 
 
 def _broker(broker: BrokerStatistics) -> Iterator[Metric]:
@@ -88,7 +94,7 @@ def _agents(reply: SnapshotReply) -> Metric:
         "zfs_walk_agents", "Agents by role and state.", labels=["role", "state"]
     )
     found = Counter((agent.role, agent.state.lower()) for agent in reply.agents)
-    for role in sorted({"scout", "walker", *(agent.role for agent in reply.agents)}):
+    for role in sorted({"scout", "uploader", "walker", *(agent.role for agent in reply.agents)}):
         for state in AGENT_STATES:
             agents.add_metric([role, state], found[role, state])
     return agents
@@ -179,6 +185,47 @@ def _scouts(scouts: list[ScoutStatistics]) -> Iterator[Metric]:
                  "seconds")  # fmt: skip
     yield _gauge("scouts_log_records_lost", "Log records that could not be published.",
                  sum(scout.records_lost for scout in scouts))  # fmt: skip
+
+
+def _uploaders(uploaders: list[UploaderStatistics]) -> Iterator[Metric]:
+    """Sums over the agents that publish now: they fall when one leaves, so they are gauges."""
+    mappings = [mapping for uploader in uploaders for mapping in uploader.mappings]
+    yield _gauge("uploaders_publishing", "Uploader agents that publish a status.", len(uploaders))
+    yield _gauge("uploaders_healthy", "Of them, those that nothing keeps from their work.",
+                 sum(uploader.health == "ok" for uploader in uploaders))  # fmt: skip
+    yield _gauge("uploaders_mappings", "Folders that they mirror.", len(mappings))
+    yield _gauge("uploaders_mappings_healthy", "Of them, those that nothing keeps from being so.",
+                 sum(mapping.health == "ok" for mapping in mappings))  # fmt: skip
+    for name, field, text in (
+        ("files", "files", "Files in these folders."),
+        ("files_there", "indexed", "Files that are known to be on the other side."),
+        ("actions_ready", "ready", "Actions that wait for their turn."),
+        ("actions_taken", "taken", "Actions that are being done."),
+        ("actions_held", "held", "Deletions that wait until somebody confirms them."),
+        ("actions_aside", "aside", "Actions that failed too often, or can't succeed."),
+        ("transfers", "active", "Files that are being sent."),
+        ("sent", "sent", "Files that were sent since the uploaders began."),
+        ("moved", "moved", "Files that were given another name on the other side."),
+        ("deleted", "deleted", "Files that were deleted on the other side."),
+        ("failed_tries", "failed", "Tries that failed."),
+        ("comparisons", "comparisons", "Comparisons of both sides that were done."),
+    ):
+        yield _gauge(f"uploaders_{name}", text, sum(getattr(each, field) for each in mappings))
+    for name, field, text in (
+        ("unsent", "bytes", "Size of the files that are to be sent."),
+        ("sent", "sent_bytes", "Bytes that were sent since the uploaders began."),
+        ("resident_memory", "rss", "Resident memory of these agents."),
+    ):
+        whose = uploaders if field == "rss" else mappings
+        yield _gauge(f"uploaders_{name}", text, sum(getattr(each, field) for each in whose),
+                     "bytes")  # fmt: skip
+    yield _gauge("uploaders_bytes_per_second", "Bytes sent in the last seconds, a second.",
+                 sum(mapping.bytes_per_s for mapping in mappings))  # fmt: skip
+    yield _gauge("uploaders_loop_lag_max", "How late the loop of the slowest agent last woke.",
+                 max((uploader.loop_lag_ms for uploader in uploaders), default=0) / 1000,
+                 "seconds")  # fmt: skip
+    yield _gauge("uploaders_log_records_lost", "Log records that could not be published.",
+                 sum(uploader.records_lost for uploader in uploaders))  # fmt: skip
 
 
 def _gauge(name: str, text: str, value: float, unit: str = "") -> Metric:

@@ -14,7 +14,7 @@ def differences(old: FileList, new: FileList) -> Iterator[tuple[tuple[bytes, ...
     removed: list[bytes] = []
     names: list[bytes] = []
     rows: list[bytes] = []
-    olds, news = old.iterate(b"", b""), new.iterate(b"", b"")
+    olds, news = old.items(), new.items()
     before, after = next(olds, END), next(news, END)
     while before is not END or after is not END:
         if len(removed) + len(names) >= MOST_ROWS:

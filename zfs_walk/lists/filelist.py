@@ -78,27 +78,39 @@ class FileList:
         packed: list[bytes] = []
         size = 0
         more = False
-        for name, row in self.iterate(prefix, after):
+        for name in self.names(prefix, after):
             more = len(names) >= limit or size >= ROW_BYTES
             if more:
                 break
             names.append(name)
-            packed.append(row)
+            packed.append(self._rows[name])
             size += len(name)
         return Columns(tuple(names), *unpacked(packed)), more
 
-    def iterate(
-        self, prefix: bytes, after: bytes, *, inclusive: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Names and `ROW`s past ``after``, or from it on; not to be used when the list changes."""
-        rows = self._rows
+    def names(self, prefix: bytes, after: bytes, *, inclusive: bool = False) -> Iterator[bytes]:
+        """Names past ``after``, or from it on; not to be used when the list changes."""
         first, include = prefix, True
         if after > prefix or (after == prefix and after):
             first, include = after, inclusive
-        for name in rows.irange(first, None, inclusive=(include, True)):
-            if not name.startswith(prefix):
-                return
-            yield name, rows[name]
+        last = _following(prefix)
+        if last is not None and first >= last:
+            return iter(())
+        found: Iterator[bytes] = self._rows.irange(first, last, inclusive=(include, False))
+        return found
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All names and their `ROW`s; not to be used when the list changes."""
+        return iter(self._rows.items())
+
+    def packed(self, names: Iterable[bytes]) -> Iterator[bytes]:
+        """The `ROW`s of names that are in the list."""
+        return map(self._rows.__getitem__, names)
+
+
+def _following(prefix: bytes) -> bytes | None:
+    """The least name after all that begin with a prefix; None: there is none."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes((head[-1] + 1,)) if head else None
 
 
 def unpacked(

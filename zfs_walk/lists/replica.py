@@ -8,6 +8,7 @@ copy knows what it has. `Check`, given now and then, finds what a lost last mess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat, tee
 
 from zfs_walk.lists.differences import differences
 from zfs_walk.lists.events import (
@@ -294,5 +295,6 @@ def _rows(
     key: Key, files: FileList, prefix: bytes, after: tuple[bytes, str, bytes]
 ) -> Iterator[Packed]:
     host, path = key
-    for name, row in files.iterate(prefix, after[0], inclusive=key > after[1:]):
-        yield name, host, path, row
+    # A million rows go through here at once: what is chained in C takes half the time.
+    names, again = tee(files.names(prefix, after[0], inclusive=key > after[1:]))
+    return zip(names, repeat(host), repeat(path), files.packed(again), strict=False)

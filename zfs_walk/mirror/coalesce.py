@@ -55,6 +55,13 @@ def finished(action: Action, generation: int, now: float) -> Action | None:
     return replace(action, state=State.READY, added=now, unsure=False)
 
 
+def moved_away(action: Action) -> Action | None:
+    """What had its name on the other side is not there any more: there is nothing to delete."""
+    if action.kind is Kind.DELETE and action.state in {State.READY, State.HELD}:
+        return None
+    return action
+
+
 def given_back(row: Action, outcome: Action) -> Action:
     """A transfer gives back what it had taken.
 

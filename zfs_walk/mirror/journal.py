@@ -84,12 +84,16 @@ class Journal:
         """Acknowledge actions, and keep in the index what is on the other side now.
 
         An action that has had a change since it was taken becomes ready again. The notes of a
-        transfer that has brought an entry are forgotten.
+        transfer that has brought an entry are forgotten, and so are deletions of what was moved
+        away.
         """
         now = self._clock()
         with self._database.writing() as db:
             for result in results:
                 index.drop(db, result.gone)
+                for path in result.gone:
+                    if path != result.action.path:
+                        queue.step(db, path, coalesce.moved_away, now)
                 if result.entry is not None:
                     index.record(db, [result.entry])
                     db.execute("DELETE FROM memory WHERE path = ?", (result.entry.path,))
@@ -152,6 +156,15 @@ class Journal:
         """How many actions are in each state."""
         with self._database.reading() as db:
             return queue.counts(db)
+
+    def deletions(self, most: int) -> int:
+        """How many deletions of what the index has are to be done, and were not confirmed.
+
+        Args:
+            most: so many are counted at most.
+        """
+        with self._database.reading() as db:
+            return queue.deletions(db, most)
 
     def next_due(self, now: float) -> float | None:
         """When something can be taken, seconds since the epoch and not before now; None: never."""

@@ -96,6 +96,22 @@ def counts(db: sqlite3.Connection) -> Counts:
     return Counts(**numbers, bytes=waits_to_be_sent)
 
 
+def deletions(db: sqlite3.Connection, most: int) -> int:
+    """How many deletions of what is there are to be done, at most so many are counted."""
+    # A query for each state: so each has an index, and none looks at what is to be sent.
+    states = "ready", WAITING, "taken"
+    rest = most
+    for state in states:
+        (found,) = db.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM action CROSS JOIN entry"  # noqa: S608 -- our own names
+            f" WHERE state = '{state}' AND kind = 'delete' AND NOT confirmed"
+            " AND entry.path = action.path LIMIT ?)",
+            (rest,),
+        ).fetchone()
+        rest -= found
+    return most - rest
+
+
 def next_due(db: sqlite3.Connection, now: float) -> float | None:
     """When something can be taken."""
     if db.execute("SELECT 1 FROM action WHERE state = 'ready' LIMIT 1").fetchone():

@@ -28,7 +28,7 @@ from zfs_walk.protocol.schema import (
     Word,
 )
 from zfs_walk.protocol.statistics import BrokerStatistics
-from zfs_walk.protocol.stream import LEVELS, LogRecord, ScoutStatus, WalkerStatus
+from zfs_walk.protocol.stream import LEVELS, LogRecord, ScoutStatus, UploaderStatus, WalkerStatus
 
 READER, OPERATOR = "reader", "operator"
 """What a client's key may do: look only, or also steer. An operator may do all that agents may."""
@@ -315,6 +315,7 @@ class SnapshotReply(Message):
     agents: Annotated[tuple[AgentLine, ...], Length(10_000), Payload()]
     walkers: Annotated[tuple[WalkerStatus, ...], Length(10_000), Payload()]
     scouts: Annotated[tuple[ScoutStatus, ...], Length(10_000), Payload()]
+    uploaders: Annotated[tuple[UploaderStatus, ...], Length(10_000), Payload()]
     runs: Annotated[tuple[RunLine, ...], Length(1_000), Payload()]
 
 

@@ -10,8 +10,9 @@ PROTO_MAX: Final = 1
 
 WALKER: Final = "walker"
 SCOUT: Final = "scout"
+UPLOADER: Final = "uploader"
 CLIENT: Final = "client"
-AGENT_ROLES: Final = (WALKER, SCOUT, "uploader", "loadgen")
+AGENT_ROLES: Final = (WALKER, SCOUT, UPLOADER, "loadgen")
 ROLES: Final = (*AGENT_ROLES, CLIENT)
 
 Role = Annotated[str, OneOf(ROLES)]

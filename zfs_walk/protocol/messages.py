@@ -88,6 +88,7 @@ from zfs_walk.protocol.message import (
     PROTO_MIN,
     ROLES,
     SCOUT,
+    UPLOADER,
     WALKER,
     Message,
     Request,
@@ -101,6 +102,7 @@ from zfs_walk.protocol.stream import (
     LogMark,
     LogRecord,
     ScoutStatus,
+    UploaderStatus,
     WalkerStatus,
 )
 
@@ -189,6 +191,7 @@ TABLE: Final = (
     Row(WalkerStatus, PUBLISHER),
     Row(BrokerStatus, PUBLISHER),
     Row(ScoutStatus, PUBLISHER),
+    Row(UploaderStatus, PUBLISHER),
     Row(ClaimStatus, PUBLISHER),
     Row(FileChanges, PUBLISHER),
 )
@@ -212,6 +215,7 @@ __all__ = [
     "ROLES",
     "SCOUT",
     "TABLE",
+    "UPLOADER",
     "WALKER",
     "Abort",
     "Ack",
@@ -281,6 +285,7 @@ __all__ = [
     "StealRefused",
     "Submit",
     "Submitted",
+    "UploaderStatus",
     "Verify",
     "WalkerStatus",
     "Welcome",

@@ -188,3 +188,80 @@ class ScoutStatistics:
     loop_lag_ms: U64
     records: U64
     records_lost: U64
+
+
+@dataclass(frozen=True, slots=True)
+class MappingStatistics:
+    """What an uploader knows about one mapping.
+
+    Attributes:
+        name: of the mapping; ``path``: of the folder; ``url``: of the other side.
+        phase: starting, reconciling, mirroring, waiting or stopped.
+        health: "ok", or what keeps it from its work.
+        files: in the folder's list.
+        indexed: files that are known to be on the other side.
+        ready: actions that wait for their turn; ``taken``: that are being done.
+        held: deletions that wait until somebody confirms them.
+        aside: actions that failed too often, or can't succeed.
+        bytes: of the files that are to be sent.
+        active: files that are being sent.
+        sent: files, since the start, as all that follows; ``sent_bytes``: also of failed tries.
+        moved: files that have another name on the other side now.
+        deleted: files that are gone there.
+        unchanged: actions that asked for nothing.
+        failed: tries.
+        bytes_per_s: in the last seconds.
+        comparisons: of both sides that are done.
+        compared_ns: when the last one was, ns since the epoch; 0: none was.
+    """
+
+    name: Name
+    path: Path
+    url: Text
+    phase: Word
+    health: Text
+    files: U64
+    indexed: U64
+    ready: U64
+    taken: U64
+    held: U64
+    aside: U64
+    bytes: U64
+    active: U32
+    sent: U64
+    sent_bytes: U64
+    moved: U64
+    deleted: U64
+    unchanged: U64
+    failed: U64
+    bytes_per_s: U64
+    comparisons: U64
+    compared_ns: U64
+
+
+@dataclass(frozen=True, slots=True)
+class UploaderStatistics:
+    """What an uploader agent knows about itself.
+
+    Attributes:
+        health: "ok", or what keeps it from its work.
+        mappings: what it mirrors.
+        bwlimit: bytes a second that all mappings together may send; 0: there is no limit.
+        rss: resident memory in bytes; ``cpu_ms``: CPU time since the process began.
+        loop_lag_ms: how late the loop last woke.
+        records: log records and statuses that were published.
+        records_lost: of them, those that could not be; the log file has every log record.
+    """
+
+    health: Text
+    mappings: Annotated[tuple[MappingStatistics, ...], Length(1_024)]
+    bwlimit: U64
+    rss: U64
+    cpu_ms: U64
+    loop_lag_ms: U64
+    records: U64
+    records_lost: U64
+
+
+AgentStatistics = WalkerStatistics | ScoutStatistics | UploaderStatistics
+"""What agents know about themselves."""

@@ -9,7 +9,13 @@ from typing import Annotated, Final
 
 from zfs_walk.protocol.message import Message
 from zfs_walk.protocol.schema import U64, Length, Name, OneOf, Text, Word
-from zfs_walk.protocol.statistics import BrokerStatistics, Origin, ScoutStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import (
+    BrokerStatistics,
+    Origin,
+    ScoutStatistics,
+    UploaderStatistics,
+    WalkerStatistics,
+)
 
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
@@ -74,7 +80,17 @@ class ScoutStatus(Message):
     statistics: ScoutStatistics
 
 
-AgentStatus = WalkerStatus | ScoutStatus
+@dataclass(frozen=True, slots=True)
+class UploaderStatus(Message):
+    """An uploader agent's statistics, once a second."""
+
+    origin: Origin
+    seq: U64
+    time_ns: U64
+    statistics: UploaderStatistics
+
+
+AgentStatus = WalkerStatus | ScoutStatus | UploaderStatus
 """What agents publish about themselves."""
 
 LOG_TOPICS: Final = b"log."

@@ -8,13 +8,15 @@ from rich.console import Console
 
 from zfs_walk.cli.overview import Overview
 from zfs_walk.cli.screen import show
-from zfs_walk.protocol.messages import ScoutStatus, SnapshotReply, WalkerStatus
+from zfs_walk.protocol.messages import ScoutStatus, SnapshotReply, UploaderStatus, WalkerStatus
 from zfs_walk.protocol.records import AgentLine, RunLine
 from zfs_walk.protocol.statistics import (
     BrokerStatistics,
     ClaimStatistics,
+    MappingStatistics,
     Origin,
     ScoutStatistics,
+    UploaderStatistics,
     WalkerStatistics,
     WorkerStatistics,
 )
@@ -33,6 +35,11 @@ CLAIM = ClaimStatistics(
     b"/spool/in", "watchdog", True, "", files=1_234, directories=70, unwatched=0, events=5_678,
     events_lost=1, found_by_events=40, found_by_poll=321, polls=6, poll_ms=15, writing=4, unsent=87,
 )  # fmt: skip
+MAPPING = MappingStatistics(
+    "photos", b"/data/photos", "s3://bucket/photos", "mirroring", "ok", files=2_345, indexed=2_340,
+    ready=17, taken=4, held=0, aside=0, bytes=3 * 2**20, active=4, sent=987, sent_bytes=2**30,
+    moved=6, deleted=5, unchanged=3, failed=2, bytes_per_s=2**20, comparisons=1, compared_ns=NOW,
+)  # fmt: skip
 RUN = RunLine(4, "RUNNING", (b"/data",), 1_000_000, 55, 61_000)
 
 
@@ -48,6 +55,16 @@ def scouting(*claims: ClaimStatistics) -> SnapshotReply:
     return replace(reply(agents=(LINE, line), walkers=(status(),)), scouts=(said,))
 
 
+def uploading(*mappings: MappingStatistics) -> SnapshotReply:
+    line = replace(LINE, session=9, role="uploader", name="uploader-1", pid=91)
+    origin = Origin("u", "uploader", "h0", "uploader-1", 91, 9, "1.0")
+    said = UploaderStatistics("ok", mappings, 0, 7, 8, 9, 10, 11)
+    return replace(
+        reply(agents=(LINE, line), walkers=(status(),)),
+        uploaders=(UploaderStatus(origin, 1, NOW, said),),
+    )
+
+
 def reply(
     *,
     agents: tuple[AgentLine, ...] = (LINE,),
@@ -55,7 +72,7 @@ def reply(
     runs: tuple[RunLine, ...] = (RUN,),
     broker: BrokerStatistics = BROKER,
 ) -> SnapshotReply:
-    return SnapshotReply("q", NOW, broker, agents, walkers, (), runs)
+    return SnapshotReply("q", NOW, broker, agents, walkers, (), (), runs)
 
 
 def text(snapshot: SnapshotReply) -> str:
@@ -137,6 +154,26 @@ def test_the_json_of_a_scout_has_its_folders() -> None:
     assert (said["claim"], said["claim_b64"]) == ("/sp\ufffdool", "L3Nw/29vbA==")
     assert (said["found_by_poll"], said["serving"], said["monitor"]) == (321, True, "watchdog")
     assert "path" not in said
+
+
+def test_mappings_of_uploaders_have_a_table_of_their_own() -> None:
+    shown = text(uploading(MAPPING))
+    for part in ("uploader-1", "photos", "/data/photos", "s3://bucket/photos", "2,345", "2,340",
+                 "21", "3.0 MiB", "987", "1.0 MiB/s"):  # fmt: skip
+        assert part in shown
+    assert "s3://" not in text(reply(walkers=(status(),)))
+
+
+def test_what_keeps_a_mapping_from_its_work_is_shown_harmless() -> None:
+    assert "no bucket\\x1b[2J" in text(uploading(replace(MAPPING, health="no bucket\x1b[2J")))
+
+
+def test_the_json_of_an_uploader_has_its_mappings() -> None:
+    mapping = replace(MAPPING, path=b"/sp\xffool")
+    [agent, _] = Overview.of(uploading(mapping)).as_json()["agents"]
+    (said,) = agent["status"]["mappings"]
+    assert (said["path"], said["path_b64"]) == ("/sp\ufffdool", "L3Nw/29vbA==")
+    assert (said["name"], said["url"], said["held"]) == ("photos", "s3://bucket/photos", 0)
 
 
 def test_runs_that_are_on_come_before_the_last_ones_that_are_over() -> None:

@@ -8,11 +8,16 @@ import click
 import pytest
 
 from zfs_walk.cli import agent
+from zfs_walk.config.files import load_settings
+from zfs_walk.config.mappings import KEYS, compose, read_mappings
 from zfs_walk.config.show import file_options
 from zfs_walk.config.values import key_of
+from zfs_walk.mirror.mapping import Mapping
 
 CONFIGS = Path(__file__).parents[3] / "configs"
-COMMAND_OF = {"walk": "walk", "broker": "broker", "walker": "agent", "scout": "agent"}
+COMMAND_OF = {
+    "walk": "walk", "broker": "broker", "walker": "agent", "scout": "agent", "uploader": "agent",
+}  # fmt: skip
 KEY = re.compile(r'^(?:# )?"?([a-z][a-z-]*)"?:(?: \S.*)?$')
 
 
@@ -50,6 +55,22 @@ def test_an_example_explains_every_option_of_its_command(example: str) -> None:
     }
     keys = keys_of(command) - of_other_roles
     assert check_example((CONFIGS / f"{example}.yaml").read_text(), keys) == []
+
+
+def test_the_example_of_an_uploader_shows_every_key_of_a_mapping_and_its_default() -> None:
+    path = CONFIGS / "uploader.yaml"
+    text = path.read_text()
+    settings = load_settings(str(path), {name.replace("-", "_") for name in keys_of(agent.main)})
+    [(mapping, _)] = read_mappings(settings["mappings"].node, str(path))
+    assert mapping == Mapping("photos", b"/data/photos", "file:///backup/photos")
+    shown = dict(re.findall(r"^    (?:# |)([a-z_]+): (.*)$", text, re.MULTILINE))
+    assert set(shown) | {"name"} == set(KEYS)
+    # Those that show a form instead of the default.
+    for name in ("exclude", "windows", "local_root", "remote_root", "local_dir", "remote_dir"):
+        del shown[name]
+    given = "\n".join(f"  {name}: {value}" for name, value in shown.items())
+    node = compose(f"- name: photos\n{given}\n", "shown")
+    assert [placed.mapping for placed in read_mappings(node, "shown")] == [mapping]
 
 
 @pytest.mark.parametrize("name", ["agent", "broker", "ctl", "walk"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zfs_walk.config.environment import check_variables
-from zfs_walk.config.files import Setting, load_settings
+from zfs_walk.config.files import load_settings
 from zfs_walk.errors import WrongUseError
 
 KNOWN = ("workers", "max_depth", "exclude")
@@ -22,7 +22,8 @@ def test_keys_may_have_dashes_as_on_the_command_line(file: Path) -> None:
     assert {name: setting.value for name, setting in settings.items()} == {
         "workers": 3, "max_depth": 1, "exclude": ["a", "b"],
     }  # fmt: skip
-    assert settings["max_depth"] == Setting(1, f"{file}, line 3", "max-depth")
+    found = settings["max_depth"]
+    assert (found.origin, found.key) == (f"{file}, line 3", "max-depth")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])

@@ -9,13 +9,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from zfs_walk.gateway.metrics import exposition
 from zfs_walk.gateway.watch import Seen
-from zfs_walk.protocol.messages import ScoutStatus, SnapshotReply, WalkerStatus
+from zfs_walk.protocol.messages import ScoutStatus, SnapshotReply, UploaderStatus, WalkerStatus
 from zfs_walk.protocol.records import AgentLine, RunLine
 from zfs_walk.protocol.statistics import (
     BrokerStatistics,
     ClaimStatistics,
+    MappingStatistics,
     Origin,
     ScoutStatistics,
+    UploaderStatistics,
     WalkerStatistics,
     WorkerStatistics,
 )
@@ -57,6 +59,7 @@ def snapshot(agents: int, runs: int = 0) -> SnapshotReply:
             for number in range(agents)
         ),
         (),
+        (),
         tuple(RunLine(number, "DONE", (b"/",), 5, 0, 1) for number in range(runs)),
     )
 
@@ -88,6 +91,8 @@ def test_agents_are_counted_by_role_and_state() -> None:
         ("agents", "walker", "live"): 1, ("agents", "walker", "suspect"): 0,
         ("agents", "walker", "lost"): 1, ("agents", "scout", "live"): 1,
         ("agents", "scout", "suspect"): 0, ("agents", "scout", "lost"): 0,
+        ("agents", "uploader", "live"): 0, ("agents", "uploader", "suspect"): 0,
+        ("agents", "uploader", "lost"): 0,
     }  # fmt: skip
 
 
@@ -125,6 +130,38 @@ def test_what_scouts_say_of_their_folders_is_summed_up() -> None:
 
 def test_a_thousand_scouts_add_no_series() -> None:
     assert series(scouting(1000)).keys() == series(scouting(0)).keys()
+
+
+def uploading(uploaders: int) -> SnapshotReply:
+    mapping = MappingStatistics(
+        "photos", b"/data", "s3://b", "mirroring", "ok", files=100, indexed=90, ready=7, taken=2,
+        held=1, aside=3, bytes=1000, active=2, sent=50, sent_bytes=5000, moved=6, deleted=5,
+        unchanged=4, failed=8, bytes_per_s=300, comparisons=2, compared_ns=1,
+    )  # fmt: skip
+    sick = dataclasses.replace(mapping, health="no bucket")
+    said = UploaderStatistics("photos: no bucket", (mapping, sick), 0, 1000, 70, 80, 90, 11)
+    return dataclasses.replace(snapshot(0), uploaders=tuple(
+        UploaderStatus(Origin(str(number), "uploader", f"h{number}", "n", 1, 1, "0"), 1, 1, said)
+        for number in range(uploaders)
+    ))  # fmt: skip
+
+
+def test_what_uploaders_say_of_their_mappings_is_summed_up() -> None:
+    found = series(uploading(3))
+    expected = {
+        "publishing": 3, "healthy": 0, "mappings": 6, "mappings_healthy": 3, "files": 600,
+        "files_there": 540, "actions_ready": 42, "actions_taken": 12, "actions_held": 6,
+        "actions_aside": 18, "transfers": 12, "sent": 300, "sent_bytes": 30_000, "moved": 36,
+        "deleted": 30, "failed_tries": 48, "comparisons": 12, "unsent_bytes": 6000,
+        "bytes_per_second": 1800, "resident_memory_bytes": 3000, "loop_lag_max_seconds": 0.08,
+        "log_records_lost": 33,
+    }  # fmt: skip
+    said = {name[0]: value for name, value in found.items() if name[0].startswith("uploaders_")}
+    assert said == {f"uploaders_{name}": value for name, value in expected.items()}
+
+
+def test_a_thousand_uploaders_add_no_series() -> None:
+    assert series(uploading(1000)).keys() == series(uploading(0)).keys()
 
 
 def test_only_runs_that_go_on_have_series_of_their_own() -> None:

@@ -1,0 +1,178 @@
+"""The uploader agent's shell: runs the mirrors, and tells a broker of them when there is one."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from threading import Thread
+from typing import Final
+
+from zfs_walk.agents.link import Identity
+from zfs_walk.agents.loop import AgentLoop
+from zfs_walk.agents.uploader.core import UploaderCore
+from zfs_walk.agents.uploader.events import Close, Closed, OwnEvent, Unwanted
+from zfs_walk.agents.uploader.once import LOOK_EVERY as LOOK_AGAIN
+from zfs_walk.agents.uploader.once import Once
+from zfs_walk.agents.uploader.telling import health, mapping_statistics
+from zfs_walk.bus.curve import Curve
+from zfs_walk.bus.loghandler import LogHandler
+from zfs_walk.bus.sockets import Bus
+from zfs_walk.errors import VersionRefusedError
+from zfs_walk.mirror.mirror import Mirror
+from zfs_walk.mirror.pace import Limit
+from zfs_walk.protocol.statistics import MappingStatistics, UploaderStatistics
+
+LOG: Final = logging.getLogger("zfs_walk.uploader")
+
+LOOK_EVERY: Final = 2.0
+"""Seconds between two looks whether a broker has become known, or another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker that may be there.
+
+    Attributes:
+        endpoints: where, to be tried in turn; one at least.
+        curve: this process's keys; None: none is wanted there.
+    """
+
+    endpoints: tuple[str, ...]
+    curve: Curve | None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an uploader asks its host for, at any time.
+
+    Attributes:
+        find: which broker there is; None: none is known.
+        reread: have the limits of bytes a second as they are configured now.
+    """
+
+    find: Callable[[], Broker | None]
+    reread: Callable[[], None]
+
+
+class UploaderLoop(AgentLoop[OwnEvent, Close]):
+    """One uploader agent; `run` until it has left."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- what an uploader is made of
+        self,
+        mirrors: Sequence[Mirror],
+        limit: Limit,
+        surroundings: Surroundings,
+        bus: Bus,
+        identity: Identity,
+        handler: LogHandler | None,
+        once: Once | None = None,
+    ) -> None:
+        """Nothing is mirrored yet.
+
+        Args:
+            mirrors: not started.
+            limit: that they share.
+            surroundings: what may change while it runs.
+            bus: this process's context.
+            identity: who the agent is.
+            handler: what numbers and publishes this process's log records; None: nothing does.
+            once: ends it when everything is done; None: it mirrors until it is told to end.
+        """
+        core = UploaderCore(identity, time.monotonic())
+        super().__init__(core, bus, (), math.inf, LOG, handler)
+        self._bus = bus
+        self._mirrors = tuple(mirrors)
+        self._limit = limit
+        self._surroundings = surroundings
+        self._broker: Broker | None = None
+        self._look_at = 0.0
+        self._closer: Thread | None = None
+        self._told: tuple[MappingStatistics, ...] = ()
+        self._happened: list[OwnEvent] = []
+        self._reread = False
+        self._once = once
+
+    @property
+    def ready(self) -> bool:
+        """It mirrors, whether there is a broker or not."""
+        return True
+
+    @property
+    def doing(self) -> str:
+        """What it does, in words for the service manager."""
+        broker = f"serving {self.endpoint}" if self.live else "no broker answers"
+        return f"mirroring {len(self._mirrors)} folders; {broker}"
+
+    def reread(self) -> None:
+        """Take the limits as they are configured now; may be called from a signal handler."""
+        self._reread = True
+        self._wake.ring()
+
+    def statistics(self) -> UploaderStatistics:
+        """What the agent knows about itself and its mirrors."""
+        if self._closer is None:
+            self._told = tuple(mapping_statistics(each.statistics()) for each in self._mirrors)
+        return UploaderStatistics(
+            health(self._told), self._told, round(self._limit.rate or 0), self._vitals.own,
+            self._tick.cpu_ms, self._lag_ms, *self._published(),
+        )  # fmt: skip
+
+    def _begin(self) -> None:
+        for mirror in self._mirrors:
+            mirror.start()
+
+    def _end(self) -> None:
+        self._start_closing().join()
+
+    def _every_second(self, now: float) -> None:
+        if not self.live and now >= self._look_at:
+            self._look_at = now + LOOK_EVERY
+            self._look_for_broker()
+
+    def _look_for_broker(self) -> None:
+        found = self._surroundings.find()
+        if found is not None and found != self._broker:
+            self._broker = found
+            self._bus.change_keys(found.curve)
+            self._connection.aim(found.endpoints)
+
+    def _turn(self, pulse: Callable[[float], float]) -> None:
+        if self._reread:
+            self._reread = False
+            self._surroundings.reread()
+        try:
+            super()._turn(pulse if self._once is None else partial(self._look, self._once, pulse))
+        except VersionRefusedError as error:
+            self._happened.append(Unwanted(str(error)))
+
+    def _look(self, once: Once, pulse: Callable[[float], float], now: float) -> float:
+        """Leave when everything is done; returns when to look again."""
+        if self._closer is None and once.is_over(now):
+            self.drain("everything is done")
+        return min(pulse(now), now + LOOK_AGAIN)
+
+    def _own_events(self) -> list[OwnEvent]:
+        happened, self._happened = self._happened, []
+        return happened
+
+    def _do(self, _instruction: Close) -> None:
+        self._start_closing()
+
+    def _start_closing(self) -> Thread:
+        """End the mirrors, all at once; the session goes on meanwhile."""
+        if self._closer is None:
+            self._closer = Thread(target=self._close_mirrors, name="closer")
+            self._closer.start()
+        return self._closer
+
+    def _close_mirrors(self) -> None:
+        try:
+            with ThreadPoolExecutor(len(self._mirrors)) as pool:
+                for closing in [pool.submit(mirror.close) for mirror in self._mirrors]:
+                    closing.result()
+        finally:
+            self._happened.append(Closed())
+            self._wake.ring()

@@ -1,0 +1,197 @@
+"""``zfs-agent --role uploader``."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import click
+from click.core import ParameterSource
+
+from zfs_walk.agents.uploader.loop import Broker, Surroundings, UploaderLoop
+from zfs_walk.agents.uploader.once import Once
+from zfs_walk.cli.command import CONFIG, SETTINGS, read_settings
+from zfs_walk.cli.connection import find_target
+from zfs_walk.cli.serve_agent import AgentArguments, AgentProcess
+from zfs_walk.cli.state import private_folder
+from zfs_walk.config.mappings import Placed, compose, read_mappings
+from zfs_walk.config.rates import parse_rate
+from zfs_walk.errors import KeyFileError, NoKeyError, WrongUseError, ZfsWalkError
+from zfs_walk.mirror.mapping import Mapping
+from zfs_walk.mirror.mirror import Mirror
+from zfs_walk.mirror.pace import Limit
+
+LOG: Final = logging.getLogger("zfs_walk.uploader")
+
+FOLDER: Final = "mirrors"
+"""The folder of the mappings' states below the state folder."""
+
+
+def serve_uploader(arguments: AgentArguments) -> None:
+    """Mirror folders until SIGTERM, or once, with a broker or without one.
+
+    Raises:
+        ZfsWalkError: what keeps it from that.
+    """
+    mappings = _chosen(arguments)
+    finder = _Finder(arguments.broker)
+    process = AgentProcess(arguments, needs_broker=False)
+    limit = Limit(arguments.bwlimit or None)
+    with process.opened(0) as opened, _mirrors(mappings, process.state, limit) as mirrors:
+        _confirm(arguments.confirm, mirrors)
+        rereader = _Rereader(arguments, mirrors, limit)
+        once = Once(tuple(mirrors.values()), arguments.timeout) if arguments.once else None
+        loop = UploaderLoop(
+            tuple(mirrors.values()), limit, Surroundings(finder.find, rereader.reread), opened.bus,
+            opened.identity, opened.handler, once,
+        )  # fmt: skip
+
+        def reread(_number: int, _frame: FrameType | None) -> None:
+            loop.reread()
+
+        signal.signal(signal.SIGUSR1, reread)
+        process.run(loop)
+    if once is not None and once.failure is not None:
+        raise once.failure
+
+
+# ---------------------------------------------------------------------- mappings
+
+
+def _chosen(arguments: AgentArguments) -> list[Placed]:
+    """The mappings that are to run."""
+    mappings = _configured(arguments)
+    names = [placed.mapping.name for placed in mappings]
+    for name in (*arguments.only, *arguments.confirm):
+        if name not in names:
+            raise WrongUseError(reason=f"there is no mapping {name}; there are {', '.join(names)}")
+    chosen = [
+        each for each in mappings if not arguments.only or each.mapping.name in arguments.only
+    ]
+    _check_allowed(arguments, chosen)
+    return chosen
+
+
+def _configured(arguments: AgentArguments) -> list[Placed]:
+    if arguments.mappings is None:
+        raise WrongUseError(
+            reason="an uploader needs `mappings:` in the file of --config (docs/uploader.md)"
+        )
+    context = click.get_current_context()
+    if context.get_parameter_source("mappings") is ParameterSource.DEFAULT_MAP:
+        return read_mappings(context.meta[SETTINGS]["mappings"].node, context.meta[CONFIG])
+    return read_mappings(compose(arguments.mappings, "--mappings"), "--mappings")
+
+
+def _check_allowed(arguments: AgentArguments, mappings: Iterable[Placed]) -> None:
+    allowed = arguments.allowed()
+    for mapping, origin in mappings:
+        real = os.path.realpath(mapping.local)
+        if allowed and not any(real == each or real.startswith(each + b"/") for each in allowed):
+            names = ", ".join(arguments.allow)
+            reason = f"{origin}: {mapping.name}: only {names} may be mirrored (--allow)"
+            raise WrongUseError(reason=reason)
+
+
+@contextmanager
+def _mirrors(mappings: Sequence[Placed], state: Path, limit: Limit) -> Iterator[dict[str, Mirror]]:
+    """A mirror of each mapping, by name; all are closed at the end, also if one can't be made."""
+    mirrors: dict[str, Mirror] = {}
+    above = private_folder(state / FOLDER)
+    try:
+        for mapping, origin in mappings:
+            mirrors[mapping.name] = _mirror(mapping, origin, above / mapping.name, limit)
+        yield mirrors
+    finally:
+        for mirror in mirrors.values():
+            mirror.close()
+
+
+def _mirror(mapping: Mapping, origin: str, state: Path, limit: Limit) -> Mirror:
+    try:
+        return Mirror(mapping, private_folder(state), (limit,))
+    except WrongUseError as error:
+        raise WrongUseError(reason=f"{origin}: {error.fields['reason']}") from error
+
+
+def _confirm(names: Iterable[str], mirrors: dict[str, Mirror]) -> None:
+    for name in names:
+        if name in mirrors:
+            LOG.warning("%s: %d deletions are confirmed", name, mirrors[name].confirm())
+
+
+# ---------------------------------------------------------------------- what may change
+
+
+class _Finder:
+    """Looks which broker there is; a mirror waits for none.
+
+    Raises:
+        WrongUseError: what ``--broker`` names is nothing of the kind.
+        KeyFileError: its connection file is no good, or not safe.
+    """
+
+    def __init__(self, broker: str) -> None:
+        self._broker = broker
+        self._said = ""
+        try:
+            find_target(broker)
+        except NoKeyError:
+            # Whoever starts a broker on this host is given a key: it may come.
+            LOG.info("no broker is known yet: mirroring without one")
+
+    def find(self) -> Broker | None:
+        """The broker as it is known now; None: none is."""
+        try:
+            target = find_target(self._broker)
+        except NoKeyError:
+            return None
+        except (KeyFileError, WrongUseError) as error:
+            if str(error) != self._said:
+                self._said = str(error)
+                LOG.warning("mirroring without a broker: %s", error)
+            return None
+        return Broker(target.endpoints, target.curve)
+
+
+class _Rereader:
+    """Takes the limits of bytes a second from the file of --config once more."""
+
+    def __init__(self, arguments: AgentArguments, mirrors: dict[str, Mirror], limit: Limit) -> None:
+        self._bwlimit = arguments.bwlimit
+        self._mirrors = mirrors
+        self._limit = limit
+        self._context = click.get_current_context()
+
+    def reread(self) -> None:
+        """Change the limits; what is wrong is logged, and then all stay as they are."""
+        file = self._context.meta.get(CONFIG)
+        if file is None:
+            LOG.warning("SIGUSR1: there is no file (--config) to read limits from")
+            return
+        try:
+            settings = read_settings(self._context, file)
+            node = settings["mappings"].node if "mappings" in settings else None
+            mappings = read_mappings(node, file) if node else []
+        except ZfsWalkError as error:
+            text = "SIGUSR1: the limits stay as they are: %s"
+            LOG.error(text, error)  # noqa: TRY400 -- the user's, not ours
+            return
+        given = settings["bwlimit"].value if "bwlimit" in settings else 0
+        self._change(parse_rate(str(given)), [placed.mapping for placed in mappings])
+
+    def _change(self, bwlimit: int, mappings: Iterable[Mapping]) -> None:
+        above = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+        if self._context.get_parameter_source("bwlimit") in above:
+            bwlimit = self._bwlimit
+        self._limit.change(bwlimit or None)
+        words = [f"all together {bwlimit}"]
+        for mapping in mappings:
+            if mapping.name in self._mirrors:
+                self._mirrors[mapping.name].limit(mapping.bwlimit)
+                words.append(f"{mapping.name} {mapping.bwlimit}")
+        LOG.info("limits in bytes a second (0: none): %s", ", ".join(words))

@@ -1,0 +1,28 @@
+"""When an inode was made, which Python does not tell."""
+
+import ctypes
+import struct
+from contextlib import suppress
+from typing import Final
+
+_EMPTY_PATH: Final = 0x1000
+_BIRTH: Final = 0x800
+_STATX: Final = struct.Struct("=I76xqI")
+"""The mask, and the time of birth, in ``struct statx``; it is the same on every machine."""
+_STATX_SIZE: Final = 256
+
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+def born_ns(descriptor: int) -> int:
+    """When what is open was made, ns since the epoch; 0: the file system does not tell."""
+    buffer = ctypes.create_string_buffer(_STATX_SIZE)
+    with suppress(AttributeError):  # a C library from before 2018
+        failed = _libc.statx(
+            ctypes.c_int(descriptor), b"", ctypes.c_int(_EMPTY_PATH), ctypes.c_uint(_BIRTH), buffer
+        )
+        if not failed:
+            mask, seconds, nanoseconds = _STATX.unpack_from(buffer)
+            if mask & _BIRTH:
+                return int(seconds) * 1_000_000_000 + int(nanoseconds)
+    return 0

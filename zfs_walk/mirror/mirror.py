@@ -1,0 +1,348 @@
+"""One mapping, whole: its folder, its queue, its sink and what brings them together."""
+
+import logging
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from time import monotonic, time
+from typing import Final
+
+from zfs_walk import faults
+from zfs_walk.errors import FolderError, InternalError, StateError, ZfsWalkError
+from zfs_walk.mirror.anchor import is_it
+from zfs_walk.mirror.checks import keep_apart, watch_options, windows
+from zfs_walk.mirror.compare import Rules
+from zfs_walk.mirror.feed import Feed
+from zfs_walk.mirror.guard import Gate, Guard
+from zfs_walk.mirror.handler import Handler, Parts
+from zfs_walk.mirror.handling import HandlerOptions, Happening
+from zfs_walk.mirror.journal import Journal
+from zfs_walk.mirror.mapper import Mapper
+from zfs_walk.mirror.mapping import Mapping
+from zfs_walk.mirror.origin import Origin
+from zfs_walk.mirror.pace import Limit, Pace
+from zfs_walk.mirror.reconcile import BATCH, Found, Reconcile
+from zfs_walk.mirror.reconciler import Reconciler
+from zfs_walk.mirror.sending import Sending
+from zfs_walk.mirror.statistics import MirrorStatistics, Phase
+from zfs_walk.sinks.choose import open_sink
+from zfs_walk.watch.tree import Row
+from zfs_walk.watch.watch import Watch
+
+AGAIN: Final = 1.0
+"""Seconds between two tries at what is not there: the folder, or room for the queue."""
+
+NOT_WATCHED: Final = "its folder is not watched"
+DOUBTFUL: Final = "both sides are compared: its folder may be another one than before"
+SWEEPING: Final = "what dead transfers have left is taken away"
+"""Reasons to pause."""
+
+_log = logging.getLogger("zfs_walk.mirror")
+
+
+def _ignore(happening: Happening) -> None:
+    """Nobody wants to be told."""
+
+
+class Mirror:
+    """Keeps the other side true. Every method may be called from any thread.
+
+    Args:
+        mapping: what is mirrored.
+        state: folder of its own, made if it is not there; outside the mirrored folder.
+        limits: of bytes a second that it shares with others, besides its own.
+        notify: told of what happens to actions, from any thread; must not wait.
+
+    Raises:
+        WrongUseError: the URL, the sink's options, a pattern or a window is wrong; or the folder
+            and the state, or the folder and the other side, lie in each other.
+        MissingExtraError: the sink's library is not installed.
+        StateError: the state can't be used, or is another mapping's.
+        StateInUseError: another process uses it.
+        JournalError: the state can't be written.
+    """
+
+    def __init__(
+        self,
+        mapping: Mapping,
+        state: Path,
+        limits: Sequence[Limit] = (),
+        notify: Callable[[Happening], None] = _ignore,
+    ) -> None:
+        folder = os.path.realpath(mapping.local)
+        keep_apart(mapping, folder, state)
+        options = watch_options(mapping)
+        self._mapping = mapping
+        self._limit = Limit(mapping.bwlimit or None)
+        hours = windows(mapping)
+        self._mapper = Mapper(folder, mapping.symlinks)
+        self._feed = Feed(
+            self._mapper,
+            complete_sync=mapping.complete_sync,
+            deletion_delay=mapping.deletion_delay,
+        )
+        self._reconciler = Reconciler(mapping.name, self._compare, mapping.rescan, self._wake)
+        self._unqueued = self._feed.changes((), (), 0.0)
+        self._serving = False
+        self._accepted = Flag()
+        self._phase, self._why = Phase.STARTING, ""
+        self._bell = Flag()
+        self._closing = Flag()
+        self._sink = open_sink(mapping.url, mapping.options)
+        self._journal = _open_journal(state, f"{folder!r} to {mapping.url}")
+        guard = Guard(mapping.guard_files, mapping.guard_percent)
+        self._gate = Gate(mapping.name, self._journal, guard)
+        self._origin = Origin(folder, options, state / "folder.json", self._wake)
+        self._sending = Sending(
+            lambda: Handler(
+                Parts(
+                    *(self._journal, folder, self._sink.fork(), handler_options(mapping)),
+                    *(Pace((self._limit, *limits), hours), self._gate, notify),
+                )
+            )
+        )
+        self._sending.pause(NOT_WATCHED, stop=True)
+        self._sending.pause(SWEEPING, stop=True)
+        self._swept = False
+        self._thread = Thread(target=self._run, name=f"mirror {mapping.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin; what is not there yet, the folder or the other side, is waited for."""
+        self._thread.start()
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Stop, and wait for so many seconds for transfers to stop; they are gone on with later."""
+        if self._closing.is_set():
+            return
+        until = monotonic() + timeout
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._wake()
+            self._thread.join()
+        self._sending.close(timeout)
+        self._reconciler.close(max(0.0, until - monotonic()))
+        self._origin.close()
+        self._journal.close()
+        self._sink.close()
+
+    # -- what people want
+
+    def pause(self, reason: str) -> None:
+        """Send nothing more until `resume` with the same reason; changes are queued."""
+        self._sending.pause(reason, stop=False)
+
+    def resume(self, reason: str) -> None:
+        """A reason to pause is over."""
+        self._sending.resume(reason)
+
+    def rescan(self) -> None:
+        """Compare both sides now, or once more if that is going on."""
+        self._reconciler.request()
+        self._wake()
+
+    def confirm(self) -> int:
+        """Let the deletions go that are held, and take the folder as it is; returns how many."""
+        self._accepted.set()
+        count = self._gate.confirm()
+        self._stir()
+        return count
+
+    def retry(self, paths: Collection[bytes] | None = None) -> int:
+        """Try what was set aside once more, all of it if ``None``; returns how many."""
+        count = self._journal.retry(paths)
+        self._stir()
+        return count
+
+    def limit(self, bytes_a_second: int) -> None:
+        """Let this mirror send so many; 0: as many as it can."""
+        self._limit.change(bytes_a_second or None)
+
+    def statistics(self) -> MirrorStatistics:
+        """What it knows about itself; not to be called after `close`."""
+        watch = self._origin.watch
+        counts = self._journal.counts()
+        return MirrorStatistics(
+            name=self._mapping.name,
+            local=self._mapping.local,
+            url=self._mapping.url,
+            phase=self._phase,
+            why=self._why,
+            counts=counts,
+            indexed=self._journal.entry_count(),
+            held_why=self._gate.why if counts.held else "",
+            skipped=self._mapper.skipped,
+            watch=watch.statistics() if watch else None,
+            handler=self._sending.statistics(),
+            reconcile=self._reconciler.statistics(),
+        )
+
+    @property
+    def even(self) -> bool:
+        """Both sides were compared, and nothing waits for its turn to be done."""
+        watch = self._origin.watch
+        if watch is None or watch.statistics().unsent or self._unqueued:
+            return False
+        if self._phase is not Phase.MIRRORING or not self._reconciler.statistics().done:
+            return False
+        counts = self._journal.counts()
+        return not counts.ready and not counts.taken
+
+    # -- its thread
+
+    def _wake(self) -> None:
+        self._bell.set()
+
+    def _stir(self) -> None:
+        """Something of the queue can be done."""
+        self._wake()
+        self._sending.wake()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._turn()
+            except FolderError as error:
+                self._leave(str(error.fields["reason"]))
+            except ZfsWalkError as error:
+                self._tell(Phase.WAITING, str(error))
+            except OSError as error:
+                self._tell(Phase.WAITING, error.strerror or str(error))
+            except Exception as error:  # noqa: BLE001 -- it must go on, and be seen
+                _log.exception("%s: mirroring failed", self._mapping.name)
+                self._tell(Phase.WAITING, str(InternalError(reason=repr(error))))
+            self._bell.wait(self._timeout())
+            self._bell.clear()
+
+    def _timeout(self) -> float:
+        due = self._reconciler.due if self._serving else None
+        return AGAIN if due is None else max(0.0, min(AGAIN, due - monotonic()))
+
+    def _turn(self) -> None:
+        if self._accepted.is_set():
+            self._accepted.clear()
+            self._origin.accept()
+            self._gate.doubt("")
+            self._sending.resume(DOUBTFUL)
+        watch = self._origin.open()
+        state = watch.state
+        if not state.serving:
+            self._leave(state.why)
+            return
+        if not self._serving:
+            self._enter(watch)
+        self._queue(watch)
+        found = self._reconciler.end()
+        if found is not None:
+            self._compared(found)
+        self._reconciler.begin()
+        self._gate.relax()
+        self._tell(Phase.RECONCILING if self._reconciler.busy else Phase.MIRRORING, "")
+
+    def _leave(self, why: str) -> None:
+        """The folder is not watched: what is there can't be believed."""
+        self._serving = False
+        self._sending.pause(NOT_WATCHED, stop=True)
+        fresh = self._origin.watch is not None and self._phase is Phase.STARTING
+        self._tell(Phase.STARTING if fresh else Phase.WAITING, why)
+
+    def _enter(self, watch: Watch) -> None:
+        """The folder is watched, or is so again."""
+        origin, folder = self._origin, watch.folder
+        origin.recognize(folder, self._journal.entry_count())
+        self._gate.doubt(origin.doubt)
+        if origin.doubt or origin.device:
+            # Until it is clear, by its files, nothing of the queue is believed.
+            self._sending.pause(DOUBTFUL, stop=True)
+        else:
+            origin.accept()
+        self._sending.serve(folder.place)
+        self._reconciler.request()
+        self._serving = True
+        self._sending.resume(NOT_WATCHED)
+
+    def _queue(self, watch: Watch) -> None:
+        """Queue what has changed. What can't be queued now, for want of room, is kept."""
+        while not self._closing.is_set():
+            if not self._unqueued:
+                removed, rows = watch.changes(BATCH)
+                if not removed and not rows:
+                    return
+                self._unqueued = self._feed.changes(removed, rows, time())
+                faults.point("mirror.noticed")
+            if self._unqueued:
+                self._journal.put(self._unqueued)
+                faults.point("mirror.queued")
+                self._unqueued = []
+                self._sending.wake()
+
+    def _compare(self, stopped: Flag) -> Reconcile:
+        """A new comparison; called from its thread."""
+        self._sweep()
+        watch = self._origin.open()
+        mapping = self._mapping
+        rules = Rules(mapping.complete_sync, mapping.deletion_delay, self._sink.granularity_ns)
+        return Reconcile(
+            *(watch.folder, lambda: self._rows(watch), self._journal, self._sink, rules),
+            *(mapping.transfers, self._origin.device, stopped),
+        )
+
+    def _sweep(self) -> None:
+        """Take away what dead transfers have left, before there are any that live."""
+        if self._swept:
+            return
+        self._swept = True
+        try:
+            count = self._sink.sweep(self._journal.memories())
+            if count:
+                _log.info("%s: %d dead transfers were swept", self._mapping.name, count)
+        finally:
+            self._sending.resume(SWEEPING)
+
+    def _rows(self, watch: Watch) -> Iterator[Row]:
+        after = b""
+        while page := watch.page(after, BATCH):
+            after = page[-1].name
+            for row in page:
+                sent = self._mapper.take(row)
+                if sent is not None:
+                    yield sent
+
+    def _compared(self, found: Found) -> None:
+        """Both sides were compared."""
+        origin = self._origin
+        if origin.doubt and not is_it(found.known, found.intact):
+            self._gate.doubt(
+                f"{origin.doubt}: {found.intact} of {found.known} files are as they were"
+            )
+        else:
+            origin.accept()
+            self._gate.doubt("")
+        self._sending.resume(DOUBTFUL)
+        self._sending.wake()
+
+    def _tell(self, phase: Phase, why: str) -> None:
+        if phase is Phase.WAITING and why != self._why:
+            _log.warning("%s: waiting: %s", self._mapping.name, why)
+        self._phase, self._why = phase, why
+
+
+def handler_options(mapping: Mapping) -> HandlerOptions:
+    """How a mapping's files are sent."""
+    return HandlerOptions(
+        complete_sync=mapping.complete_sync,
+        symlinks=mapping.symlinks,
+        transfers=mapping.transfers,
+        order=mapping.order,
+        tries=mapping.tries,
+        deletion_delay=mapping.deletion_delay,
+    )
+
+
+def _open_journal(state: Path, identity: str) -> Journal:
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(path=state, reason=error.strerror) from error
+    return Journal(state / "journal.db", identity)

@@ -1,0 +1,309 @@
+"""A comparison of both sides, and of what is known: what it finds is queued, or recorded.
+
+It holds the other side's list in memory. Everything else may change meanwhile: what the lists say
+of a name that is not equal is asked of the other side once more, and what is queued is decided by
+the handler, by what is there then.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Event as Flag
+from time import time
+from typing import Final, NamedTuple, Self
+
+from zfs_walk.errors import FolderError
+from zfs_walk.mirror.compare import Rules, Trio, Verdict, is_copy, is_known, is_sent, judge, merge
+from zfs_walk.mirror.journal import Journal
+from zfs_walk.mirror.looking import is_gone, look_at
+from zfs_walk.mirror.origin import Device
+from zfs_walk.mirror.records import Change, Entry, Kind
+from zfs_walk.sinks.errors import ChangedError, FileRefusedError, StoppedError
+from zfs_walk.sinks.interface import Remote, Sink
+from zfs_walk.sinks.source import Source
+from zfs_walk.watch.folder import Folder
+from zfs_walk.watch.tree import Row
+
+BATCH: Final = 1_000
+"""Names that are written to the journal at once."""
+
+_ROOT: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class Found:
+    """What a comparison has found so far; numbers of names.
+
+    Attributes:
+        checked: compared.
+        known: of them, those that were known to be on the other side ...
+        intact: ... and are here as they were when they were sent.
+        equal: on the other side as they are here.
+        send: queued to be sent.
+        delete: queued to be deleted.
+    """
+
+    checked: int = 0
+    known: int = 0
+    intact: int = 0
+    equal: int = 0
+    send: int = 0
+    delete: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is to be written to the journal."""
+
+    record: list[Entry] = field(default_factory=list)
+    drop: list[bytes] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.record) + len(self.drop) + len(self.changes)
+
+
+class Reconcile:
+    """One comparison, in the thread that calls `run`.
+
+    Args:
+        folder: that is watched; it is held open while this runs.
+        rows: of the folder's list, sorted, as they are sent.
+        journal: holds what is known, and takes what is found.
+        sink: of the other side; used by this thread only.
+        rules: how both sides are compared.
+        lookers: looks at the other side at once.
+        device: of the folder, if its number is another one than what is known has; inodes are then
+            looked at as well.
+        stopped: ends it when it is set.
+
+    Attributes:
+        found: so far.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- all that is compared
+        self,
+        folder: Folder,
+        rows: Callable[[], Iterator[Row]],
+        journal: Journal,
+        sink: Sink,
+        rules: Rules,
+        lookers: int,
+        device: Device | None,
+        stopped: Flag,
+    ) -> None:
+        self.found = Found()
+        self._folder = folder
+        self._root = -1
+        self._rows = rows
+        self._journal = journal
+        self._sink = sink
+        self._rules = rules
+        self._lookers = lookers
+        self._device = device
+        self._stopped = stopped
+        self._batch = _Batch()
+
+    def run(self) -> None:
+        """Compare everything.
+
+        Raises:
+            SinkError: the other side can't be listed, or looked at.
+            StoppedError: it was stopped.
+            FolderError: another folder is there now.
+            OSError: the folder can't be opened.
+            JournalError: the journal can't be written.
+        """
+        remotes = self._list()
+        self._root = os.open(self._folder.path, _ROOT)
+        try:
+            found = os.fstat(self._root)
+            if (found.st_dev, found.st_ino) != self._folder.place:
+                raise FolderError(path=os.fsdecode(self._folder.path), reason="it is another one")
+            self._merge(remotes)
+        finally:
+            os.close(self._root)
+
+    def _merge(self, remotes: list[Remote]) -> None:
+        trios = merge(self._rows(), self._entries(), remotes)
+        with _Lookers(self._root, self._sink, self._rules, self._lookers) as lookers:
+            looking: deque[tuple[Trio, Future[Look]]] = deque()
+            for trio in trios:
+                self._count(trio)
+                verdict = judge(trio, self._rules)
+                if verdict is Verdict.LOOK and trio.row is not None:
+                    looking.append((trio, lookers.look(trio.row)))
+                    if len(looking) > self._lookers * 4:
+                        self._looked(*looking.popleft())
+                else:
+                    self._take(trio, verdict)
+                self._go_on()
+            while looking:
+                self._looked(*looking.popleft())
+                self._go_on()
+        self._flush()
+
+    def _list(self) -> list[Remote]:
+        remotes = []
+        for remote in self._sink.list(b""):
+            remotes.append(remote)
+            if self._stopped.is_set():
+                raise StoppedError
+        remotes.sort(key=lambda remote: remote.name)
+        return remotes
+
+    def _entries(self) -> Iterator[Entry]:
+        after = b""
+        while page := self._journal.entries(after, BATCH):
+            yield from page
+            after = page[-1].path
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise StoppedError
+        if len(self._batch) >= BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, _Batch()
+        # What is known first: the queue is worked on by what is known.
+        if batch.drop:
+            self._journal.drop(batch.drop)
+        if batch.record:
+            self._journal.record(batch.record)
+        if batch.changes:
+            self._journal.put(batch.changes)
+
+    # -- one name
+
+    def _count(self, trio: Trio) -> None:
+        found = self.found
+        found.checked += 1
+        if trio.entry is not None:
+            found.known += 1
+            found.intact += trio.row is not None and is_sent(trio.row, trio.entry)
+
+    def _take(self, trio: Trio, verdict: Verdict) -> None:
+        match verdict:
+            case Verdict.EQUAL if self._device is not None:
+                self._record(trio)
+            case Verdict.EQUAL:
+                self.found.equal += 1
+            case Verdict.RECORD:
+                self._record(trio)
+            case Verdict.SEND:
+                self._send(trio)
+            case Verdict.EXTRA | Verdict.DELETE:
+                self._delete(trio)
+            case Verdict.LEAVE | Verdict.LOOK:
+                pass
+
+    def _send(self, trio: Trio) -> None:
+        if trio.row is not None:
+            self.found.send += 1
+            self._batch.changes.append(Change(trio.name, Kind.SEND, trio.row.size, time()))
+
+    def _delete(self, trio: Trio) -> None:
+        if not is_gone(self._root, trio.name):
+            return  # it is left out, or can't be looked at
+        self.found.delete += 1
+        entry = trio.entry
+        if entry is not None and self._device is not None and entry.dev == self._device.before:
+            self._batch.record.append(entry._replace(dev=self._device.now))
+        if entry is None and trio.remote is not None:
+            # It counts as what is there; no device and no inode: no file is a move of it.
+            size, tag = trio.remote.size, trio.remote.tag
+            self._batch.record.append(Entry(trio.name, size, 0, 0, 0, 0, tag))
+        not_before = time() + self._rules.deletion_delay
+        self._batch.changes.append(Change(trio.name, Kind.DELETE, 0, not_before))
+
+    def _record(self, trio: Trio) -> None:
+        """Remember that the other side has what is here."""
+        row, remote = trio.row, trio.remote
+        if row is None or remote is None:
+            return
+        try:
+            found = look_at(self._root, trio.name)
+        except OSError:
+            return  # what happened to it is a change, which is told
+        if (found.st_size, found.st_mtime_ns) != (row.size, row.mtime_ns):
+            return
+        self.found.equal += 1
+        self._batch.record.append(
+            Entry(
+                trio.name, row.size, row.mtime_ns, found.st_dev, found.st_ino, found.st_mode,
+                remote.tag,
+            )
+        )  # fmt: skip
+
+    def _looked(self, trio: Trio, look: "Future[Look]") -> None:
+        """Take what a look at the other side has found, now that the lists left it open."""
+        remote, same = look.result()
+        entry = self._journal.entry(trio.name)
+        now = trio._replace(entry=entry, remote=remote)
+        if entry is not None and remote is not None and is_known(remote, entry, self._rules):
+            # It was sent since it was listed.
+            self._take(now, judge(now, self._rules))
+        elif same:
+            self._take(now, Verdict.RECORD)
+        else:
+            if entry is not None and entry == trio.entry:
+                self._batch.drop.append(trio.name)
+            self._take(now, Verdict.SEND)
+
+
+class Look(NamedTuple):
+    """What is on the other side, and whether it is a copy of what is here."""
+
+    remote: Remote | None
+    same: bool
+
+
+class _Lookers:
+    """Threads that look at names on the other side, each with a sink of its own."""
+
+    def __init__(self, root: int, sink: Sink, rules: Rules, number: int) -> None:
+        self._root = root
+        self._rules = rules
+        self._free: SimpleQueue[Sink] = SimpleQueue()
+        self._sinks = [sink.fork() for _ in range(number)]
+        for each in self._sinks:
+            self._free.put(each)
+        self._pool = ThreadPoolExecutor(number, "look")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for each in self._sinks:
+            each.close()
+
+    def look(self, row: Row) -> "Future[Look]":
+        """Begin to look at what has the name of something that is here."""
+        return self._pool.submit(self._look, row)
+
+    def _look(self, row: Row) -> Look:
+        sink = self._free.get()
+        try:
+            remote = sink.look(row.name)
+            if remote is None or remote.size != row.size:
+                return Look(remote, same=False)
+            return Look(
+                remote, is_copy(row, remote, self._rules) or self._matches(sink, row, remote)
+            )
+        except FileRefusedError:
+            return Look(None, same=False)  # who sends it is told why
+        finally:
+            self._free.put(sink)
+
+    def _matches(self, sink: Sink, row: Row, remote: Remote) -> bool:
+        try:
+            with closing(Source(self._root, row.name)) as source:
+                return sink.matches(source, remote)
+        except (OSError, ChangedError):
+            return False

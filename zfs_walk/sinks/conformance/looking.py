@@ -1,0 +1,52 @@
+"""What is seen is what is there."""
+
+from collections.abc import Callable
+
+from zfs_walk.sinks.conformance.place import Origin, Place, names
+from zfs_walk.sinks.interface import Remote, Sink
+
+
+class Looking(Place):
+    """`Sink.look`, `Sink.list`, `Sink.matches`."""
+
+    def test_what_is_not_there_is_not_seen(self, sink: Sink, put: Callable[..., Remote]) -> None:
+        put(b"d/file")
+        for name in (b"d", b"never", b"d/never", b"never/below", b"d/file/below", b"d/fil"):
+            assert sink.look(name) is None
+
+    def test_a_list_has_the_name_and_what_is_below_and_no_neighbour(
+        self, sink: Sink, put: Callable[..., Remote]
+    ) -> None:
+        for name in (b"a/b", b"a/c/d", b"a.txt", b"ab", b"b/a/b", b"a-/b"):
+            put(name)
+        assert names(sink.list(b"a")) == {b"a/b", b"a/c/d"}
+        assert names(sink.list(b"a/c")) == {b"a/c/d"}
+        assert names(sink.list(b"ab")) == {b"ab"}
+        assert names(sink.list(b"never")) == set()
+        assert len(list(sink.list(b""))) == 6
+
+    def test_a_list_tells_what_a_look_tells(self, sink: Sink, put: Callable[..., Remote]) -> None:
+        put(b"a/file")
+        [found] = sink.list(b"")
+        seen = sink.look(b"a/file")
+        assert seen is not None
+        assert found._replace(mtime_ns=seen.mtime_ns) == seen
+        assert found.mtime_ns in {None, seen.mtime_ns}
+
+    def test_a_long_list_is_complete(self, sink: Sink, put: Callable[..., Remote]) -> None:
+        wanted = {b"d%d/file%d" % (number % 7, number) for number in range(self.many)}
+        for name in wanted:
+            put(name, b"")
+        found = list(sink.list(b""))
+        assert len(found) == len(wanted)
+        assert names(found) == wanted
+
+    def test_only_equal_content_matches(
+        self, sink: Sink, origin: Origin, put: Callable[..., Remote]
+    ) -> None:
+        put(b"file", b"content")
+        seen = sink.look(b"file")
+        assert seen is not None
+        assert sink.matches(origin.open(b"file"), seen) == self.checksums
+        assert not sink.matches(origin.made(b"other", b"tnetnoc"), seen)
+        assert not sink.matches(origin.made(b"longer", b"content and more"), seen)

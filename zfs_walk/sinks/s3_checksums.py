@@ -1,0 +1,114 @@
+"""Checksums that a server verifies, and ETags that are one."""
+
+import hashlib
+import re
+import zlib
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from zfs_walk.sinks.source import Source
+
+BLOCK: Final = 1 << 20
+"""Bytes read at a time."""
+
+_MD5: Final = re.compile(r"[0-9a-f]{32}")
+_COMPOSITE: Final = re.compile(r"([0-9a-f]{32})-(\d+)")
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One kind of checksum.
+
+    Attributes:
+        name: as the option has it.
+        field: of a request that carries it, in base64.
+        upload: what a multipart upload is told when it is made.
+        per_part: the completion repeats each part's.
+    """
+
+    name: str
+    field: str
+    upload: dict[str, str]
+    per_part: bool
+
+    def of(self, blocks: Iterable[bytes]) -> str:
+        """The checksum, in base64."""
+        crc32 = self.name == "crc32"
+        state: Any = _Crc32() if crc32 else hashlib.new(self.name, usedforsecurity=False)
+        for block in blocks:
+            state.update(block)
+        return b64encode(state.digest()).decode()
+
+
+SHA256: Final = Algorithm(
+    "sha256", "ChecksumSHA256", {"ChecksumAlgorithm": "SHA256"}, per_part=True
+)
+CRC32: Final = Algorithm("crc32", "ChecksumCRC32", {"ChecksumAlgorithm": "CRC32"}, per_part=True)
+MD5: Final = Algorithm("md5", "ContentMD5", {}, per_part=False)
+ALGORITHMS: Final = {each.name: each for each in (SHA256, CRC32, MD5)}
+"""In the order in which ``auto`` tries them: SHA-256 is the only one that also proves who sent it,
+so that over plain HTTP nothing needs to be hashed twice; the last one every server verifies."""
+
+
+def blocks(source: Source, offset: int, size: int) -> Iterator[bytes]:
+    """A piece of a file, some at a time."""
+    end = offset + size
+    while offset < end:
+        block = source.read(min(BLOCK, end - offset), offset)
+        yield block
+        offset += len(block)
+
+
+def md5_of(source: Source, offset: int, size: int) -> str:
+    """The MD5 of a piece of a file, in hexadecimal."""
+    state = hashlib.md5(usedforsecurity=False)
+    for block in blocks(source, offset, size):
+        state.update(block)
+    return state.hexdigest()
+
+
+def composite(etags: Sequence[str]) -> str:
+    """Return the ETag that most servers give a file that came in parts with these ETags.
+
+    Empty: these are no MD5s, as with encryption by KMS.
+    """
+    if not all(map(_MD5.fullmatch, etags)):
+        return ""
+    digests = b"".join(map(bytes.fromhex, etags))
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(etags)}"
+
+
+def is_composite(etag: str) -> bool:
+    """Whether an ETag has the form that `composite` gives it."""
+    return _COMPOSITE.fullmatch(etag) is not None
+
+
+def has_etag(source: Source, etag: str, part: int) -> bool:
+    """Whether a file's content has this ETag.
+
+    Args:
+        source: the file.
+        etag: the server's; one that is no MD5 is nobody's.
+        part: bytes of the parts in which it came; 0: unknown.
+    """
+    if _MD5.fullmatch(etag):
+        return md5_of(source, 0, source.size) == etag
+    found = _COMPOSITE.fullmatch(etag)
+    if found is None or part <= 0 or -(-source.size // part) != int(found[2]):
+        return False
+    begins = range(0, source.size, part)
+    etags = [md5_of(source, begin, min(part, source.size - begin)) for begin in begins]
+    return composite(etags) == etag

@@ -1,0 +1,30 @@
+"""The metadata of an object that tells of the local file; rclone reads and writes the same."""
+
+import decimal
+from collections.abc import Mapping
+from typing import Any, Final
+
+from zfs_walk.sinks.source import Source
+
+_NS: Final = 1_000_000_000
+
+
+def of(source: Source) -> dict[str, str]:
+    """The metadata of a file: ``mtime`` in seconds with nine decimals, ``mode`` in octal."""
+    ns = source.stat.st_mtime_ns
+    sign = "-" if ns < 0 else ""
+    seconds, rest = divmod(abs(ns), _NS)
+    return {"mtime": f"{sign}{seconds}.{rest:09d}", "mode": f"0{source.stat.st_mode:o}"}
+
+
+def read(head: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata in an answer, with names in lower case: some servers capitalise them."""
+    return {name.lower(): value for name, value in head.get("Metadata", {}).items()}
+
+
+def mtime_ns(metadata: Mapping[str, str]) -> int | None:
+    """The time of the local file, ns since the epoch; None: it is not told."""
+    try:
+        return int(decimal.Decimal(metadata["mtime"]) * _NS)
+    except (KeyError, ArithmeticError, ValueError):
+        return None

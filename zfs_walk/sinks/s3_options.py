@@ -1,0 +1,101 @@
+"""What a mapping to S3 may be told."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
+
+from zfs_walk.errors import WrongUseError
+
+MIB: Final = 1 << 20
+SMALLEST_PART: Final = 5 * MIB
+"""Bytes: the protocol's, for all parts but the last."""
+LARGEST_PART: Final = 5 << 30
+"""Bytes: the protocol's; also of a file that is sent in one piece, or copied in one."""
+MOST_PARTS: Final = 10_000
+"""The protocol's."""
+LARGEST_FILE: Final = 5 << 40
+"""Bytes: the protocol's."""
+
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{3,255}")
+_PartSize = Annotated[ByteSize, Field(ge=SMALLEST_PART, le=LARGEST_PART)]
+
+
+class S3Options(BaseModel):
+    """The ``options:`` of an ``s3://`` mapping; none of them is a secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint_url: str | None = Field(default=None, pattern=r"^https?://[^/]")
+    """Of a server that is not Amazon's; None: as the AWS configuration says."""
+
+    region: str | None = None
+    """None: as the AWS configuration says, else us-east-1."""
+
+    profile: str | None = None
+    """Of the AWS configuration, with the credentials to use."""
+
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    """Where the bucket's name stands in an address; auto: in the path if there is an
+    ``endpoint_url``, else as Amazon wants it."""
+
+    ca_file: Path | None = None
+    """Certificates that the server's must be signed by, in place of the system's."""
+
+    checksum: Literal["auto", "sha256", "crc32", "md5"] = "auto"
+    """Which checksum the server is to verify; auto: the first of these that it does verify."""
+
+    multipart_above: _PartSize = ByteSize(16 * MIB)
+    """Bytes; larger files are sent in parts, and gone on with where that stopped."""
+
+    part_size: _PartSize = ByteSize(16 * MIB)
+    """Bytes of a part; of files that had more than 10,000 of them it is larger."""
+
+    part_transfers: int = Field(default=4, ge=1, le=64)
+    """Parts of one file that are sent at a time."""
+
+    storage_class: str | None = None
+    """None: the bucket's own."""
+
+    encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    """At the server; None: as the bucket says."""
+
+    kms_key: str | None = None
+    """Id of the key for ``aws:kms``; None: the account's own."""
+
+    timeout: float = Field(default=60.0, gt=0)
+    """Seconds without a byte until a connection counts as dead."""
+
+    stale_days: float = Field(default=7.0, ge=0)
+    """Days after which an unfinished upload below the prefix that no transfer knows is aborted."""
+
+
+class Bucket(NamedTuple):
+    """Where an ``s3://`` URL points: the bucket, and what its keys begin with, up to a slash."""
+
+    name: str
+    prefix: str
+
+
+def parse(url: str) -> Bucket:
+    """Split ``s3://bucket/prefix``.
+
+    Raises:
+        WrongUseError: it is no such URL.
+    """
+    scheme, bucket, path, *rest = urlsplit(url)
+    parts = path.strip("/").split("/") if path.strip("/") else []
+    if scheme != "s3" or not _BUCKET.fullmatch(bucket) or any(rest):
+        # Not the URL itself: it may hold a secret that does not belong there.
+        raise WrongUseError(reason="a place in S3 is written s3://BUCKET or s3://BUCKET/PREFIX")
+    if any(part in {"", ".", ".."} for part in parts):
+        raise WrongUseError(reason=f"no part of the prefix in {url} may be empty, '.' or '..'")
+    return Bucket(bucket, "".join(f"{part}/" for part in parts))
+
+
+def part_size(size: int, wanted: int) -> int:
+    """Return the bytes of a part of a file so large that 10,000 parts are enough, in whole MiB."""
+    needed = -(-size // MOST_PARTS)
+    return max(wanted, -(-needed // MIB) * MIB)

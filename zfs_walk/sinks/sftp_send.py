@@ -1,0 +1,295 @@
+"""One file on its way: under an unfinished name first, many requests at a time.
+
+A small file needs three round trips: open; write, attributes, fsync, fstat and close in one go;
+rename. A large one is noted, so that what is there of it is gone on with. All up to the last fsync
+that was answered is believed, as the server had it on its disk; what came later is read back and
+compared, as a server that lost its power may have kept any part of it.
+"""
+
+import stat
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from zfs_walk import faults
+from zfs_walk.sinks import sftp_wire as wire
+from zfs_walk.sinks.errors import ChangedError, CorruptedError, SinkError
+from zfs_walk.sinks.interface import Memory, Report
+from zfs_walk.sinks.sftp_session import LostError, Session
+from zfs_walk.sinks.sftp_tree import Tree
+from zfs_walk.sinks.sftp_wire import Access, Attributes, GarbledError, Status, StatusError
+from zfs_walk.sinks.source import Source
+
+SMALL: Final = 4 << 20
+"""Bytes up to which a file is not noted, but sent again: cheaper than two durable notes."""
+
+CHECKPOINT: Final = 64 << 20
+"""Bytes after which the server is asked for an fsync: what may have to be read back."""
+
+LOOKED_AT: Final = 1 << 16
+"""Bytes before the last fsync that are compared too: that it is the right file at all."""
+
+_AHEAD: Final = 8 << 20
+"""Bytes under way: more than the 2 MiB that sshd takes ahead, and enough for 64 of its blocks."""
+
+_LAST_SECOND: Final = 2**32 - 1
+_TRIES: Final = 5
+_FSYNC: Final = b"fsync@openssh.com"
+_PART: Final = "part"
+_SYNCED: Final = "synced"
+
+
+class Sending:
+    """A file that is to be sent.
+
+    Args:
+        session: to the server.
+        tree: what is below the sink's root.
+        source: the local file.
+        path: where it goes.
+        memory: of a large file's transfer.
+        report: is told of bytes.
+        fsync: the file must be on the disk before it gets its name.
+        verify: it is read back before that.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tree: Tree,
+        source: Source,
+        path: bytes,
+        memory: Memory,
+        report: Report,
+        *,
+        fsync: bool,
+        verify: bool,
+    ) -> None:
+        self._session = session
+        self._tree = tree
+        self._source = source
+        self._path = path
+        self._memory = memory
+        self._report = report
+        self._fsync = fsync and session.offers(_FSYNC)
+        self._verify = verify
+        self._noted = source.target is None and source.size > SMALL
+        self._pending: deque[int] = deque()
+        self._handle: bytes | None = None
+
+    def send(self) -> Attributes:
+        """Do it; returns what is there then.
+
+        Raises:
+            ChangedError: the file has changed meanwhile.
+            CorruptedError: what is there is not what was sent.
+            StatusError: the server did not do something.
+            LostError: the connection is no more.
+        """
+        self._tree.enter(self._session, self._tree.above(self._path), make=True)
+        part = self._part()
+        with self._cleaning(part):
+            if self._source.target is not None:
+                found = self._link(part)
+            else:
+                found = self._content(part)
+                if self._verify:
+                    self._read_back(part)
+            self._source.check()
+            faults.point("sink-sent")
+            self._tree.rename(self._session, part, self._path)
+        faults.point("sink-renamed")
+        return found
+
+    def _part(self) -> bytes:
+        noted = self._memory.load().get(_PART) if self._noted else None
+        if noted is not None:
+            return self._tree.beside(self._path, noted.encode())
+        part = self._tree.unfinished(self._path)
+        if self._noted:
+            self._memory.store(_PART, part.rpartition(b"/")[2].decode())
+        return part
+
+    @contextmanager
+    def _cleaning(self, part: bytes) -> Iterator[None]:
+        """Leave nothing there but what can be gone on with."""
+        try:
+            yield
+        except (LostError, GarbledError):
+            raise
+        except BaseException as error:
+            ended = isinstance(error, ChangedError | StatusError | SinkError)
+            with suppress(LostError, GarbledError, StatusError):
+                self._close()
+                if ended or not self._noted:
+                    self._session.do(wire.remove(part)).done()
+            raise
+
+    def _close(self) -> None:
+        for number in self._pending:
+            self._session.forget(number)
+        self._pending.clear()
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            self._session.do(wire.close(handle)).done()
+
+    def _link(self, part: bytes) -> Attributes:
+        self._report(self._source.size)
+        self._session.do(wire.make_link(self._source.target or b"", part)).done()
+        wanted = Attributes(mtime=self._seconds)
+        if self._session.offers(b"lsetstat@openssh.com"):
+            self._session.do(wire.set_link(part, wanted)).done()
+        return self._session.do(wire.stat_link(part)).attributes()
+
+    @property
+    def _seconds(self) -> int:
+        return max(0, min(self._source.stat.st_mtime_ns // 1_000_000_000, _LAST_SECOND))
+
+    def _content(self, part: bytes) -> Attributes:
+        start = self._resume(part) if self._noted else None
+        if start is not None:
+            try:
+                return self._rest(start)
+            except StatusError:
+                if not start:
+                    raise
+            # Some servers let nobody write in the middle of a file that is there.
+            self._close()
+            self._session.do(wire.remove(part)).done()
+        self._handle = self._create(part)
+        faults.point("sink-begun")
+        return self._rest(0)
+
+    def _create(self, part: bytes) -> bytes:
+        request = wire.open_file(part, Access.WRITE + Access.CREATE + Access.EXCLUSIVE, 0o600)
+        for _ in range(_TRIES):
+            try:
+                return self._session.do(request).handle()
+            except StatusError as error:
+                if error.status != Status.NO_SUCH_FILE:
+                    raise
+            # Another thread has taken the last file out of the folder, and the folder with it.
+            self._tree.forget(self._tree.above(self._path))
+            self._tree.enter(self._session, self._tree.above(self._path), make=True)
+        return self._session.do(request).handle()
+
+    def _resume(self, part: bytes) -> int | None:
+        """Open what is there and compare it; returns where to go on. None: nothing is there."""
+        there = self._tree.look(self._session, part)
+        if there is None:
+            return None
+        if not stat.S_ISREG(there.mode or 0):
+            self._session.do(wire.remove(part)).done()
+            return None
+        try:
+            request = wire.open_file(part, Access.READ + Access.WRITE)
+            self._handle = self._session.do(request).handle()
+        except StatusError:
+            self._session.do(wire.remove(part)).done()
+            return None
+        size = self._session.do(wire.stat_handle(self._handle)).attributes().size or 0
+        end = min(size, self._source.size)
+        synced = min(int(self._memory.load().get(_SYNCED, 0)), end)
+        start = self._equal(self._handle, max(0, synced - LOOKED_AT), end)
+        if start < synced:
+            start = 0
+        if size > start:
+            self._session.do(wire.set_handle(self._handle, Attributes(size=start))).done()
+        return start
+
+    def _equal(self, handle: bytes, start: int, end: int) -> int:
+        """Compare what is there with the file; returns up to where they are equal."""
+        block = self._session.block
+        asked: deque[tuple[int, int]] = deque()
+        try:
+            while start < end or asked:
+                while start < end and len(asked) * block < _AHEAD:
+                    size = min(block, end - start)
+                    asked.append((start, self._session.ask(wire.read(handle, start, size))))
+                    start += size
+                at, number = asked.popleft()
+                size = min(block, end - at)
+                data = self._session.answer(number).data()
+                self._report(0)  # may end it
+                while len(data) < size:  # a server may send less than it was asked for
+                    data += self._session.do(
+                        wire.read(handle, at + len(data), size - len(data))
+                    ).data()
+                if data != self._source.read(size, at):
+                    return at
+        except StatusError as error:
+            if error.status != Status.EOF:
+                raise
+            return 0  # it became shorter while it was read
+        finally:
+            for _, number in asked:
+                self._session.forget(number)
+        return end
+
+    def _rest(self, start: int) -> Attributes:
+        """Write from there on, and see that all is there."""
+        handle = self._handle or b""
+        offset = start
+        checkpoint = start
+        synced: tuple[int, int] | None = None
+        block = self._session.block
+        while offset < self._source.size:
+            size = min(block, self._source.size - offset)
+            self._report(size)
+            data = self._source.read(size, offset)
+            self._pending.append(self._session.ask(wire.write(handle, offset, data)))
+            offset += len(data)
+            if self._noted and self._fsync and offset - checkpoint >= CHECKPOINT:
+                # It is answered after all writes before it, and those have succeeded by then.
+                self._pending.append(self._session.ask(wire.synchronise(handle)))
+                checkpoint = offset
+                synced = self._pending[-1], offset
+            while len(self._pending) * block > _AHEAD:
+                number = self._pending.popleft()
+                self._session.answer(number).done()
+                if synced is not None and number == synced[0]:
+                    self._memory.store(_SYNCED, str(synced[1]))
+                    faults.point("sink-part-sent")
+        return self._finish(handle)
+
+    def _finish(self, handle: bytes) -> Attributes:
+        ask = self._session.ask
+        wanted = Attributes(mode=self._source.stat.st_mode & 0o777, mtime=self._seconds)
+        self._pending.append(ask(wire.set_handle(handle, wanted)))
+        if self._fsync:
+            self._pending.append(ask(wire.synchronise(handle)))
+        looked = ask(wire.stat_handle(handle))
+        self._pending += (looked, ask(wire.close(handle)))
+        found = Attributes()
+        while self._pending:
+            number = self._pending.popleft()
+            answer = self._session.answer(number)
+            if number == looked:
+                found = answer.attributes()
+            else:
+                answer.done()
+        self._handle = None
+        if found.size != self._source.size:
+            reason = f"{found.size} bytes are there, not {self._source.size}"
+            raise CorruptedError(place=self._tree.shown(self._path), reason=reason)
+        return found
+
+    def _read_back(self, part: bytes) -> None:
+        self._handle = self._session.do(wire.open_file(part, Access.READ)).handle()
+        equal = self._equal(self._handle, 0, self._source.size)
+        self._close()
+        if equal != self._source.size:
+            reason = f"what is read back differs from byte {equal} on"
+            raise CorruptedError(place=self._tree.shown(self._path), reason=reason)
+
+
+def abandon(session: Session, tree: Tree, path: bytes, memory: Memory) -> None:
+    """Take away what was noted."""
+    noted = memory.load().get(_PART)
+    if noted is not None and tree.enter(session, tree.above(path)):
+        try:
+            session.do(wire.remove(tree.beside(path, noted.encode()))).done()
+        except StatusError as error:
+            if error.status != Status.NO_SUCH_FILE:
+                raise

@@ -256,6 +256,10 @@ class Schedules(RuleBasedStateMachine):
             self.journal.done([Done(action, made(action.path, ino), names)])
             for name in names:
                 self.kept.index.pop(name, None)
+                row = self.kept.queue.get(name)
+                # What was moved away is not there to be deleted.
+                if row and row.kind is Kind.DELETE and row.state in {State.READY, State.HELD}:
+                    del self.kept.queue[name]
 
         row, same = self._give_back(which, say)
         (name,) = ended

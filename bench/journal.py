@@ -21,14 +21,16 @@ from zfs_walk.mirror.records import Action, Change, Done, Entry, Kind, Order, St
 
 BATCH = 500
 """Changes in one transaction: what a busy watch has at once."""
+STEP = 7919
+"""A prime: its multiples come by every number, and none near the one before."""
 TAKEN = 100
 """Actions in one transaction: what a handler takes and acknowledges at once."""
 
 
 def name(number: int) -> bytes:
-    """A path of about 60 bytes; neighbours in time are no neighbours in the tree."""
+    """A path of about 60 bytes; numbers that follow each other are in one folder."""
     return b"project-%02d/sample-%05d/results/frame-%09d.dat" % (
-        number % 97, number * 7919 % 99_991, number,
+        number // 50_000, number // 100, number,
     )  # fmt: skip
 
 
@@ -52,12 +54,13 @@ def each(what: str, times: int, call: Callable[[], object]) -> Row:
 
 
 def put(journal: Journal, total: int) -> Iterator[Row]:
-    """Queue everything, and then everything once more."""
-    for what in ("enqueues, new names", "enqueues, names that are queued"):
+    """Queue everything, folder by folder; then everything once more, from all over the tree."""
+    for what, step in (("enqueues, new names", 1), ("enqueues, names that are queued", STEP)):
         memory: list[float] = []
         begun, worked = time.perf_counter(), time.process_time()
         for numbers in batches(total):
-            journal.put(Change(name(i), Kind.SEND, i % 9999, 0.0) for i in numbers)
+            chosen = [number * step % total for number in numbers]
+            journal.put(Change(name(i), Kind.SEND, i * STEP % 99_999, 0.0) for i in chosen)
             memory.append(resident())
         rate = total / (time.perf_counter() - begun)
         cost = (time.process_time() - worked) / total * 1e6
@@ -92,7 +95,7 @@ def look(journal: Journal, total: int) -> Iterator[Row]:
 
     def known_as() -> list[Entry]:
         number = numbers.randrange(total)
-        return journal.known_as(2049, number, number % 9999, number)
+        return journal.known_as(2049, number, number * STEP % 99_999, number)
 
     def some_name() -> bytes:
         return name(numbers.randrange(total))

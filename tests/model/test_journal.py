@@ -69,6 +69,7 @@ class Schedules(RuleBasedStateMachine):
         self.in_hand: dict[bytes, Action] = {}
         self.clean = False
         self.open(self.folder / "0")
+        self.put([(name, Kind.SEND, size, 0.0) for size, name in enumerate(NAMES)])
 
     def open(self, home: Path) -> None:
         home.mkdir(exist_ok=True)
@@ -104,11 +105,9 @@ class Schedules(RuleBasedStateMachine):
             shutil.copy(part, home)
         return home
 
-    @rule()
     def kill(self) -> None:
         self._die(self._left_behind())
 
-    @rule(changes=st.lists(CHANGES, min_size=1, max_size=3))
     def kill_in_the_middle_of_a_put(self, changes: list[tuple[bytes, Kind, int, float]]) -> None:
         home: list[Path] = []
 
@@ -122,12 +121,31 @@ class Schedules(RuleBasedStateMachine):
         except Killed:
             self._die(home[0])
 
-    @rule()
-    def close_and_open(self) -> None:
+    def close(self) -> None:
         self.journal.close()
         self._end(self.home, clean=True)
 
+    @rule(how=st.sampled_from(("kill", "kill in a put", "close")), changes=st.lists(CHANGES))
+    def end(self, how: str, changes: list[tuple[bytes, Kind, int, float]]) -> None:
+        match how:
+            case "kill":
+                self.kill()
+            case "kill in a put":
+                self.kill_in_the_middle_of_a_put(changes)
+            case _:
+                self.close()
+
     # ------------------------------------------------------------------ the queue
+
+    def due(self) -> dict[bytes, Row]:
+        return {
+            name: row
+            for name, row in self.kept.queue.items()
+            if row.state is State.READY and row.when <= self.now
+        }
+
+    def any_is(self, state: State) -> bool:
+        return any(row.state is state for row in self.kept.queue.values())
 
     def _changes(self, changes: list[tuple[bytes, Kind, int, float]]) -> list[Change]:
         return [Change(name, kind, size, self.now + wait) for name, kind, size, wait in changes]
@@ -153,12 +171,7 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4), order=st.sampled_from(Order))
     def take(self, limit: int, order: Order) -> None:
-        due = {
-            name: row
-            for name, row in self.kept.queue.items()
-            if row.state is State.READY and row.when <= self.now
-        }
-        assert (self.journal.next_due(self.now) == self.now) == bool(due)
+        due = self.due()
         taken = self.journal.take(limit, self.now, order)
         assert len(taken) == min(limit, len(due))
         assert {action.path for action in taken} <= due.keys()
@@ -178,17 +191,62 @@ class Schedules(RuleBasedStateMachine):
             assert action.path not in self.in_hand
             self.in_hand[action.path] = action
 
-    def _give_back(self, which: int, say: Callable[[Action], None]) -> tuple[Row, bool] | None:
-        """End a transfer; returns its row, and whether it was not changed meanwhile."""
+    @rule(
+        which=st.integers(0, 9),
+        changed=st.none() | st.sampled_from(Kind),
+        how=st.sampled_from(("finish", "move", "fail", "fail unsure", "aside", "hold")),
+    )
+    def transfer(self, which: int, changed: Kind | None, how: str) -> None:
+        """Something in hand comes to an end, perhaps after a change of it."""
         if not self.in_hand:
-            return None
+            if not self.due():
+                self.now += 60.0
+                self.put([(NAMES[which % len(NAMES)], Kind.SEND, which, 0.0)])
+            self.take(2, Order.OLDEST)
+        if not self.in_hand:
+            return  # what was put is held or aside
+        if changed is not None:
+            name = sorted(self.in_hand)[which % len(self.in_hand)]
+            self.put([(name, changed, which, 0.0)])
+        match how:
+            case "finish":
+                self.finish(which, 1 + which % 3, None)
+            case "move":
+                self.finish(which, 1 + which % 3, NAMES[which % len(NAMES)])
+            case "aside":
+                self.set_aside(which)
+            case "hold":
+                self.hold(which)
+            case _:
+                self.fail(which, which % 2 * 5.0, unsure=how == "fail unsure")
+
+    @rule(
+        what=st.sampled_from(("confirm", "retry", "forget")),
+        names=st.none() | st.sets(st.sampled_from(NAMES)),
+    )
+    def operate(self, what: str, names: set[bytes] | None) -> None:
+        if what == "confirm":
+            self.confirm()
+        elif what == "retry":
+            self.retry(names)
+        else:
+            self.forget(names or set())
+
+    @rule(name=st.sampled_from(NAMES), ino=st.integers(0, 3))
+    def reconcile(self, name: bytes, ino: int) -> None:
+        if ino:
+            self.record(name, ino)
+        else:
+            self.drop({name, b"none"})
+
+    def _give_back(self, which: int, say: Callable[[Action], None]) -> tuple[Row, bool]:
+        """End a transfer; returns its row, and whether it was not changed meanwhile."""
         action = self.in_hand.pop(sorted(self.in_hand)[which % len(self.in_hand)])
         say(action)
         row = self.kept.queue[action.path]
         row.state = State.READY
         return row, row.version == action.generation
 
-    @rule(which=st.integers(0, 9), ino=st.integers(1, 3), gone=st.sampled_from((None, *NAMES)))
     def finish(self, which: int, ino: int, gone: bytes | None) -> None:
         ended: list[bytes] = []
 
@@ -199,54 +257,43 @@ class Schedules(RuleBasedStateMachine):
             for name in names:
                 self.kept.index.pop(name, None)
                 row = self.kept.queue.get(name)
+                # What was moved away is not there to be deleted.
                 if row and row.kind is Kind.DELETE and row.state in {State.READY, State.HELD}:
                     del self.kept.queue[name]
 
-        if (given := self._give_back(which, say)) is not None:
-            (name,) = ended
-            row, same = given
-            self.kept.index[name] = ino
-            for key in [key for key in self.kept.notes if key[0] == name]:
-                del self.kept.notes[key]
-            row.unsure = False
-            if same:
-                del self.kept.queue[name]
+        row, same = self._give_back(which, say)
+        (name,) = ended
+        self.kept.index[name] = ino
+        for key in [key for key in self.kept.notes if key[0] == name]:
+            del self.kept.notes[key]
+        row.unsure = False
+        if same:
+            del self.kept.queue[name]
 
-    @rule(which=st.integers(0, 9), wait=st.sampled_from((0.0, 5.0)), unsure=st.booleans())
-    def fail(self, which: int, wait: float, unsure: bool) -> None:  # noqa: FBT001 -- drawn
+    def fail(self, which: int, wait: float, *, unsure: bool) -> None:
         when = self.now + wait
-        given = self._give_back(
+        row, same = self._give_back(
             which,
             lambda action: self.journal.again(action, when, "no", count=True, unsure=unsure),
         )
-        if given is not None:
-            row, same = given
-            row.unsure |= unsure
-            row.when = when if same else row.when
+        row.unsure |= unsure
+        row.when = when if same else row.when
 
-    @rule(which=st.integers(0, 9))
     def set_aside(self, which: int) -> None:
-        given = self._give_back(which, lambda action: self.journal.set_aside(action, "no"))
-        if given is not None:
-            row, same = given
-            row.unsure = True
-            row.state = State.ASIDE if same else State.READY
+        row, same = self._give_back(which, lambda action: self.journal.set_aside(action, "no"))
+        row.unsure = True
+        row.state = State.ASIDE if same else State.READY
 
-    @rule(which=st.integers(0, 9))
     def hold(self, which: int) -> None:
-        given = self._give_back(which, self.journal.hold)
-        if given is not None:
-            row, same = given
-            row.state = State.HELD if same else State.READY
+        row, same = self._give_back(which, self.journal.hold)
+        row.state = State.HELD if same else State.READY
 
-    @rule()
     def confirm(self) -> None:
         held = [row for row in self.kept.queue.values() if row.state is State.HELD]
         assert self.journal.confirm() == len(held)
         for row in held:
             row.state, row.when, row.confirmed = State.READY, 0.0, True
 
-    @rule(names=st.none() | st.sets(st.sampled_from(NAMES)))
     def retry(self, names: set[bytes] | None) -> None:
         aside = [
             row
@@ -257,7 +304,6 @@ class Schedules(RuleBasedStateMachine):
         for row in aside:
             row.state, row.when = State.READY, 0.0
 
-    @rule(names=st.sets(st.sampled_from(NAMES)))
     def forget(self, names: set[bytes]) -> None:
         left = [
             name
@@ -270,12 +316,10 @@ class Schedules(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ the rest
 
-    @rule(name=st.sampled_from(NAMES), ino=st.integers(1, 3))
     def record(self, name: bytes, ino: int) -> None:
         self.journal.record([made(name, ino)])
         self.kept.index[name] = ino
 
-    @rule(names=st.sets(st.sampled_from(NAMES)))
     def drop(self, names: set[bytes]) -> None:
         self.journal.drop(names)
         for name in names:
@@ -290,6 +334,9 @@ class Schedules(RuleBasedStateMachine):
     def everything_is_kept(self) -> None:
         if not hasattr(self, "journal"):
             return
+        due = self.journal.next_due(self.now)
+        assert (due == self.now) == bool(self.due())
+        assert (due is None) == (not self.any_is(State.READY))
         queue, states = self.kept.queue, [row.state for row in self.kept.queue.values()]
         found = self.journal.actions(None, b"", 99)
         assert [action.path for action in found] == sorted(queue)
@@ -331,7 +378,7 @@ def made(name: bytes, ino: int) -> Entry:
 TestSchedules = Schedules.TestCase
 TestSchedules.settings = settings(
     max_examples=EXAMPLES,
-    stateful_step_count=40,
+    stateful_step_count=60,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -91,11 +91,13 @@ def _columns(db: sqlite3.Connection, table: str) -> set[str]:
 
 
 def _look(folder: bytes, name: bytes) -> Change:
-    """What is there now."""
+    """What is there now; who can't be looked at is not gone."""
     try:
         found = os.lstat(folder + b"/" + name)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return Change(name, Kind.DELETE, 0, 0.0)
+    except OSError:
+        return Change(name, Kind.SEND, 0, 0.0)
     return Change(name, Kind.SEND, found.st_size if stat.S_ISREG(found.st_mode) else 0, 0.0)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -101,6 +102,19 @@ def test_what_persist_queue_has_written_is_taken_over_and_left_as_it_is(
     take_over(old / "data.db", bytes(folder), journal)
     assert queued(journal) == {b"new": (Kind.SEND, 5), b"gone": (Kind.DELETE, 0)}
     assert persistqueue.UniqueQ(str(old)).size == 2
+
+
+def test_what_a_killed_uploader_has_left_is_taken_over(
+    journal: Journal, folder: Path, tmp_path: Path
+) -> None:
+    living = persistqueue.UniqueQ(str(tmp_path / "living"), auto_commit=True)
+    living.put(SendAction(str(folder / "new")))
+    # Its files as they are at this moment; the item is in the log that was not merged yet.
+    left = shutil.copytree(tmp_path / "living", tmp_path / "left")
+    assert (left / "data.db-wal").stat().st_size > 0
+    living.close()
+    assert take_over(left, bytes(folder), journal) == Imported(1, 1, 0)
+    assert queued(journal) == {b"new": (Kind.SEND, 5)}
 
 
 def test_an_item_that_would_run_something_does_not(

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import persistqueue
 import pytest
 
 from tests.process import trees
 from tests.process.place import OBEDIENT, Place, Process, Site, Word, wait_for
+from zfs_walk.errors import StateError
 
 pytestmark = pytest.mark.slow
 
@@ -428,3 +430,25 @@ def test_what_keeps_a_mapping_from_its_work_is_its_health(
     mirrored.copy.chmod(0o700)
     mirrored.becomes_equal("it may be written to")
     wait_for("it is well", lambda: (mapping_of(quick_site) or {"health": ""})["health"] == "ok")
+
+
+def test_what_an_older_uploader_has_left_is_taken_over(mirrored: Mirrored) -> None:
+    code, said = mirrored.run("--once")
+    assert code == 0, said
+    gone = min(mirrored.data.rglob("f*"))
+    there = mirrored.copy / gone.relative_to(mirrored.data)
+    gone.unlink()
+    queue = mirrored.place.folder / "old"
+    old = persistqueue.UniqueQ(str(queue), auto_commit=True)
+    old.put({"action": "DeleteAction", "src_path": str(gone)})
+    old.put({"action": "SendAction", "src_path": "/elsewhere/file"})
+    del old
+    mirrored.configure(complete_sync=True)
+    code, said = mirrored.run("--once", "--take-over", "one", queue)
+    assert code == 0, said
+    assert "2 items, 1 names are queued, 1 items name none of them" in said
+    assert not there.exists()
+    assert mirrored.equal
+    code, said = mirrored.run("--once", "--take-over", "one", mirrored.data)
+    assert code == StateError.exit_code
+    assert str(mirrored.data) in said

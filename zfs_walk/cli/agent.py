@@ -21,7 +21,7 @@ UPLOADER: Final = "uploader"
 OF_ROLE: Final = {
     WALKER: ("workers", "dir_timeout"),
     SCOUT: ("watch", "poll", "settle", "monitor", "no_recursive", "hidden", "include", "exclude"),
-    UPLOADER: ("mappings", "only", "once", "confirm", "retry", "bwlimit"),
+    UPLOADER: ("mappings", "only", "once", "confirm", "retry", "take_over", "bwlimit"),
 }
 """Options that one role alone has."""
 
@@ -145,6 +145,9 @@ folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 
 @click.option("--retry", multiple=True, metavar="NAME",
               help="uploader: try again what this mapping has set aside; may be given several"
               " times.")  # fmt: skip
+@click.option("--take-over", nargs=2, multiple=True, metavar="NAME QUEUE",
+              help="uploader: queue what an older uploader has left in its persist-queue UniqueQ"
+              " (its folder or file), for this mapping; may be given several times.")  # fmt: skip
 @click.option("--bwlimit", metavar="RATE", type=Rate(), default=0, show_default=True,
               help="uploader: bytes a second that all mappings together may send, such as 10M;"
               " 0: no limit. SIGUSR1 reads it anew from the file.")  # fmt: skip

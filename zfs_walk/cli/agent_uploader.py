@@ -68,7 +68,8 @@ def _chosen(arguments: AgentArguments) -> list[Placed]:
     """The mappings that are to run."""
     mappings = _configured(arguments)
     names = [placed.mapping.name for placed in mappings]
-    for name in (*arguments.only, *arguments.confirm, *arguments.retry):
+    taken_over = (name for name, _ in arguments.take_over)
+    for name in (*arguments.only, *arguments.confirm, *arguments.retry, *taken_over):
         if name not in names:
             raise WrongUseError(reason=f"there is no mapping {name}; there are {', '.join(names)}")
     chosen = [
@@ -128,6 +129,10 @@ def _take_up(arguments: AgentArguments, mirrors: dict[str, Mirror]) -> None:
         LOG.warning("%s: %d deletions are confirmed", name, mirrors[name].confirm())
     for name in mirrors.keys() & set(arguments.retry):
         LOG.warning("%s: %d actions are tried again", name, mirrors[name].retry())
+    for name, queue in arguments.take_over:
+        if name in mirrors:
+            text = "%s: %s is taken over: %d items, %d names are queued, %d items name none of them"
+            LOG.warning(text, name, queue, *mirrors[name].take_over(Path(queue)))
 
 
 # ---------------------------------------------------------------------- what may change

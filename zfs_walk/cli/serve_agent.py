@@ -58,6 +58,7 @@ class AgentArguments:
     only: tuple[str, ...]
     confirm: tuple[str, ...]
     retry: tuple[str, ...]
+    take_over: tuple[tuple[str, str], ...]
     bwlimit: int
     once: bool
 

@@ -19,6 +19,7 @@ from zfs_walk.mirror.gate import Gate
 from zfs_walk.mirror.guard import Guard
 from zfs_walk.mirror.handler import Handler, Parts
 from zfs_walk.mirror.handling import Happening
+from zfs_walk.mirror.importer import Imported, take_over
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.mapper import Mapper
 from zfs_walk.mirror.mapping import Mapping
@@ -155,6 +156,17 @@ class Mirror:
         count = self._journal.retry(paths)
         self._stir()
         return count
+
+    def take_over(self, queue: Path) -> Imported:
+        """Queue what an older uploader has left; it had the folder under the mapping's own name.
+
+        Raises:
+            StateError: it is no queue of persist-queue's.
+            JournalError: it can't be written.
+        """
+        taken = take_over(queue, os.path.abspath(self._mapping.local), self._journal)  # noqa: PTH100 -- links stay
+        self._stir()
+        return taken
 
     def limit(self, bytes_a_second: int) -> None:
         """Let this mirror send so many; 0: as many as it can."""

@@ -3,6 +3,7 @@
 A core: three sorted lists go in, one verdict a name comes out.
 """
 
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -99,7 +100,7 @@ def judge(trio: Trio, rules: Rules) -> Verdict:
     if remote is None or not is_known(remote, entry, rules):
         # The other side has changed, or an upload has ended since it was listed.
         return Verdict.LOOK
-    return Verdict.EQUAL if is_sent(row, entry) else Verdict.SEND
+    return Verdict.EQUAL if is_sent(row, entry) and has_mode(row, entry) else Verdict.SEND
 
 
 def _judge_absent(entry: Entry | None, remote: Remote | None, rules: Rules) -> Verdict:
@@ -117,8 +118,13 @@ def _judge_unknown(row: Row, remote: Remote | None, rules: Rules) -> Verdict:
 
 
 def is_sent(row: Row, entry: Entry) -> bool:
-    """Whether what is here is what is known to be there."""
+    """Whether what is here is what is known to be there, but for its permissions."""
     return (row.size, row.mtime_ns) == (entry.size, entry.mtime_ns)
+
+
+def has_mode(row: Row, entry: Entry) -> bool:
+    """Whether what is here has the permissions that it had when it was sent."""
+    return row.mode == stat.S_IMODE(entry.mode)
 
 
 def is_known(remote: Remote, entry: Entry, rules: Rules) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from zfs_walk.mirror.birth import born_ns
+from zfs_walk.mirror.birth import birth_ns
 from zfs_walk.mirror.mapping import Symlinks
 from zfs_walk.mirror.plan import Gone, Local, Unreadable
 from zfs_walk.sinks.source import Source
@@ -109,7 +109,7 @@ class Folder:
         return Source(root, path, link=self._symlinks is Symlinks.RECORD)
 
     def born_ns(self, root: int, path: bytes) -> int:
-        """When what is there was made, ns since the epoch; 0: that can't be told."""
+        """When what is there was made, as `birth_ns` tells; 0: that can't be told."""
         parent = None
         name = None
         try:
@@ -117,7 +117,7 @@ class Folder:
             if parent is None:
                 return 0
             name = os.open(path.rpartition(b"/")[2], _NAME, dir_fd=parent)
-            return born_ns(name)
+            return birth_ns(name)
         except OSError:
             return 0
         finally:
@@ -126,14 +126,15 @@ class Folder:
                     os.close(descriptor)
 
 
-def local_of(found: os.stat_result, size: int) -> Local:
+def local_of(found: os.stat_result, size: int, born_ns: int = 0) -> Local:
     """A file that was found.
 
     Args:
         found: its state.
         size: bytes that are sent.
+        born_ns: as `Local` has it.
     """
-    return Local(size, found.st_mtime_ns, found.st_dev, found.st_ino, found.st_mode, 0)
+    return Local(size, found.st_mtime_ns, found.st_dev, found.st_ino, found.st_mode, born_ns)
 
 
 def _parent(root: int, path: bytes) -> tuple[int | None, int]:

@@ -14,7 +14,8 @@ def record(db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         db.execute(
             f"INSERT INTO entry ({ENTRY}) VALUES {rows}"  # noqa: S608 -- our own names and marks
             " ON CONFLICT (path) DO UPDATE SET size = excluded.size, mtime_ns = excluded.mtime_ns,"
-            " dev = excluded.dev, ino = excluded.ino, mode = excluded.mode, tag = excluded.tag",
+            " dev = excluded.dev, ino = excluded.ino, mode = excluded.mode, tag = excluded.tag,"
+            " born_ns = excluded.born_ns",
             [value for row in some for value in row],
         )
 

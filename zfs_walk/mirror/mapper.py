@@ -57,7 +57,8 @@ class Mapper:
             if found is None:
                 self._skipped.add(row.name)
                 return None
-        return Row(row.name, found.st_size, found.st_mtime_ns, 0)
+        mode = stat.S_IMODE(found.st_mode)
+        return Row(row.name, found.st_size, found.st_mtime_ns, 0, mode)
 
     def rows(self, watch: Watch) -> Iterator[Row]:
         """The whole list of a watch, sorted, as it is sent; it may change meanwhile."""

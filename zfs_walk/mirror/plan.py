@@ -6,8 +6,8 @@ A file that is to be sent may be one that the other side has under another name.
 inode, size and time are those of an index entry whose own name is gone. Inodes are used again,
 though, and times are set by whoever unpacks an archive or copies with ``cp -p``: then another file
 may look the same. But one that was last written after it was born had its inode when it was
-written, which is when the file of the entry had it: it is the same one (`Move.certain`). Where that
-can't be told, the contents decide.
+written, which is when the file of the entry had it: it is the same one (`Move.certain`). So is one
+that was born when the file of the entry was. Where that can't be told, the contents decide.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Local(NamedTuple):
         dev: ``st_dev``; ``ino``: ``st_ino``; ``mode``: ``st_mode``.
         ino: see ``dev``.
         mode: see ``dev``.
-        born_ns: when the inode was made, ns since the epoch; 0: the file system does not tell.
+        born_ns: when the inode was made, as `zfs_walk.mirror.birth.birth_ns` tells; 0: unknown.
     """
 
     size: int
@@ -38,7 +38,8 @@ class Local(NamedTuple):
 
     def entry(self, path: bytes, tag: str) -> Entry:
         """What the index says once the other side has this file."""
-        return Entry(path, self.size, self.mtime_ns, self.dev, self.ino, self.mode, tag)
+        known = self.size, self.mtime_ns, self.dev, self.ino, self.mode
+        return Entry(path, *known, tag, self.born_ns)
 
 
 class Gone(NamedTuple):
@@ -148,10 +149,13 @@ def _keep(
     action: Action, local: Local, entry: Entry | None, candidates: Sequence[Entry]
 ) -> Send | Move | Nothing:
     if entry is not None and not action.unsure and _is_same(local, entry):
-        same = local.entry(action.path, entry.tag)
-        return Nothing(None if same == entry else same)
+        # Of another host's start, perhaps.
+        return Nothing(None if local.dev == entry.dev else entry._replace(dev=local.dev))
     if candidates:
-        return Move(candidates[0], certain=0 < local.born_ns <= local.mtime_ns)
+        certain = local.born_ns > 0 and (
+            local.born_ns <= local.mtime_ns or local.born_ns == candidates[0].born_ns
+        )
+        return Move(candidates[0], certain)
     return Send(look=action.unsure or bool(action.error))
 
 

@@ -15,7 +15,17 @@ from threading import Event as Flag
 from time import time
 from typing import Final, NamedTuple, Self
 
-from zfs_walk.mirror.compare import Rules, Trio, Verdict, is_copy, is_known, is_sent, judge, merge
+from zfs_walk.mirror.compare import (
+    Rules,
+    Trio,
+    Verdict,
+    has_mode,
+    is_copy,
+    is_known,
+    is_sent,
+    judge,
+    merge,
+)
 from zfs_walk.mirror.folder import Folder
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.origin import Device
@@ -221,6 +231,7 @@ class Reconcile:
         if (found.size, found.mtime_ns) != (row.size, row.mtime_ns):
             return  # that is a change, which is told
         self.found.equal += 1
+        found = found._replace(born_ns=self._folder.born_ns(self._root, trio.name))
         self._batch.record.append(found.entry(trio.name, remote.tag))
 
     def _looked(self, trio: Trio, look: "Future[Look]") -> None:
@@ -231,7 +242,7 @@ class Reconcile:
         if entry is not None and remote is not None and is_known(remote, entry, self._rules):
             # It was sent since it was listed.
             self._take(now, judge(now, self._rules))
-        elif same:
+        elif same and (entry is None or trio.row is None or has_mode(trio.row, entry)):
             self._take(now, Verdict.RECORD)
         else:
             if entry is not None and entry == trio.entry:

@@ -91,6 +91,7 @@ class Entry(NamedTuple):
         ino: see ``dev``.
         mode: of that file.
         tag: the sink's (see `zfs_walk.sinks.interface.Remote`).
+        born_ns: when that file's inode was made, ns since the epoch; 0: nobody knows.
     """
 
     path: bytes
@@ -100,6 +101,7 @@ class Entry(NamedTuple):
     ino: int
     mode: int
     tag: str
+    born_ns: int = 0
 
 
 class Counts(NamedTuple):

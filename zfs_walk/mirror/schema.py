@@ -38,7 +38,7 @@ TABLES: Final = (
     """
     CREATE TABLE entry (
         path BLOB PRIMARY KEY, size NOT NULL, mtime_ns NOT NULL, dev NOT NULL, ino NOT NULL,
-        mode NOT NULL, tag BLOB NOT NULL) WITHOUT ROWID
+        mode NOT NULL, tag BLOB NOT NULL, born_ns NOT NULL) WITHOUT ROWID
     """,
     "CREATE INDEX entry_file ON entry (ino, dev)",
     """
@@ -92,7 +92,7 @@ ACTION: Final = (
 KEPT_ACTION: Final = f"{ACTION}, magnitude"
 """The columns of `from_action`; the last is the size's number of binary digits."""
 
-ENTRY: Final = "path, size, mtime_ns, dev, ino, mode, tag"
+ENTRY: Final = "path, size, mtime_ns, dev, ino, mode, tag, born_ns"
 """The columns of `to_entry`."""
 
 
@@ -125,14 +125,15 @@ def to_action(row: tuple[Any, ...]) -> Action:
 
 def from_entry(entry: Entry) -> tuple[Any, ...]:
     """The columns `ENTRY`."""
-    path, *numbers, tag = entry
-    return path, *map(from_number, numbers), from_text(tag)
+    path, *numbers, tag, born_ns = entry
+    return path, *map(from_number, numbers), from_text(tag), from_number(born_ns)
 
 
 def to_entry(row: tuple[Any, ...]) -> Entry:
     """An entry, from the columns `ENTRY`."""
-    path, size, mtime_ns, dev, ino, mode, tag = row
-    return Entry(path, int(size), int(mtime_ns), int(dev), int(ino), int(mode), to_text(tag))
+    path, *numbers, tag, born_ns = row
+    size, mtime_ns, dev, ino, mode = map(int, numbers)
+    return Entry(path, size, mtime_ns, dev, ino, mode, to_text(tag), int(born_ns))
 
 
 def from_number(number: int) -> int | str:

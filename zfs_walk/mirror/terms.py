@@ -53,6 +53,7 @@ def watch_options(mapping: Mapping) -> WatchOptions:
         poll=mapping.poll,
         settle=mapping.settle,
         monitor=mapping.monitor,
+        modes=True,
     )
     try:
         options.rules()

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 from zfs_walk import faults
 from zfs_walk.errors import ZfsWalkError
+from zfs_walk.mirror.birth import birth_ns
 from zfs_walk.mirror.folder import Folder, local_of
 from zfs_walk.mirror.handling import HandlerOptions, What
 from zfs_walk.mirror.journal import Journal
@@ -243,7 +244,8 @@ class Transfer:
     def _send(self, root: int, action: Action, entry: Entry | None, *, look: bool) -> Result:
         path = action.path
         with closing(self._folder.source(root, path)) as source:
-            local = local_of(source.stat, source.size)
+            born = 0 if source.target is not None else birth_ns(source.fileno())
+            local = local_of(source.stat, source.size, born)
             self._abandon(path, source.fingerprint)
             if look and (there := self._there(source, local, path, entry)):
                 done = Done(action, local.entry(path, there.tag))
@@ -266,6 +268,8 @@ class Transfer:
         self, source: Source, local: Local, path: bytes, entry: Entry | None
     ) -> Remote | None:
         """What the other side has, if that is the file already."""
+        if entry is not None and entry.mode != local.mode:
+            return None  # no look tells whether the permissions have been sent
         remote = self._sink.look(path)
         if remote is None:
             return None

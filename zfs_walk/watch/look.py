@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from zfs_walk.scan.filters import Filter, Verdict, matcher
 from zfs_walk.watch.seen import Looks, Seen
-from zfs_walk.watch.tree import LINK, above, pack
+from zfs_walk.watch.tree import LINK, PERMISSIONS, above, pack
 
 _ENTER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -49,13 +49,17 @@ class Looker:
         place: its identity: no other folder is looked at.
         rules: what is left out.
         recursive: directories count.
+        modes: permissions of files count.
     """
 
-    def __init__(self, folder: bytes, place: Place, rules: Filter, *, recursive: bool) -> None:
+    def __init__(
+        self, folder: bytes, place: Place, rules: Filter, *, recursive: bool, modes: bool = False
+    ) -> None:
         self._folder = folder
         self._place = place
         self._matcher = matcher(rules)
         self._recursive = recursive
+        self._modes = PERMISSIONS if modes else 0
 
     def check(self) -> None:
         """Make sure that the folder is there, is the same one and can be read.
@@ -121,7 +125,8 @@ class Looker:
         if directory:
             return Seen(path, identity(found), directory)
         flags = LINK if kind == stat.S_IFLNK else 0
-        return Seen(path, pack(found.st_size, found.st_mtime_ns, flags), directory)
+        mode = found.st_mode & self._modes
+        return Seen(path, pack(found.st_size, found.st_mtime_ns, flags, mode), directory)
 
     def _kept(self, parent: bytes, name: bytes, *, directory: bool) -> bool:
         if not self._matcher.every and not directory:

@@ -26,7 +26,7 @@ CHECK: Final = 1.0
 _LOOKS: Final = 2_000
 """Names looked at between two readings of the events, about 10 ms."""
 
-_log = logging.getLogger("zfs_walk.scout")
+_log = logging.getLogger("zfs_walk.watch")
 
 
 class Patrol:
@@ -40,6 +40,7 @@ class Patrol:
         clerk: keeps the list; ``lock`` is held while it works.
         recursive: what is below its directories counts.
         poll: seconds between two comparisons; 0: never.
+        modes: permissions of files count.
 
     Attributes:
         complete: a whole list has been read.
@@ -60,11 +61,13 @@ class Patrol:
         *,
         recursive: bool,
         poll: float,
+        modes: bool = False,
     ) -> None:
         self._folder = folder
         self._looker = looker
         self._rules = rules
         self._recursive = recursive
+        self._modes = modes
         self._every = poll
         self._clerk = clerk
         self._lock = lock
@@ -149,7 +152,12 @@ class Patrol:
     def _begin(self, by: By, *, watching: bool) -> Sweep:
         _log.debug("%s: reading (%s)", self._shown, by.name.lower())
         before = self._watch if watching else _leave
-        return Sweep(self._folder, self._rules, recursive=self._recursive, before=before)
+        return Sweep(
+            *(self._folder, self._rules),
+            recursive=self._recursive,
+            before=before,
+            modes=self._modes,
+        )
 
     def _watch(self, directory: bytes) -> None:
         if self.monitor.add(directory):

@@ -13,7 +13,7 @@ from zfs_walk.scan.looking import TRANSIENT
 from zfs_walk.scan.pure import PureScanner
 from zfs_walk.scan.roots import identify
 from zfs_walk.watch.seen import Listing
-from zfs_walk.watch.tree import LINK, pack
+from zfs_walk.watch.tree import LINK, PERMISSIONS, pack
 
 SLICE: Final = 0.02
 """Seconds of one slice: how long an event may wait because of a sweep."""
@@ -34,16 +34,24 @@ class Sweep:
         rules: what is left out.
         recursive: go below the directories that are found.
         before: told of each directory before it is opened.
+        modes: permissions of files count.
 
     Raises:
         OSError: the folder is not there.
     """
 
     def __init__(
-        self, folder: bytes, rules: Filter, *, recursive: bool, before: Callable[[bytes], None]
+        self,
+        folder: bytes,
+        rules: Filter,
+        *,
+        recursive: bool,
+        before: Callable[[bytes], None],
+        modes: bool = False,
     ) -> None:
         self._before = before
         self._recursive = recursive
+        self._modes = PERMISSIONS if modes else 0
         self._inside = len(join(folder, b""))
         options = ScanOptions(
             max_depth=None if recursive else 1, part_limit=_WIDE, columns=ROWS, filter=rules
@@ -134,25 +142,25 @@ class Sweep:
                 end += 1
             if columns.depths[index] > 0:
                 listing = Listing(absolute[self._inside :])
-                _fill(listing, columns, start, end, recursive=self._recursive)
+                self._fill(listing, columns, start, end)
                 yield listing
             start = end
 
-
-def _fill(listing: Listing, columns: Columns, start: int, end: int, *, recursive: bool) -> None:
-    """Take the rows of one directory from the columns."""
-    prefix = listing.directory + b"/" if listing.directory else b""
-    names, ends = columns.names, columns.name_ends
-    begin = ends[start - 1] if start else 0
-    for row in range(start, end):
-        path = prefix + names[begin : ends[row]]
-        begin = ends[row]
-        if columns.error[row]:
-            continue  # what can't be looked at is not listed
-        kind = stat.S_IFMT(columns.mode[row])
-        if kind == _REGULAR:
-            listing.files[path] = pack(columns.size[row], columns.mtime[row], 0)
-        elif kind == _LINK:
-            listing.files[path] = pack(columns.size[row], columns.mtime[row], LINK)
-        elif kind == _DIRECTORY and recursive:
-            listing.directories[path] = columns.dev[row] << 64 | columns.ino[row]
+    def _fill(self, listing: Listing, columns: Columns, start: int, end: int) -> None:
+        """Take the rows of one directory from the columns."""
+        prefix = listing.directory + b"/" if listing.directory else b""
+        names, ends = columns.names, columns.name_ends
+        begin = ends[start - 1] if start else 0
+        for row in range(start, end):
+            path = prefix + names[begin : ends[row]]
+            begin = ends[row]
+            if columns.error[row]:
+                continue  # what can't be looked at is not listed
+            mode = columns.mode[row]
+            kind = stat.S_IFMT(mode)
+            if kind in {_REGULAR, _LINK}:
+                flags = LINK if kind == _LINK else 0
+                size, mtime_ns = columns.size[row], columns.mtime[row]
+                listing.files[path] = pack(size, mtime_ns, flags, mode & self._modes)
+            elif kind == _DIRECTORY and self._recursive:
+                listing.directories[path] = columns.dev[row] << 64 | columns.ino[row]

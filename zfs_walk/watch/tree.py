@@ -1,8 +1,8 @@
 """The truth about one folder, in memory: its files in order, its directories, what has changed.
 
 A core: it is told what was seen, and never looks itself. A file costs one key (its path) and one
-integer, which holds size, time and flags; everything that belongs to a directory is a range of the
-order, so nothing is kept per directory but its identity.
+integer, which holds size, time, permissions and flags; everything that belongs to a directory is a
+range of the order, so nothing is kept per directory but its identity.
 """
 
 from collections.abc import Collection, Iterator
@@ -17,31 +17,48 @@ WRITING: Final = 1
 LINK: Final = 2
 """Flag of a row: it is a symbolic link."""
 
+PERMISSIONS: Final = 0o7777
+"""The bits of a file's mode that a row may have."""
+
 _FLAGS: Final = 8
+_MODE: Final = 12
 _TIME: Final = 64
 
 
 class Row(NamedTuple):
-    """One file: its name below the folder, bytes, ns since the epoch, `WRITING` and `LINK`."""
+    """One file.
+
+    Attributes:
+        name: below the folder.
+        size: bytes.
+        mtime_ns: ns since the epoch.
+        flags: `WRITING` and `LINK`.
+        mode: its permissions; 0: nobody asked for them.
+    """
 
     name: bytes
     size: int
     mtime_ns: int
     flags: int
+    mode: int = 0
 
 
-def pack(size: int, mtime_ns: int, flags: int) -> int:
-    """Size, time and flags as one integer; equal integers, equal rows."""
-    return ((size << _TIME) | (mtime_ns & ((1 << _TIME) - 1))) << _FLAGS | flags
+def pack(size: int, mtime_ns: int, flags: int, mode: int = 0) -> int:
+    """Size, time, flags and permissions as one integer; equal integers, equal rows."""
+    time = mtime_ns & ((1 << _TIME) - 1)
+    return ((size << _TIME | time) << _MODE | mode) << _FLAGS | flags
 
 
 def unpack(name: bytes, packed: int) -> Row:
     """Make the row again."""
     flags = packed & ((1 << _FLAGS) - 1)
-    time = (packed >> _FLAGS) & ((1 << _TIME) - 1)
+    packed >>= _FLAGS
+    mode = packed & ((1 << _MODE) - 1)
+    packed >>= _MODE
+    time = packed & ((1 << _TIME) - 1)
     if time >> (_TIME - 1):
         time -= 1 << _TIME  # before 1970
-    return Row(name, packed >> (_FLAGS + _TIME), time, flags)
+    return Row(name, packed >> _TIME, time, flags, mode)
 
 
 def above(path: bytes) -> bytes:

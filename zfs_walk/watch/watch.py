@@ -27,7 +27,7 @@ AGAIN: Final = 1.0
 _HIDDEN: Final = ".*"
 _INCOMPLETE: Final = "the first list is incomplete"
 
-_log = logging.getLogger("zfs_walk.scout")
+_log = logging.getLogger("zfs_walk.watch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class WatchOptions:
         poll: seconds between two full comparisons; 0: never.
         settle: seconds from an event to looking at its name: what happens in between is one change.
         monitor: auto, fanotify, watchdog or poll.
+        modes: permissions count: rows have them, and another mode is a change.
     """
 
     recursive: bool
@@ -51,6 +52,7 @@ class WatchOptions:
     poll: float
     settle: float
     monitor: str
+    modes: bool = False
 
     def rules(self) -> Filter:
         """What is left out.
@@ -234,7 +236,11 @@ class Watch:
         """
         options, path = self._options, self._folder.path
         self._folder = look_again(self._folder)
-        looker = Looker(path, self._folder.place, self._rules, recursive=options.recursive)
+        looker = Looker(
+            *(path, self._folder.place, self._rules),
+            recursive=options.recursive,
+            modes=options.modes,
+        )
         looker.check()
         monitor, why = open_monitor(options.monitor, path, recursive=options.recursive)
         try:
@@ -242,6 +248,7 @@ class Watch:
                 *(path, looker, self._rules, monitor, self._clerk, self._lock),
                 recursive=options.recursive,
                 poll=options.poll,
+                modes=options.modes,
             )
         except BaseException:
             monitor.close()

@@ -28,6 +28,8 @@ class Faults:
     def __init__(self) -> None:
         self.fault: Fault = lambda _what, _name, _after: None
         self.calls: list[tuple[str, bytes]] = []
+        self.compared = False
+        """Contents are compared, as by a sink that keeps checksums."""
         self._lock = Lock()
 
     def call(self, what: str, name: bytes, *, after: bool) -> None:
@@ -43,6 +45,7 @@ class TroubledSink(LocalSink):
     def __init__(self, url: str, options: LocalOptions, faults: Faults) -> None:
         super().__init__(url, options)
         self._faults = faults
+        self._there = Path(url.removeprefix("file://"))
 
     def check(self) -> None:
         self._faults.call("check", b"", after=False)
@@ -53,6 +56,10 @@ class TroubledSink(LocalSink):
         sent = super().send(source, name, memory, report)
         self._faults.call("send", name, after=True)
         return sent
+
+    def matches(self, source: Source, remote: Remote) -> bool:
+        content = (self._there / os.fsdecode(remote.name)).read_bytes()
+        return self._faults.compared and source.read(source.size, 0) == content
 
     def move(self, old: bytes, new: bytes) -> Remote:
         self._faults.call("move", new, after=False)

@@ -17,8 +17,8 @@ SECOND = 1_000_000_000
 COMPLETE = Rules(complete_sync=True, deletion_delay=5, granularity_ns=1)
 KEEPING = Rules(complete_sync=False, deletion_delay=5, granularity_ns=1)
 
-HERE = Row(NAME, 5, TIME, 0)
-KNOWN = Entry(NAME, 5, TIME, 1, 2, 0o644, "x")
+HERE = Row(NAME, 5, TIME, 0, 0o644)
+KNOWN = Entry(NAME, 5, TIME, 1, 2, 0o100644, "x")
 THERE = Remote(NAME, 5, TIME, "x")
 
 
@@ -68,6 +68,7 @@ def test_three_lists_are_gone_through_once(
         # It has changed here.
         (HERE._replace(size=6), KNOWN, THERE, Verdict.SEND),
         (HERE._replace(mtime_ns=TIME + 1), KNOWN, THERE, Verdict.SEND),
+        (HERE._replace(mode=0o600), KNOWN, THERE, Verdict.SEND),
         # It has changed there.
         (HERE, KNOWN, None, Verdict.LOOK),
         (HERE, KNOWN, THERE._replace(size=6), Verdict.LOOK),

@@ -1,5 +1,6 @@
 """What a watch tells becomes changes, by the mapping's policies."""
 
+import stat
 from pathlib import Path
 
 from zfs_walk.mirror.feed import Feed
@@ -78,7 +79,9 @@ def test_a_link_to_a_file_of_the_folder_is_followed_and_changes_with_it(tmp_path
     target.write_text("12345")
     row = link(tmp_path, "link", str(target))
     assert told.changes([], [row], NOW) == [send(b"link", 5)]
-    assert mapper.take(row) == Row(b"link", 5, target.stat().st_mtime_ns, 0)
+    found = target.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    assert mapper.take(row) == Row(b"link", 5, found.st_mtime_ns, 0, mode)
     assert told.changes([], [Row(b"target", 6, 1, 0)], NOW) == [
         send(b"target", 6),
         send(b"link", 0),

@@ -180,6 +180,20 @@ def test_what_may_pass_is_tried_again(place: Place, *, after: bool) -> None:
     assert len(place.calls("send")) == (1 if after else 3)
 
 
+def test_permissions_arrive_though_the_try_before_may_have_succeeded(place: Place) -> None:
+    path = place.write("a")
+    path.chmod(0o600)
+    place.notice()
+    place.settle()
+    # The other side has its content and its time all along: a look would find no difference.
+    place.faults.compared = True
+    place.faults.fault = raising(TransientError(**WHY), times=1, after=False)
+    path.chmod(0o640)
+    place.notice()
+    place.settle()
+    place.assert_equal()
+
+
 def test_a_poison_file_is_set_aside_and_keeps_nobody_waiting(place: Place) -> None:
     def fault(what: str, name: bytes, _after: bool) -> None:  # noqa: FBT001
         if what == "send" and name == b"poison":

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +24,12 @@ FIRST = 1_700_000_000
 
 
 def tree(folder: Path) -> dict[bytes, bytes]:
-    """Kind, size, time and target of everything but directories, as find sees it."""
+    """Kind, mode, size, time and target of everything but directories, as find sees it."""
     program = shutil.which("find")
     assert program is not None
     command = [
         *(program, str(folder), "-mindepth", "1", "!", "-type", "d"),
-        *("-printf", r"%P\0%y %s %T@ %l\0"),
+        *("-printf", r"%P\0%y %m %s %T@ %l\0"),
     ]
     found = subprocess.run(command, capture_output=True, check=False)
     if found.returncode:
@@ -174,6 +175,59 @@ def test_after_a_start_with_nothing_to_do_nothing_is_done(mirrored: Pair) -> Non
     handled = mirrored.handled
     assert (handled.sent, handled.moved, handled.deleted, handled.failed) == (0, 0, 0, 0)
     assert mirrored.statistics.reconcile.equal == 20
+
+
+@pytest.mark.parametrize(
+    "monitor", ["watchdog", "poll", pytest.param("fanotify", marks=pytest.mark.root)]
+)
+def test_permissions_that_change_are_changed_there(pair: Pair, monitor: str) -> None:
+    make(pair.here / "a", time=FIRST).chmod(0o640)
+    make(pair.here / "b", time=FIRST).chmod(0o640)
+    pair.start(monitor=monitor)
+    pair.agrees()
+    (pair.here / "a").chmod(0o750)
+    pair.agrees()
+    # While it is down, too: nothing but a comparison can tell.
+    pair.stop()
+    (pair.here / "b").chmod(0o600)
+    pair.start()
+    pair.agrees()
+    assert pair.handled.sent == 1
+
+
+def test_copies_of_old_files_are_moved_with_their_folder(pair: Pair) -> None:
+    for number in range(9):
+        make(pair.here.parent / "tree" / str(number), str(number), time=FIRST)
+    tree = pair.here.parent / "tree"
+    subprocess.run(["cp", "-a", tree, pair.here / "old"], check=True)  # noqa: S607 -- of every system
+    # What was made just now can't be told from what takes its inode in the same moment.
+    time.sleep(0.05)
+    pair.start()
+    pair.agrees()
+    (pair.here / "old").rename(pair.here / "new")
+    pair.agrees()
+    assert (pair.handled.sent, pair.handled.moved) == (9, 9)
+
+
+@pytest.mark.root
+def test_changes_wait_while_the_disk_of_the_queue_is_full(pair: Pair) -> None:
+    with mounts.tmpfs(pair.state, "size=2m"):
+        make(pair.here / "first")
+        pair.start()
+        pair.agrees()
+        filler = pair.state / "filler"
+        no_space = pytest.raises(OSError, match="No space left")
+        with no_space, filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        for number in range(200):
+            make(pair.here / f"{number}-{'long' * 50}")
+        pair.wait("it says so", lambda: "full" in pair.statistics.why)
+        assert pair.statistics.phase is Phase.WAITING
+        filler.unlink()
+        pair.agrees()
+        assert pair.handled.failed == 0
+        pair.stop()
 
 
 @pytest.mark.slow

@@ -84,6 +84,17 @@ def test_that_it_is_the_same_file_is_uncertain_if_its_time_is_older_than_itself(
     assert decide(action(), found, None, [OLD], complete_sync=True) == Move(OLD, certain=False)
 
 
+def test_it_is_the_same_file_if_both_were_born_at_the_same_time() -> None:
+    born = LOCAL.mtime_ns + 1
+    found, old = LOCAL._replace(born_ns=born), OLD._replace(born_ns=born)
+    assert decide(action(), found, None, [old], complete_sync=True) == Move(old, certain=True)
+    younger = found._replace(born_ns=born + 1)
+    assert decide(action(), younger, None, [old], complete_sync=True) == Move(old, certain=False)
+    unknown = found._replace(born_ns=0), old._replace(born_ns=0)
+    decision = decide(action(), unknown[0], None, [unknown[1]], complete_sync=True)
+    assert decision == Move(unknown[1], certain=False)
+
+
 def test_what_is_gone_is_deleted_only_with_complete_sync() -> None:
     gone = Gone(device=1)
     assert decide(action(Kind.DELETE), gone, ENTRY, [], complete_sync=True) == Delete("")

@@ -1,6 +1,7 @@
 """Both sides are compared by what is there: what is equal is recorded, the rest is queued."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event as Flag
@@ -70,8 +71,8 @@ class Sides:
         return {action.path: action.kind for action in actions}
 
     def entries(self) -> list[Entry]:
-        """What is known, but for the sink's own tags."""
-        return [entry._replace(tag="") for entry in self.journal.entries(b"", 100_000)]
+        """What is known, but for the sink's own tags, and when files were made."""
+        return [entry._replace(tag="", born_ns=0) for entry in self.journal.entries(b"", 100_000)]
 
     def sent(self, path: Path) -> Entry:
         """What is known of a file that was sent as it is here."""
@@ -87,7 +88,10 @@ def rows(folder: Path) -> list[Row]:
         for path in folder.rglob("*")
         if path.is_file()
     ]
-    return sorted(Row(name, each.st_size, each.st_mtime_ns, 0) for name, each in found)
+    return sorted(
+        Row(name, each.st_size, each.st_mtime_ns, 0, stat.S_IMODE(each.st_mode))
+        for name, each in found
+    )
 
 
 def make(path: Path, text: str = "text", time: int = TIME) -> Path:

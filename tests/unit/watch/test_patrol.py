@@ -148,7 +148,7 @@ def test_what_is_lost_while_all_is_compared_is_compared_again(filled: Path) -> N
 def test_directories_beyond_the_limit_are_counted_and_said_how_to_watch(
     filled: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, "zfs_walk.scout"):
+    with caplog.at_level(logging.WARNING, "zfs_walk.watch"):
         made = Round(filled, room=4)
     assert len(made.patrol.unwatched) == 2
     assert len(caplog.records) == 1

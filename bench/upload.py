@@ -78,8 +78,7 @@ class Place:
         config = state.with_suffix(".yaml")
         mapping = {"name": "bench", "local": str(tree), "to": url, "options": options}
         config.write_text(json.dumps({"mappings": [mapping]}))
-        words = ["--role", "uploader", "--config", str(config), "--state", str(state), "--once",
-                 "--no-broker"]  # fmt: skip
+        words = ["--role", "uploader", "--config", str(config), "--state", str(state), "--once"]
         return [*program("zfs-agent"), *words], env
 
 
@@ -142,7 +141,7 @@ class Sftp(Place):
             f"known_hosts_file='{sshd.known}',shell_type=none:"
         )
         rclone = [tool("rclone"), "copy", "--transfers", "8", "--checkers", "8"]
-        options: dict[str, object] = {"key_file": str(sshd.key), "known_hosts": str(sshd.known)}
+        options: dict[str, object] = {"key_file": [str(sshd.key)], "known_hosts": [str(sshd.known)]}
 
         def batch(tree: Path, name: str) -> Command:
             script = self._scratch / "batch"
@@ -183,12 +182,12 @@ def timed(command: Command) -> Run:
     return run(words, env=env)
 
 
-def compare(place: Place, tree: Path, kind: str, gigabytes: float) -> Iterator[Row]:
+def compare(place: Place, tree: Path, kind: str, gigabytes: float, rounds: int) -> Iterator[Row]:
     """All tools in turn, and a second time with nothing to do."""
     tools = place.tools()
     first: dict[str, list[Run]] = {name: [] for name in tools}
     again: dict[str, list[Run]] = {name: [] for name in tools}
-    for turn in range(ROUNDS[kind]):
+    for turn in range(rounds):
         for number, (name, make) in enumerate(tools.items()):
             target = f"{kind}-{number}-{turn}"
             command = make(tree, target)
@@ -223,6 +222,7 @@ def main() -> None:
     parser.add_argument("scratch", type=Path)
     parser.add_argument("--only", choices=["S3", "SFTP"])
     parser.add_argument("--kind", choices=["small", "large"])
+    parser.add_argument("--rounds", type=int, help="instead of five and three")
     given = parser.parse_args()
     scratch = given.scratch / "upload"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -234,7 +234,8 @@ def main() -> None:
             for kind, (files, size) in kinds.items():
                 if given.only in {None, place.name} and given.kind in {None, kind}:
                     tree = make_files(given.scratch / f"upload-{kind}", files, size)
-                    for row in compare(place, tree, kind, files * size / GB):
+                    rounds = given.rounds or ROUNDS[kind]
+                    for row in compare(place, tree, kind, files * size / GB, rounds):
                         print(row, flush=True)
     shutil.rmtree(scratch)
 

@@ -1,15 +1,20 @@
 """The suite of all sinks against the SFTP servers that are there."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from tests.process.place import wait_for
 from tests.servers.ssh import Server, room
 from zfs_walk.sinks.conformance import Content, SinkConformance
-from zfs_walk.sinks.interface import Sink
+from zfs_walk.sinks.conformance.naming import ODD_NAMES
+from zfs_walk.sinks.conformance.place import Notes, Origin, freely, stop_after
+from zfs_walk.sinks.errors import SinkError, StoppedError
+from zfs_walk.sinks.interface import Remote, Sink
 from zfs_walk.sinks.sftp import SftpSink
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
@@ -30,6 +35,15 @@ class Conformance(SinkConformance):
         server, folder = served
         options = SftpSink.Options(**server.options())
         sink = SftpSink(server.url(f"/{folder.name}"), options)
+
+        def seen() -> bool:
+            with contextlib.suppress(SinkError):
+                sink.check()
+                return True
+            return False
+
+        # rclone remembers for a moment that it was not there.
+        wait_for("the server sees the folder", seen)
         yield sink
         sink.close()
 
@@ -48,14 +62,56 @@ class TestSshd(Conformance):
     server = "sshd"
 
 
-class TestRclone(Conformance):
-    """rclone, which writes a file in one go: nothing is gone on with."""
+ALTERED = (b"new\nline", b"tab\tbell\x07", b"odd\xff/\n/dir/file")
+"""Such a name goes there and comes back as another one: rclone lists other characters."""
 
-    server = "rclone_sftp"
+
+class Rclone(Conformance):
+    """What rclone can't do, whoever asks it: no file is gone on with."""
+
+    many = 250
     resumes = False
 
+    @staticmethod
+    def goes(sink: Sink, name: bytes) -> bool:
+        return name not in ALTERED and Conformance.goes(sink, name)
 
-class TestRcloneCached(Conformance):
+    @pytest.mark.parametrize("name", [name for name in ODD_NAMES if name not in ALTERED])
+    def test_an_odd_name_comes_back_or_is_refused(
+        self, sink: Sink, origin: Origin, content: Content, name: bytes
+    ) -> None:
+        super().test_an_odd_name_comes_back_or_is_refused(sink, origin, content, name)
+
+    def test_a_symbolic_link_is_sent_as_one(self, sink: Sink, origin: Origin) -> None:
+        """It is refused."""
+        (Path(os.fsdecode(origin.folder)) / "link").symlink_to("where")
+        with pytest.raises(SinkError):
+            sink.send(origin.open(b"link", link=True), b"link", Notes(), freely)
+        assert list(sink.list(b"")) == []
+
+    def test_what_dead_transfers_left_is_taken_away_and_nothing_else(
+        self, sink: Sink, origin: Origin, put: Callable[..., Remote], content: Content
+    ) -> None:
+        """It is there, though it is of no use."""
+        put(b"stays")
+        for name, memory in ((b"d/alive", alive := Notes()), (b"d/dead", Notes())):
+            source = origin.made(name, os.urandom(self.large))
+            with pytest.raises(StoppedError):
+                sink.send(source, name, memory, stop_after(self.large // 2))
+        assert sink.sweep(alive.known) == 1
+        sink.send(origin.open(b"d/alive"), b"d/alive", alive, freely)
+        assert {found.name for found in sink.list(b"")} == {b"stays", b"d/alive"}
+        assert sink.sweep(frozenset()) == 0
+        assert content(b"stays") == b"content"
+
+
+class TestRclone(Rclone):
+    """rclone, which writes a file in one go."""
+
+    server = "rclone_sftp"
+
+
+class TestRcloneCached(Rclone):
     """rclone with a cache of files that are written."""
 
     server = "rclone_sftp_cached"

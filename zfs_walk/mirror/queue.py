@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from zfs_walk.mirror import coalesce
 from zfs_walk.mirror.records import Action, Change, Counts, Kind, Order, State
@@ -22,7 +22,7 @@ SLICE: Final = 10_000
 
 _ORDERS: Final = {Order.OLDEST: "added", Order.SMALLEST: "magnitude"}
 _READY: Final = "state IN ('ready', 'waiting')"
-_CHANGES: Final = ", ".join(f"{column} = ?" for column in KEPT_ACTION.split(", "))
+_COLUMNS: Final = KEPT_ACTION.split(", ")
 
 Step = Callable[[Action], Action | None]
 """What becomes of an action; None: it is not there any more."""
@@ -31,15 +31,16 @@ Step = Callable[[Action], Action | None]
 def put(db: sqlite3.Connection, changes: Iterable[Change], now: float) -> None:
     """Queue what was seen."""
     for change in changes:
-        before = find(db, change.path)
+        row = _row(db, change.path)
+        before = to_action(row[:-1]) if row else None
         action = coalesce.queued(before, change, now)
-        if before is None:
+        if row is None:
             db.execute(
                 f"INSERT INTO action ({KEPT_ACTION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
                 from_action(action, now),
             )
         else:
-            _write(db, action, now)
+            _write(db, row, action, now)
 
 
 def take(db: sqlite3.Connection, limit: int, now: float, order: Order) -> list[Action]:
@@ -66,14 +67,14 @@ def take(db: sqlite3.Connection, limit: int, now: float, order: Order) -> list[A
 
 def step(db: sqlite3.Connection, path: bytes, rule: Step, now: float) -> None:
     """Let a rule say what becomes of a name's action, if there is one."""
-    before = find(db, path)
-    if before is None:
+    row = _row(db, path)
+    if row is None:
         return
-    after = rule(before)
+    after = rule(to_action(row[:-1]))
     if after is None:
         remove(db, [path])
-    elif after != before:
-        _write(db, after, now)
+    else:
+        _write(db, row, after, now)
 
 
 def finish(db: sqlite3.Connection, actions: Sequence[Action], now: float) -> None:
@@ -94,8 +95,8 @@ def finish(db: sqlite3.Connection, actions: Sequence[Action], now: float) -> Non
 
 def find(db: sqlite3.Connection, path: bytes) -> Action | None:
     """A name's action."""
-    row = db.execute(f"SELECT {ACTION} FROM action WHERE path = ?", (path,)).fetchone()  # noqa: S608 -- our own names
-    return to_action(row) if row else None
+    row = _row(db, path)
+    return to_action(row[:-1]) if row else None
 
 
 def page(db: sqlite3.Connection, state: State | None, after: bytes, limit: int) -> list[Action]:
@@ -157,8 +158,21 @@ def next_due(db: sqlite3.Connection, now: float) -> float | None:
     return max(now, min(times)) if times else None
 
 
-def _write(db: sqlite3.Connection, action: Action, now: float) -> None:
-    db.execute(
-        f"UPDATE action SET {_CHANGES} WHERE path = ?",  # noqa: S608 -- our own names
-        (*from_action(action, now), action.path),
-    )
+def _row(db: sqlite3.Connection, path: bytes) -> tuple[Any, ...] | None:
+    found = db.execute(f"SELECT {KEPT_ACTION} FROM action WHERE path = ?", (path,))  # noqa: S608 -- our own names
+    row: tuple[Any, ...] | None = found.fetchone()
+    return row
+
+
+def _write(db: sqlite3.Connection, row: tuple[Any, ...], action: Action, now: float) -> None:
+    """Keep what has changed of a row.
+
+    Not all of it: an index is written anew wherever one of its columns is named, and of names from
+    all over the tree each is in another page of it.
+    """
+    kept = from_action(action, now)
+    changed = [i for i, column in enumerate(kept) if column != row[i]]
+    if changed:
+        columns = ", ".join(f"{_COLUMNS[i]} = ?" for i in changed)
+        values = [kept[i] for i in changed]
+        db.execute(f"UPDATE action SET {columns} WHERE path = ?", (*values, action.path))  # noqa: S608 -- our own names

@@ -253,13 +253,13 @@ class Answer(NamedTuple):
         """Its fields.
 
         Raises:
-            StatusError: the request failed.
+            StatusError: the request failed, or was answered by nothing but success.
             GarbledError: it is an answer to something else.
         """
         fields = _Fields(self.body)
         if self.kind == Kind.STATUS:
             status = fields.number()
-            if status != Status.OK:
+            if status != Status.OK or kind != Kind.STATUS:
                 raise StatusError(status, fields.words())
         if self.kind != kind:
             what = f"an answer of kind {self.kind} where {kind} is due"

@@ -30,7 +30,7 @@ S3: Final = (
 )  # fmt: skip
 """Of the sink ``s3://``: of a small file, of a large one, one after the other, and of a move."""
 
-SFTP: Final = ("sink-begun", "sink-part-sent", "sink-sent", "sink-renamed")
+SFTP: Final = ("sftp.begun", "sftp.synced", "sftp.sent", "sftp.renamed")
 """Of the sink ``sftp://``: of a file, one after the other."""
 
 _name, _, _count = os.environ.get(VARIABLE, "").partition(":")

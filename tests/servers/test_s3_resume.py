@@ -27,6 +27,13 @@ MIB = 1 << 20
 PART = 5 * MIB
 WORKERS = 2
 
+MOVE = """
+import json, sys
+from zfs_walk.sinks.choose import open_sink
+
+open_sink(sys.argv[1], json.loads(sys.argv[2])).move(b"old", b"new")
+"""
+
 
 class Scene:
     """A folder with a file, a place behind a proxy, and processes that send."""
@@ -263,3 +270,20 @@ def check_a_killed_server(server: Server, tmp_path: Path) -> None:
     sink.close()
     origin.close()
     home.close()
+
+
+def test_a_move_that_was_killed_between_copy_and_deletion_is_finished(scene: Scene) -> None:
+    sink = scene.sink()
+    sink.send(scene.origin.made(b"old", b"content"), b"old", Notes(), freely)
+    words = [scene.home.url, json.dumps(scene.options())]
+    process = subprocess.run(
+        [sys.executable, "-c", MOVE, *words],
+        env={**os.environ, faults.VARIABLE: "s3-copied"},
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL
+    assert set(scene.home.keys()) == {b"old", b"new"}
+    assert sink.move(b"old", b"new").size == 7
+    assert set(scene.home.keys()) == {b"new"}
+    assert scene.home.content(b"new") == b"content"
+    sink.close()

@@ -2,7 +2,9 @@
 
 import contextlib
 import datetime as dt
+import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +12,11 @@ import botocore.auth
 import pytest
 
 from tests.process import mounts
+from tests.process.place import wait_for
 from tests.servers.proxy import Proxy, proxied
 from tests.servers.s3 import SECRET, Home, Server
+from zfs_walk.mirror.mapping import Mapping
+from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.sinks.choose import open_sink
 from zfs_walk.sinks.conformance.place import Notes, Origin, counting, freely
 from zfs_walk.sinks.errors import (
@@ -242,3 +247,41 @@ def small_server(kind: str, folder: Path, size: str) -> Iterator[Home]:
             home.client.close()
         finally:
             server.kill()
+
+
+def test_a_server_that_falls_silent_is_given_up(
+    credentials: None,  # noqa: ARG001 -- for the sink
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        options = {"endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}", "timeout": 0.5}
+        sink = open_sink("s3://bucket/prefix", options)
+        with pytest.raises(UnreachableSinkError) as caught:
+            sink.check()
+        assert (caught.value.whole, caught.value.again) == (True, True)
+        sink.close()
+
+
+def test_no_secret_is_kept_or_told(
+    weed_home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wrong = "a-secret-that-is-wrong"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", wrong)
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "file").write_text("content")
+    mapping = Mapping("test", bytes(here), weed_home.url, options=weed_home.options())
+    mirror = Mirror(mapping, tmp_path / "state")
+    with caplog.at_level(logging.DEBUG, "zfs_walk"):
+        mirror.start()
+        try:
+            wait_for("it says so", lambda: "Signature" in mirror.statistics().reconcile.failed)
+            told = repr(mirror.statistics())
+        finally:
+            mirror.close()
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "state").iterdir())
+    assert b"file" in kept
+    assert wrong.encode() not in kept
+    assert wrong not in told + caplog.text

@@ -22,6 +22,7 @@ from zfs_walk.sinks.s3_errors import (
     DENIED,
     SERVER_ERROR,
     code_of,
+    is_silence,
     says_little,
     status_of,
     translate,
@@ -175,7 +176,8 @@ class Client:
             # It is no particular file that it refuses.
             raise SinkRefusedError(**error.fields) from error.__cause__
         except TransientError as error:
-            if status_of(error.__cause__ or error) < SERVER_ERROR:
+            cause = error.__cause__ or error
+            if status_of(cause) < SERVER_ERROR and not is_silence(cause):
                 raise
             raise UnreachableSinkError(**error.fields) from error.__cause__
 

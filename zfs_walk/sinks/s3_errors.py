@@ -94,10 +94,15 @@ def status_of(error: BaseException) -> int:
 def says_little(error: BaseException) -> bool:
     """Whether an answer leaves open if it concerns the one file or all.
 
-    So do denials, and errors of the server's own, which many give when their disk is full.
+    So do denials, errors of the server's own, which many give when their disk is full, and silence.
     """
     code, status = code_of(error), status_of(error)
-    return code in DENIED or (status >= SERVER_ERROR and code not in _BUSY)
+    return is_silence(error) or code in DENIED or (status >= SERVER_ERROR and code not in _BUSY)
+
+
+def is_silence(error: BaseException) -> bool:
+    """Whether the server did not answer in time."""
+    return isinstance(error, botocore.ReadTimeoutError)
 
 
 def translate(error: Exception, place: str) -> SinkError:

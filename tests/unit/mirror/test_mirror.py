@@ -209,6 +209,36 @@ def test_copies_of_old_files_are_moved_with_their_folder(pair: Pair) -> None:
     assert (pair.handled.sent, pair.handled.moved) == (9, 9)
 
 
+def test_what_is_saved_by_a_rename_is_sent_once_and_nothing_beside_it(mirrored: Pair) -> None:
+    target = mirrored.here / "0" / "0"
+    # As editors do: a probe, a copy beside it, and that one takes the place.
+    make(target.with_name("4913")).unlink()
+    make(target.with_name(".0.swp"), "other text").rename(target)
+    mirrored.agrees()
+    assert (mirrored.handled.sent, mirrored.handled.deleted) == (21, 0)
+
+
+def test_a_file_from_the_future_is_sent_once(pair: Pair) -> None:
+    make(pair.here / "a", time=4_000_000_000)
+    pair.start()
+    pair.agrees()
+    pair.stop()
+    pair.start()
+    pair.agrees()
+    assert pair.handled.sent == 0
+    assert pair.statistics.reconcile.equal == 1
+
+
+def test_what_another_mirror_is_writing_into_the_folder_is_left_out(pair: Pair) -> None:
+    make(pair.here / "a" / ".zfs-walk.0.part")
+    make(pair.here / "b")
+    pair.start()
+    pair.idle()
+    assert set(tree(pair.there)) == {b"b"}
+    (pair.here / "a" / ".zfs-walk.0.part").rename(pair.here / "a" / "file")
+    pair.agrees()
+
+
 @pytest.mark.root
 def test_changes_wait_while_the_disk_of_the_queue_is_full(pair: Pair) -> None:
     with mounts.tmpfs(pair.state, "size=2m"):

@@ -168,6 +168,25 @@ def raising(error: Exception, *, times: int, what: str = "send", after: bool = F
     return fault
 
 
+def test_a_bounded_number_of_actions_is_in_hand(place: Place) -> None:
+    gate = Event()
+
+    def fault(what: str, _name: bytes, _after: bool) -> None:  # noqa: FBT001
+        if what == "send":
+            gate.wait(30)
+
+    place.faults.fault = fault
+    for number in range(500):
+        place.write(str(number))
+    place.notice()
+    transfers = place.options.transfers
+    wait_for("all are sending", lambda: len(place.handler.statistics().active) == transfers)
+    assert place.journal.counts().taken <= 3 * 16 * transfers < 500
+    gate.set()
+    place.settle()
+    place.assert_equal()
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_what_may_pass_is_tried_again(place: Place, *, after: bool) -> None:
     place.faults.fault = raising(TransientError(**WHY), times=2, after=after)

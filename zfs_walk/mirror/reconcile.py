@@ -7,20 +7,17 @@ the handler, by what is there then.
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from threading import Event as Flag
 from time import time
-from typing import Final, NamedTuple, Self
+from typing import Final
 
 from zfs_walk.mirror.compare import (
     Rules,
     Trio,
     Verdict,
     has_mode,
-    is_copy,
     is_known,
     is_sent,
     judge,
@@ -28,10 +25,12 @@ from zfs_walk.mirror.compare import (
 )
 from zfs_walk.mirror.folder import Folder
 from zfs_walk.mirror.journal import Journal
+from zfs_walk.mirror.lookers import Look, Lookers
 from zfs_walk.mirror.origin import Device
 from zfs_walk.mirror.plan import Gone, Local
 from zfs_walk.mirror.records import Change, Entry, Kind
-from zfs_walk.sinks.errors import ChangedError, FileRefusedError, StoppedError
+from zfs_walk.mirror.twins import Twins
+from zfs_walk.sinks.errors import StoppedError
 from zfs_walk.sinks.interface import Remote, Sink
 from zfs_walk.watch.tree import Row
 
@@ -102,6 +101,7 @@ class Reconcile:
         stopped: Flag,
     ) -> None:
         self.found = Found()
+        self._twins = Twins([])
         self._folder = folder
         self._root = -1
         self._rows = rows
@@ -123,13 +123,19 @@ class Reconcile:
             JournalError: the journal can't be written.
         """
         remotes = self._list()
+        self._twins = Twins(remotes)
         with self._folder.opened() as root:
             self._root = root
             self._merge(remotes)
 
+    @property
+    def twins(self) -> list[tuple[bytes, bytes]]:
+        """Pairs of names that are one on the other side, so far."""
+        return self._twins.found
+
     def _merge(self, remotes: list[Remote]) -> None:
         trios = merge(self._rows(), self._entries(), remotes)
-        with _Lookers(self._folder, self._root, self._sink, self._rules, self._lookers) as lookers:
+        with Lookers(self._folder, self._root, self._sink, self._rules, self._lookers) as lookers:
             looking: deque[tuple[Trio, Future[Look]]] = deque()
             for trio in trios:
                 self._count(trio)
@@ -234,7 +240,7 @@ class Reconcile:
         found = found._replace(born_ns=self._folder.born_ns(self._root, trio.name))
         self._batch.record.append(found.entry(trio.name, remote.tag))
 
-    def _looked(self, trio: Trio, look: "Future[Look]") -> None:
+    def _looked(self, trio: Trio, look: Future[Look]) -> None:
         """Take what a look at the other side has found, now that the lists left it open."""
         remote, same = look.result()
         entry = self._journal.entry(trio.name)
@@ -245,60 +251,8 @@ class Reconcile:
         elif same and (entry is None or trio.row is None or has_mode(trio.row, entry)):
             self._take(now, Verdict.RECORD)
         else:
+            if remote is not None and trio.remote is None:
+                self._twins.unlisted(remote)
             if entry is not None and entry == trio.entry:
                 self._batch.drop.append(trio.name)
             self._take(now, Verdict.SEND)
-
-
-class Look(NamedTuple):
-    """What is on the other side, and whether it is a copy of what is here."""
-
-    remote: Remote | None
-    same: bool
-
-
-class _Lookers:
-    """Threads that look at names on the other side, each with a sink of its own."""
-
-    def __init__(self, folder: Folder, root: int, sink: Sink, rules: Rules, number: int) -> None:
-        self._folder = folder
-        self._root = root
-        self._rules = rules
-        self._free: SimpleQueue[Sink] = SimpleQueue()
-        self._sinks = [sink.fork() for _ in range(number)]
-        for each in self._sinks:
-            self._free.put(each)
-        self._pool = ThreadPoolExecutor(number, "look")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        for each in self._sinks:
-            each.close()
-
-    def look(self, row: Row) -> "Future[Look]":
-        """Begin to look at what has the name of something that is here."""
-        return self._pool.submit(self._look, row)
-
-    def _look(self, row: Row) -> Look:
-        sink = self._free.get()
-        try:
-            remote = sink.look(row.name)
-            if remote is None or remote.size != row.size:
-                return Look(remote, same=False)
-            return Look(
-                remote, is_copy(row, remote, self._rules) or self._matches(sink, row, remote)
-            )
-        except FileRefusedError:
-            return Look(None, same=False)  # who sends it is told why
-        finally:
-            self._free.put(sink)
-
-    def _matches(self, sink: Sink, row: Row, remote: Remote) -> bool:
-        try:
-            with closing(self._folder.source(self._root, row.name)) as source:
-                return sink.matches(source, remote)
-        except (OSError, ChangedError):
-            return False

@@ -1,6 +1,7 @@
 """When both sides are compared: at the start, from time to time, when asked, and after failures."""
 
 import logging
+import os
 from collections.abc import Callable
 from threading import Event as Flag
 from threading import Thread
@@ -151,6 +152,12 @@ class Reconciler:
             "%s: compared %d names: %d are equal, %d to send, %d to delete",
             *(self._name, found.checked, found.equal, found.send, found.delete),
         )
+
+        for name, listed in reconcile.twins:
+            _log.warning(
+                "%s: on the other side %r and %r are one file: the last one sent; rename one",
+                *(self._name, os.fsdecode(name), os.fsdecode(listed)),
+            )
 
     def _fail(self, why: str) -> None:
         if why != self._failed:

@@ -18,6 +18,9 @@ from zfs_walk.mirror.handling import HandlerStatistics
 from zfs_walk.mirror.mapping import Mapping, Symlinks
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
+from zfs_walk.sinks.interface import Memory, Remote, Report
+from zfs_walk.sinks.local import LocalOptions, LocalSink
+from zfs_walk.sinks.source import Source
 
 SECONDS = 30.0
 FIRST = 1_700_000_000
@@ -44,6 +47,20 @@ def make(path: Path, text: str = "text", time: int | None = None) -> Path:
     if time is not None:
         os.utime(path, (time, time))
     return path
+
+
+class Folding(LocalSink):
+    """A folder that takes no notice of case, as no file system does here."""
+
+    def __init__(self, url: str, options: dict[str, Any] | LocalOptions) -> None:
+        super().__init__(url, LocalOptions.model_validate(options))
+
+    def send(self, source: Source, name: bytes, memory: Memory, report: Report) -> Remote:
+        return super().send(source, name.lower(), memory, report)._replace(name=name)
+
+    def look(self, name: bytes) -> Remote | None:
+        found = super().look(name.lower())
+        return found and found._replace(name=name)
 
 
 class Pair:
@@ -237,6 +254,28 @@ def test_what_another_mirror_is_writing_into_the_folder_is_left_out(pair: Pair) 
     assert set(tree(pair.there)) == {b"b"}
     (pair.here / "a" / ".zfs-walk.0.part").rename(pair.here / "a" / "file")
     pair.agrees()
+
+
+def test_names_that_are_one_on_the_other_side_are_told(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("zfs_walk.mirror.mirror.open_sink", Folding)
+    make(pair.here / "Name", "one")
+    make(pair.here / "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "this")
+    make(pair.here / "other", "other")
+    mirror = pair.start(complete_sync=False)
+    pair.idle()
+    make(pair.here / "name", "longer")
+    pair.wait("it is sent", lambda: (pair.there / "name").read_text() == "longer")
+    pair.idle()
+    assert "are one file" not in caplog.text
+    # The one that was sent last is as it was sent; of the other one it is seen.
+    for times in (2, 3):
+        mirror.rescan()
+        pair.compared(times)
+        pair.idle()
+    [told] = {record.getMessage() for record in caplog.records if "one file" in record.message}
+    assert "'Name' and 'name' are one file" in told
 
 
 @pytest.mark.root

@@ -91,7 +91,10 @@ def consequence(
             # Nothing failed; and about a file that vanished is decided anew.
             return Again(now, action.error, counts=False)
         case ChangedError():
-            return Again(now + CHANGED_DELAY, reason, counts=False)
+            # Longer and longer for one that goes on being written: its end is a change, which makes
+            # it due at once.
+            pause = max(CHANGED_DELAY, min(FILE.most, (now - action.added) / 4))
+            return Again(now + pause, reason, counts=False)
         case SinkError(whole=True):
             return Again(now, reason, counts=False)
         case SinkError(again=False):

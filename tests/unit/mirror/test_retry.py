@@ -1,6 +1,7 @@
 """What follows from a failed try, exactly."""
 
 import errno
+from dataclasses import replace
 
 import pytest
 
@@ -66,9 +67,15 @@ def test_a_trouble_of_the_sink_is_no_fault_of_the_file(kind: type[UnreachableSin
     assert after(error, tries=2) == Again(100.0, str(error), counts=False)
 
 
-def test_a_file_that_changed_is_sent_again_soon() -> None:
-    again = Again(100.0 + CHANGED_DELAY, "it changed while it was sent", counts=False)
-    assert after(ChangedError(), tries=2) == again
+@pytest.mark.parametrize(
+    ("waits", "pause"), [(0, CHANGED_DELAY), (-9, CHANGED_DELAY), (100, 25), (10_000, FILE.most)]
+)
+def test_a_file_that_changed_is_sent_again_soon_and_less_often_if_it_goes_on(
+    waits: float, pause: float
+) -> None:
+    changed = replace(action(2), added=100.0 - waits)
+    outcome = consequence(changed, ChangedError(), tries=3, chance=0.5, now=100.0)
+    assert outcome == Again(100.0 + pause, "it changed while it was sent", counts=False)
 
 
 @pytest.mark.parametrize("error", [StoppedError(), FileNotFoundError(errno.ENOENT, "")])

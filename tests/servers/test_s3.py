@@ -14,7 +14,7 @@ from zfs_walk.sinks.choose import open_sink
 from zfs_walk.sinks.conformance import Content, SinkConformance
 from zfs_walk.sinks.conformance.naming import ODD_NAMES
 from zfs_walk.sinks.conformance.place import MTIME, Notes, Origin, Place, freely
-from zfs_walk.sinks.errors import TransientError
+from zfs_walk.sinks.errors import SinkError, TransientError
 from zfs_walk.sinks.interface import Remote, Sink
 from zfs_walk.sinks.s3 import S3Sink
 from zfs_walk.sinks.s3_keys import key_of
@@ -135,5 +135,20 @@ def test_what_is_too_large_for_one_copy_is_copied_in_parts(
     assert sink.look(b"new") == moved
     assert moved.mtime_ns == MTIME
     assert weed_home.uploads() == []
+    origin.close()
+    sink.close()
+
+
+def test_what_was_replaced_since_it_was_looked_at_is_not_copied(
+    weed_home: Home, tmp_path: Path
+) -> None:
+    sink, origin = S3Sink(weed_home.url, S3Options(**weed_home.options())), Origin(tmp_path)
+    sink.send(origin.made(b"old", b"one"), b"old", Notes(), freely)
+    head = weed_home.head(b"old")
+    sink.send(origin.made(b"old", b"two"), b"old", Notes(), freely)
+    keys = (weed_home.keys()[b"old"], f"{weed_home.prefix}new")
+    with pytest.raises(SinkError, match="PreconditionFailed"):
+        s3_copy.copy(sink._client, head, keys, "new")
+    assert set(weed_home.keys()) == {b"old"}
     origin.close()
     sink.close()

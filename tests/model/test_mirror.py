@@ -107,7 +107,10 @@ class Changes:
             aside.rename(other)
 
     def _chmod(self) -> None:
-        self._path().chmod(self._chances.choice([0o600, 0o644]))
+        path = self._path()
+        # Of a folder that nobody may enter nothing is known, but to root.
+        modes = [0o700, 0o755] if path.is_dir() else [0o600, 0o644]
+        path.chmod(self._chances.choice(modes))
 
     def _link(self) -> None:
         self._path().hardlink_to(self._path())

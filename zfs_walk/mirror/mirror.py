@@ -10,7 +10,7 @@ from time import monotonic, time
 from typing import Final
 
 from zfs_walk import faults
-from zfs_walk.errors import FolderError, InternalError, StateError, ZfsWalkError
+from zfs_walk.errors import FolderError, InternalError, JournalError, StateError, ZfsWalkError
 from zfs_walk.mirror.anchor import is_it
 from zfs_walk.mirror.compare import Rules
 from zfs_walk.mirror.feed import Feed
@@ -126,7 +126,11 @@ class Mirror:
         self._sending.close(timeout)
         self._reconciler.close(max(0.0, until - monotonic()))
         self._origin.close()
-        self._journal.close()
+        try:
+            self._journal.close()
+        except JournalError as error:
+            # To the next start it is an end by a kill, and nothing worse.
+            _log.error("%s: the end could not be written down: %s", self._mapping.name, error)
         self._sink.close()
 
     # -- what people want

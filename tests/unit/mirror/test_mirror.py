@@ -49,6 +49,16 @@ def make(path: Path, text: str = "text", time: int | None = None) -> Path:
     return path
 
 
+def fill(folder: Path) -> Path:
+    """Leave no room on the disk of a folder; returns the file that takes it."""
+    filler = folder / "filler"
+    no_space = pytest.raises(OSError, match="No space left")
+    with no_space, filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
 class Folding(LocalSink):
     """A folder that takes no notice of case, as no file system does here."""
 
@@ -279,16 +289,29 @@ def test_names_that_are_one_on_the_other_side_are_told(
 
 
 @pytest.mark.root
+def test_an_end_on_a_full_disk_is_one_and_loses_nothing(pair: Pair) -> None:
+    with mounts.tmpfs(pair.state, "size=2m"):
+        make(pair.here / "first")
+        pair.start()
+        pair.agrees()
+        filler = fill(pair.state)
+        for number in range(200):
+            make(pair.here / f"{number}-{'long' * 50}")
+        pair.wait("it says so", lambda: "full" in pair.statistics.why)
+        pair.stop()
+        filler.unlink()
+        pair.start()
+        pair.agrees()
+        pair.stop()
+
+
+@pytest.mark.root
 def test_changes_wait_while_the_disk_of_the_queue_is_full(pair: Pair) -> None:
     with mounts.tmpfs(pair.state, "size=2m"):
         make(pair.here / "first")
         pair.start()
         pair.agrees()
-        filler = pair.state / "filler"
-        no_space = pytest.raises(OSError, match="No space left")
-        with no_space, filler.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(4096))
+        filler = fill(pair.state)
         for number in range(200):
             make(pair.here / f"{number}-{'long' * 50}")
         pair.wait("it says so", lambda: "full" in pair.statistics.why)

@@ -11,19 +11,17 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Protocol
 
 import pytest
 
 from tests.process.place import Place, Process, places, wait_for
 from tests.servers import compare
 from tests.servers.changes import Changes
-from tests.servers.proxy import proxied
-from tests.servers.s3 import CREDENTIALS, Home, served
-from tests.servers.ssh import SSHD, serving
+from tests.servers.s3 import CREDENTIALS
+from tests.servers.sides import Side, open_side
 
 pytestmark = [pytest.mark.slow, pytest.mark.big, pytest.mark.timeout(3_600)]
 
@@ -39,119 +37,6 @@ IN_HAND = "SELECT count(*) FROM action WHERE state = 'taken'"
 
 EVEN = 300 if LONG else 120
 """Seconds that all that is left may take at the end."""
-
-
-class Side(Protocol):
-    """The other side: where it is, how it is broken, and what is there."""
-
-    url: str
-    options: Mapping[str, Any]
-
-    def disturb(self, chance: random.Random) -> None:
-        """Break something for a while."""
-        ...
-
-    def tree(self, folder: Path) -> dict[bytes, str]:
-        """What is there, as `compare.tree` tells it; the folder is for what must be fetched."""
-        ...
-
-    def unfinished(self) -> list[str]:
-        """What is there and should not be."""
-        ...
-
-
-class InFolder:
-    """Another folder: only the uploader breaks."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / "copy"
-        self._folder.mkdir()
-        self.url = f"file://{self._folder}"
-        self.options: Mapping[str, Any] = {}
-
-    def disturb(self, chance: random.Random) -> None:
-        """A folder that can't be written to for a while."""
-        self._folder.chmod(0o500)
-        time.sleep(chance.uniform(0.1, 1.0))
-        self._folder.chmod(0o700)
-
-    def tree(self, _folder: Path) -> dict[bytes, str]:
-        return compare.tree(self._folder)
-
-    def unfinished(self) -> list[str]:
-        return [str(path) for path in self._folder.rglob(".zfs-walk*.part")]
-
-
-class InBucket:
-    """SeaweedFS behind a proxy."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._server = server = stack.enter_context(served("weed"))
-        self._home = Home(server)
-        self._proxy = stack.enter_context(proxied(server.port))
-        self.url = self._home.url
-        self.options: Mapping[str, Any] = self._home.options(
-            endpoint_url=f"http://127.0.0.1:{self._proxy.port}"
-        )
-
-    def disturb(self, chance: random.Random) -> None:
-        """Kill the server, cut its connections, flip a bit."""
-        match chance.randrange(4):
-            case 0:
-                self._server.kill()
-                time.sleep(chance.uniform(0.2, 2.0))
-                self._server.start()
-            case 1:
-                self._proxy.down()
-                time.sleep(chance.uniform(0.2, 3.0))
-                self._proxy.up()
-            case 2:
-                self._proxy.cut_after(chance.randrange(1 << 20))
-            case _:
-                self._proxy.flip_after(chance.randrange(1 << 20))
-
-    def tree(self, folder: Path) -> dict[bytes, str]:
-        for name in list(self._home.keys()):
-            path = folder / os.fsdecode(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._home.content(name) or b"")
-        return compare.tree(folder)
-
-    def unfinished(self) -> list[str]:
-        return self._home.uploads()
-
-
-class OnServer:
-    """OpenSSH's server behind a proxy."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._server = server = stack.enter_context(serving("sshd"))
-        self._folder = server.served
-        self._proxy = stack.enter_context(proxied(server.port))
-        self.url = server.url("", self._proxy.port)
-        self.options: Mapping[str, Any] = server.options(self._proxy.port)
-
-    def disturb(self, chance: random.Random) -> None:
-        """Stop the server, cut its connections, flip a bit."""
-        match chance.randrange(4):
-            case 0:
-                self._server.stop()
-                time.sleep(chance.uniform(0.2, 2.0))
-                self._server.start()
-            case 1:
-                self._proxy.down()
-                time.sleep(chance.uniform(0.2, 3.0))
-                self._proxy.up()
-            case 2:
-                self._proxy.cut_after(chance.randrange(1 << 20))
-            case _:
-                self._proxy.flip_after(chance.randrange(1 << 20))
-
-    def tree(self, _folder: Path) -> dict[bytes, str]:
-        return compare.tree(self._folder)
-
-    def unfinished(self) -> list[str]:
-        return [str(path) for path in self._folder.rglob(".zfs-walk*.part")]
 
 
 def hears_sigterm(pid: int) -> bool:
@@ -223,15 +108,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 @pytest.fixture(params=["file", "s3", "sftp"])
 def side(request: pytest.FixtureRequest, place: Place) -> Iterator[Side]:
     with ExitStack() as stack:
-        match request.param:
-            case "file":
-                yield InFolder(place.folder)
-            case "s3":
-                yield InBucket(stack)
-            case _:
-                if not SSHD.exists():
-                    pytest.skip("needs sshd")
-                yield OnServer(stack)
+        yield open_side(request.param, place.folder, stack)
 
 
 def upset(changes: Changes, uploader: Uploader, side: Side, seconds: float) -> None:

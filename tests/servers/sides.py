@@ -3,9 +3,11 @@
 What is there is told by `find` and `sha256sum`, of objects after boto3 has fetched them.
 """
 
+import os
 import random
+import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,14 +17,23 @@ import pytest
 from tests.servers import ssh
 from tests.servers.compare import tree
 from tests.servers.proxy import Proxy, proxied
-from tests.servers.s3 import Home, served
+from tests.servers.s3 import Home, program, served
 
 
 class Side(Protocol):
-    """Where it is, how it is broken, and what is there."""
+    """Where it is, how it is broken, and what is there.
+
+    Attributes:
+        url: as a mapping has it.
+        options: of the mapping.
+        rclone: the environment with which rclone finds it, not through the proxy ...
+        remote: ... under this name.
+    """
 
     url: str
     options: Mapping[str, Any]
+    rclone: Mapping[str, str]
+    remote: str
 
     def disturb(self, chance: random.Random) -> None:
         """Break something for a while."""
@@ -45,6 +56,8 @@ class InFolder:
         self._folder.mkdir()
         self.url = f"file://{self._folder}"
         self.options: Mapping[str, Any] = {}
+        self.rclone: Mapping[str, str] = {}
+        self.remote = str(self._folder)
 
     def disturb(self, chance: random.Random) -> None:
         """A folder that can't be written to for a while."""
@@ -101,6 +114,11 @@ class InBucket(Served):
         self.options: Mapping[str, Any] = home.options(
             endpoint_url=f"http://127.0.0.1:{proxy.port}"
         )
+        self.rclone: Mapping[str, str] = {
+            "RCLONE_S3_PROVIDER": "Other", "RCLONE_S3_ENV_AUTH": "true",
+            "RCLONE_S3_ENDPOINT": server.endpoint, "RCLONE_S3_REGION": "us-east-1",
+        }  # fmt: skip
+        self.remote = f":s3:{home.url.removeprefix('s3://')}"
 
     def tree(self, folder: Path) -> dict[bytes, str]:
         self._home.fetch(folder)
@@ -122,6 +140,12 @@ class OnServer(Served):
         self._folder = server.served
         self.url = server.url("", proxy.port)
         self.options: Mapping[str, Any] = server.options(proxy.port)
+        self.rclone: Mapping[str, str] = {
+            "RCLONE_SFTP_HOST": "127.0.0.1", "RCLONE_SFTP_PORT": str(server.port),
+            "RCLONE_SFTP_USER": server.user, "RCLONE_SFTP_KEY_FILE": str(server.key),
+            "RCLONE_SFTP_SHELL_TYPE": "none",
+        }  # fmt: skip
+        self.remote = f":sftp:{server.root}"
 
     def tree(self, _folder: Path) -> dict[bytes, str]:
         return tree(self._folder)
@@ -139,7 +163,34 @@ def open_side(kind: str, folder: Path, stack: ExitStack) -> Side:
             return InBucket(stack, "weed")
         case "s3-rclone":
             return InBucket(stack, "rclone")
-        case "sftp":
-            return OnServer(stack, "sshd")
         case _:
-            return OnServer(stack, "rclone")
+            return OnServer(stack, "sshd")
+
+
+def rclone_differences(data: Path, side: Side, names: Iterable[bytes]) -> str:
+    """What rclone has to say about a folder and its other side, byte by byte; empty: nothing.
+
+    Args:
+        data: the folder.
+        side: its other side.
+        names: below it; those that rclone takes for what they are are compared.
+    """
+    said = [name.decode() for name in names if _is_said(name)]
+    words = [
+        program("rclone"), "check", "--download", "--files-from-raw", "-",
+        "--no-unicode-normalization", "--config", "/dev/null", "--log-level", "NOTICE",
+        str(data), side.remote,
+    ]  # fmt: skip
+    ended = subprocess.run(
+        words, input="".join(f"{name}\n" for name in said), env={**os.environ, **side.rclone},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    agreed = f"{len(said)} matching files"
+    return "" if not ended.returncode and agreed in ended.stderr else ended.stderr
+
+
+def _is_said(name: bytes) -> bool:
+    try:
+        return name.decode().isprintable() and not {*b"\\%"} & {*name}
+    except UnicodeDecodeError:
+        return False

@@ -26,7 +26,7 @@ FILE: Final = ("file.begun", "file.remembered", "file.written", "file.shown")
 """Of the sink ``file://``: of a file, one after the other."""
 
 S3: Final = (
-    "s3-put", "s3-created", "s3-part-sent", "s3-before-complete", "s3-completed", "s3-copied",
+    "s3.put", "s3.created", "s3.part-sent", "s3.before-complete", "s3.completed", "s3.copied",
 )  # fmt: skip
 """Of the sink ``s3://``: of a small file, of a large one, one after the other, and of a move."""
 

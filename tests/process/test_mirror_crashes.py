@@ -19,17 +19,13 @@ from zfs_walk import faults
 MIRROR = """
 import sys, time
 from pathlib import Path
-from zfs_walk.mirror import feed, mirror, reconcile
+from zfs_walk.mirror import mirror
 from zfs_walk.mirror.mapping import Mapping
-
-# Nobody waits five seconds a kill for files that may turn up under other names.
-for module in (feed, mirror, reconcile):
-    if hasattr(module, "DELETION_DELAY"):
-        module.DELETION_DELAY = 0.3
 
 here, url, state = sys.argv[1:]
 mapping = Mapping(
-    "test", here.encode(), url, complete_sync=True, guard_files=1000, settle=0.05, transfers=2
+    "test", here.encode(), url, complete_sync=True, guard_files=1000, settle=0.05, transfers=2,
+    deletion_delay=0.3,
 )
 mirrored = mirror.Mirror(mapping, Path(state))
 mirrored.start()

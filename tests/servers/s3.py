@@ -15,6 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -181,6 +182,20 @@ class Home:
         with contextlib.closing(answer["Body"]) as body:
             content: bytes = body.read()
         return content
+
+    def fetch(self, folder: Path) -> None:
+        """Make a file of each object, below an empty folder."""
+
+        def fetch(name: bytes, key: str) -> None:
+            path = folder / os.fsdecode(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            answer = self.client.get_object(Bucket=BUCKET, Key=key)
+            with contextlib.closing(answer["Body"]) as body, path.open("xb") as file:
+                shutil.copyfileobj(body, file, 1 << 20)
+
+        with ThreadPoolExecutor(4) as pool:
+            for each in [pool.submit(fetch, *found) for found in self.keys().items()]:
+                each.result()
 
     def head(self, name: bytes) -> Mapping[str, Any]:
         """What the server tells of an object."""

@@ -132,18 +132,18 @@ def test_after_a_kill_in_a_gibibyte_at_most_a_part_per_worker_is_sent_again(
 @pytest.mark.parametrize(
     ("point", "most"),
     [
-        ("s3-created", 20 * MIB),
-        ("s3-part-sent", 20 * MIB),
-        ("s3-part-sent:3", 20 * MIB - PART),
-        ("s3-before-complete", 0),
-        ("s3-completed", 0),
+        ("s3.created", 20 * MIB),
+        ("s3.part-sent", 20 * MIB),
+        ("s3.part-sent:3", 20 * MIB - PART),
+        ("s3.before-complete", 0),
+        ("s3.completed", 0),
     ],
 )
 def test_wherever_it_is_killed_it_goes_on(scene: Scene, point: str, most: int) -> None:
     data = os.urandom(20 * MIB)
     scene.origin.write(b"file", data)
     scene.killed(point)
-    assert scene.home.content(b"file") == (data if point == "s3-completed" else None)
+    assert scene.home.content(b"file") == (data if point == "s3.completed" else None)
     assert scene.again() < most + MIB
     assert scene.home.content(b"file") == data
     assert scene.home.uploads() == []
@@ -151,14 +151,14 @@ def test_wherever_it_is_killed_it_goes_on(scene: Scene, point: str, most: int) -
 
 def test_a_small_file_whose_sender_was_killed_is_sent_again(scene: Scene) -> None:
     scene.origin.write(b"file", b"content")
-    scene.killed("s3-put")
+    scene.killed("s3.put")
     scene.again()
     assert scene.home.content(b"file") == b"content"
 
 
 def test_of_a_file_that_has_changed_nothing_is_used(scene: Scene) -> None:
     scene.origin.write(b"file", os.urandom(20 * MIB))
-    scene.killed("s3-part-sent:3")
+    scene.killed("s3.part-sent:3")
     assert len(scene.home.uploads()) == 1
     data = os.urandom(20 * MIB)
     source = scene.origin.made(b"file", data)
@@ -174,7 +174,7 @@ def test_of_a_file_that_has_changed_nothing_is_used(scene: Scene) -> None:
 
 def test_an_upload_of_which_nothing_was_written_down_is_found_and_aborted(scene: Scene) -> None:
     scene.origin.write(b"file", os.urandom(20 * MIB))
-    scene.killed("s3-created")
+    scene.killed("s3.created")
     [orphan] = scene.home.uploads()
     assert orphan.endswith("/file")
     sink = scene.sink()
@@ -185,7 +185,7 @@ def test_an_upload_of_which_nothing_was_written_down_is_found_and_aborted(scene:
 
 def test_an_upload_that_nobody_knows_is_aborted_when_it_is_old_enough(scene: Scene) -> None:
     scene.origin.write(b"file", os.urandom(20 * MIB))
-    scene.killed("s3-part-sent")
+    scene.killed("s3.part-sent")
     patient, strict = scene.sink(stale_days=1), scene.sink()
     assert patient.sweep(frozenset()) == 0
     assert strict.sweep(scene.notes.known) == 0
@@ -199,7 +199,7 @@ def test_an_upload_that_nobody_knows_is_aborted_when_it_is_old_enough(scene: Sce
 def test_a_part_that_somebody_has_replaced_is_not_taken_for_ours(scene: Scene) -> None:
     data = os.urandom(20 * MIB)
     scene.origin.write(b"file", data)
-    scene.killed("s3-part-sent:4")
+    scene.killed("s3.part-sent:4")
     upload = scene.notes.load()["upload"]
     scene.home.client.upload_part(
         Bucket=BUCKET, Key=scene.home.uploads()[0], UploadId=upload, PartNumber=1,

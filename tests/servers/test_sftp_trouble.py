@@ -124,6 +124,22 @@ def test_a_bit_that_is_flipped_on_the_way_is_noticed_and_the_file_sent_again(
     assert (target / "large").read_bytes() == data
 
 
+def test_what_a_lost_connection_has_left_goes_with_the_next_file(
+    sshd: Server, origin: Origin, sftp_to: Sinks
+) -> None:
+    target = room(sshd)
+    with proxied(sshd.port) as proxy:
+        sink = sftp_to(sshd, target, proxy.port)
+        sink.check()
+        proxy.cut_after(2 * MIB)
+        with pytest.raises(UnreachableSinkError):
+            sink.send(origin.made(b"lost", os.urandom(3 * MIB)), b"d/lost", Notes(), freely)
+        assert len(below(target)) == 2, "its folder and what was sent"
+        sink.send(origin.made(b"file", b"content"), b"file", Notes(), freely)
+        sink.close()
+    assert below(target) == ["file"]
+
+
 def test_a_server_that_falls_silent_is_given_up(origin: Origin, sftp_to: Sinks) -> None:
     with serving("sshd") as server:
         sink = sftp_to(server, room(server), timeout=2)

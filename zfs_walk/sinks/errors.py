@@ -35,6 +35,12 @@ class FileRefusedError(SinkError):
     again = False
 
 
+class DeniedError(FileRefusedError):
+    """{place}: {reason}; it will be tried again, as a denial of one file may pass."""
+
+    again = True
+
+
 class NameRefusedError(FileRefusedError):
     """{place}: there can be no such name: {reason}."""
 

@@ -90,7 +90,7 @@ class S3Sink:
             fields |= {algorithm.field: algorithm.of([data]), "Metadata": metadata}
             answer = self._call("put_object", name, Body=data, **fields)
             etag = str(answer["ETag"]).strip('"')
-        faults.point("s3-put")
+        faults.point("s3.put")
         return etag
 
     def _fields(self, source: Source, name: bytes) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class S3Sink:
         moved = self.look(new)
         if moved is None or moved.size != head["ContentLength"]:
             raise CorruptedError(place=self.place(new), reason="it is no copy of the old object")
-        faults.point("s3-copied")
+        faults.point("s3.copied")
         if old != new:
             self.delete(old)
         return moved

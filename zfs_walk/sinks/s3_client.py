@@ -11,6 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from zfs_walk.sinks.errors import (
     CorruptedError,
+    DeniedError,
     FileRefusedError,
     SinkRefusedError,
     TransientError,
@@ -114,6 +115,9 @@ class Client:
             if says_little(error.__cause__ or error):
                 # If nothing can be written any more, it is not this file's fault.
                 self.probe()
+                if isinstance(error, FileRefusedError):
+                    # Rights that are being changed, or a request that was spoiled on its way.
+                    raise DeniedError(**error.fields) from error.__cause__
             raise
 
     def _call(

@@ -116,7 +116,7 @@ class Multipart:
             self._begin(source, fields)
         parts = self._send_parts(source, there, report)
         source.check()
-        faults.point("s3-before-complete")
+        faults.point("s3.before-complete")
         return self._complete(source, parts)
 
     def _begin(self, source: Source, fields: Mapping[str, Any]) -> None:
@@ -131,7 +131,7 @@ class Multipart:
             "create_multipart_upload",
             **{**fields, "Metadata": metadata, **self._client.algorithm.upload},
         )
-        faults.point("s3-created")
+        faults.point("s3.created")
         self._store("upload", begun["UploadId"])
 
     def _list(self) -> dict[int, tuple[str, int]]:
@@ -229,7 +229,7 @@ class Multipart:
             body=Body(source, begin, size, report),
             **{algorithm.field: checksum},
         )
-        faults.point("s3-part-sent")
+        faults.point("s3.part-sent")
         return _Part(number, answer["ETag"].strip('"'), checksum)
 
     def _complete(self, source: Source, parts: list[_Part]) -> str:
@@ -250,7 +250,7 @@ class Multipart:
             etag = self._finished(source) if code_of(error.__cause__ or error) in _LOST else None
             if etag is None:
                 raise
-        faults.point("s3-completed")
+        faults.point("s3.completed")
         head = self._call("head_object")
         # Each part was verified; an ETag is not made in the same way everywhere.
         if head["ContentLength"] != source.size:

@@ -141,12 +141,13 @@ class SftpSink:
                 # Each is in the other's way: out of it first.
                 nearer = min(source, target, key=len)
                 aside = self._tree.unfinished(nearer)
-                self._rename(session, source, aside)
-                try:
-                    self._rename(session, aside, target)
-                except (StatusError, SinkError):
-                    self._rename(session, aside, source)
-                    raise
+                with self._tree.passing(aside):
+                    self._rename(session, source, aside)
+                    try:
+                        self._rename(session, aside, target)
+                    except (StatusError, SinkError):
+                        self._rename(session, aside, source)
+                        raise
             else:
                 self._rename(session, source, target)
             return _remote(new, there)
@@ -273,8 +274,22 @@ class SftpSink:
                 raise SinkRefusedError(place=place, reason=reason)
             free = room.free
         path = self._tree.unfinished(self._tree.path(b"x"))
+        with self._tree.passing(path):
+            written = self._try(session, path, free)
+        if not written or (free is not None and free < size):
+            reason = f"{size} bytes are needed"
+            if free is not None:
+                reason += f", and {free} are free"
+            raise FullSinkError(place=place, reason=reason)
+
+    def _try(self, session: Session, path: bytes, free: int | None) -> bool:
+        """Make a file and take it away; whether there was room for what it has.
+
+        Raises:
+            SinkError: no file can be made.
+        """
+        place = self._address.text()
         access = Access.WRITE + Access.CREATE + Access.EXCLUSIVE
-        written = True
         try:
             handle = session.do(wire.open_file(path, access, 0o600)).handle()
         except StatusError as error:
@@ -287,15 +302,11 @@ class SftpSink:
         except StatusError as error:
             if not _is_full(error) and free is not None and free >= len(_PROBE):
                 raise
-            written = False
+            return False
         finally:
             session.do(wire.close(handle))
             session.do(wire.remove(path))
-        if not written or (free is not None and free < size):
-            reason = f"{size} bytes are needed"
-            if free is not None:
-                reason += f", and {free} are free"
-            raise FullSinkError(place=place, reason=reason)
+        return True
 
 
 def _remote(name: bytes, found: Attributes) -> Remote:

@@ -9,7 +9,7 @@ compared, as a server that lost its power may have kept any part of it.
 import stat
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Final
 
 from zfs_walk import faults
@@ -86,9 +86,10 @@ class Sending:
             StatusError: the server did not do something.
             LostError: the connection is no more.
         """
+        self._tree.tidy(self._session)
         self._tree.enter(self._session, self._tree.above(self._path), make=True)
         part = self._part()
-        with self._cleaning(part):
+        with self._cleaning(part), nullcontext() if self._noted else self._tree.passing(part):
             if self._source.target is not None:
                 found = self._link(part)
             else:

@@ -12,7 +12,7 @@ import socket
 import stat
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +70,7 @@ class Tree:
         self.root = address.folder or b"."
         self._ours = OURS + (client or client_of_this_host()).encode() + b"."
         self._known = {self.root}
+        self._left: deque[bytes] = deque()
 
     def path(self, name: bytes) -> bytes:
         """Where a name goes.
@@ -104,6 +105,28 @@ class Tree:
     def unfinished(self, path: bytes) -> bytes:
         """A new name for what is to become a path."""
         return self.beside(path, self._ours + secrets.token_hex(8).encode() + b".part")
+
+    @contextmanager
+    def passing(self, path: bytes) -> Iterator[None]:
+        """Something has an unfinished name; if the connection is lost, `tidy` takes it away."""
+        try:
+            yield
+        except (LostError, GarbledError):
+            self._left.append(path)
+            raise
+
+    def tidy(self, session: Session) -> None:
+        """Take away what has an unfinished name since a connection was lost."""
+        while self._left:
+            try:
+                path = self._left.popleft()
+            except IndexError:
+                return  # another thread was faster
+            with self.passing(path), suppress(StatusError, TransientError):
+                folder = self.above(path)
+                if self.enter(session, folder):
+                    session.do(wire.remove(path)).done()
+                    self.prune(session, folder)
 
     def look(self, session: Session, path: bytes) -> Attributes | None:
         """What has a name; None: nothing."""

@@ -11,6 +11,7 @@ from zfs_walk.sinks.choose import open_sink
 from zfs_walk.sinks.conformance.place import Notes, Origin, freely
 from zfs_walk.sinks.errors import (
     CorruptedError,
+    DeniedError,
     FileRefusedError,
     FullSinkError,
     NameRefusedError,
@@ -22,15 +23,16 @@ from zfs_walk.sinks.errors import (
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Says the same to everybody."""
+    """Says the same to everybody, or to those only who have a method."""
 
     protocol_version = "HTTP/1.1"
     status: int
     body: bytes
+    only = ""
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.send_response(self.status)
+        self.send_response(self.status if self.only in {"", self.command} else 200)
         body = b"" if self.command == "HEAD" else self.body
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
@@ -64,6 +66,19 @@ def endpoint(answer: type[Answer], monkeypatch: pytest.MonkeyPatch) -> Iterator[
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_denial_that_is_of_one_file_may_pass(
+    answer: type[Answer], endpoint: str, status: int
+) -> None:
+    answer.status, answer.only = status, "HEAD"
+    sink = open_sink("s3://bucket/prefix", {"endpoint_url": endpoint, "checksum": "md5"})
+    sink.check()
+    with pytest.raises(DeniedError) as caught:
+        sink.look(b"file")
+    assert caught.value.again
+    sink.close()
 
 
 Case = tuple[int, str, str, type[SinkError], str]

@@ -161,8 +161,6 @@ def open_side(kind: str, folder: Path, stack: ExitStack) -> Side:
             return InFolder(folder)
         case "s3":
             return InBucket(stack, "weed")
-        case "s3-rclone":
-            return InBucket(stack, "rclone")
         case _:
             return OnServer(stack, "sshd")
 

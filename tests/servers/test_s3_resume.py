@@ -278,7 +278,7 @@ def test_a_move_that_was_killed_between_copy_and_deletion_is_finished(scene: Sce
     words = [scene.home.url, json.dumps(scene.options())]
     process = subprocess.run(
         [sys.executable, "-c", MOVE, *words],
-        env={**os.environ, faults.VARIABLE: "s3-copied"},
+        env={**os.environ, faults.VARIABLE: "s3.copied"},
         check=False,
     )
     assert process.returncode == -signal.SIGKILL

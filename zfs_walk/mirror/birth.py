@@ -41,3 +41,11 @@ def birth_ns(descriptor: int) -> int:
     now = time.time_ns()
     born = born_ns(descriptor)
     return born if born + _MOMENT_NS <= now else 0
+
+
+def awaited_birth_ns(descriptor: int) -> int:
+    """As `birth_ns`, but of what was made just now it waits, for 20 ms at most."""
+    young_for = born_ns(descriptor) + _MOMENT_NS - time.time_ns()
+    if 0 < young_for <= _MOMENT_NS:
+        time.sleep(young_for / 1e9)
+    return birth_ns(descriptor)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from zfs_walk.mirror.birth import birth_ns
+from zfs_walk.mirror.birth import awaited_birth_ns
 from zfs_walk.mirror.mapping import Symlinks
 from zfs_walk.mirror.plan import Gone, Local, Unreadable
 from zfs_walk.sinks.source import Source
@@ -109,7 +109,7 @@ class Folder:
         return Source(root, path, link=self._symlinks is Symlinks.RECORD)
 
     def born_ns(self, root: int, path: bytes) -> int:
-        """When what is there was made, as `birth_ns` tells; 0: that can't be told."""
+        """When what is there was made, as `awaited_birth_ns` tells; 0: that can't be told."""
         parent = None
         name = None
         try:
@@ -117,7 +117,7 @@ class Folder:
             if parent is None:
                 return 0
             name = os.open(path.rpartition(b"/")[2], _NAME, dir_fd=parent)
-            return birth_ns(name)
+            return awaited_birth_ns(name)
         except OSError:
             return 0
         finally:

@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def make_files(folder: Path, files: int, size: int) -> Path:
     return folder
 
 
-class Place:
+class Place(ABC):
     """Where everything is sent: a server, and how each tool is told.
 
     Args:
@@ -58,17 +59,17 @@ class Place:
         self._scratch = scratch
         self._states = itertools.count()
 
+    @abstractmethod
     def tools(self) -> dict[str, Callable[[Path, str], Command]]:
         """Makes each tool's command from a tree and a new name; the first one is ours."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, tree: Path, target: str) -> None:
         """Compare by rclone, which reads what is there; ends if there is a difference."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forget(self, target: str) -> None:
         """Take away what was sent."""
-        raise NotImplementedError
 
     def ours(
         self, tree: Path, url: str, options: dict[str, object], env: dict[str, str]

@@ -60,10 +60,11 @@ class InFolder:
         self.remote = str(self._folder)
 
     def disturb(self, chance: random.Random) -> None:
-        """A folder that can't be written to for a while."""
-        self._folder.chmod(0o500)
+        """A folder that is not there for a while; permissions would not stop root."""
+        aside = self._folder.with_name("aside")
+        self._folder.rename(aside)
         time.sleep(chance.uniform(0.1, 1.0))
-        self._folder.chmod(0o700)
+        aside.rename(self._folder)
 
     def tree(self, _folder: Path) -> dict[bytes, str]:
         return tree(self._folder)

@@ -50,7 +50,7 @@ class Uploader:
     """The uploader, which is killed now and then.
 
     Attributes:
-        open_at_kills: actions in hand, and notes of transfers, that kills have left.
+        open_at_kills: actions in hand that kills have left.
     """
 
     def __init__(self, place: Place, data: Path, side: Side, *, complete_sync: bool) -> None:

@@ -33,15 +33,6 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def origin(tmp_path: Path) -> Iterator[Origin]:
-    folder = tmp_path / "origin"
-    folder.mkdir()
-    made = Origin(folder)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def proxy(home: Home) -> Iterator[Proxy]:
     with proxied(home.server.port) as started:
         yield started

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Sequence
 
+from zfs_walk.agents.commands import heartbeat, obey
 from zfs_walk.agents.events import (
     CommonInstruction,
     Connected,
@@ -18,11 +19,10 @@ from zfs_walk.agents.events import (
     Note,
     Reconnect,
     Send,
-    SetLogLevel,
     Tick,
     Welcomed,
 )
-from zfs_walk.agents.link import Identity, Link, on_error, wrong_level
+from zfs_walk.agents.link import Identity, Link, on_error
 from zfs_walk.agents.scout.claim import OwnClaim
 from zfs_walk.agents.scout.events import Event, Folder, Stirred
 from zfs_walk.protocol.messages import (
@@ -31,10 +31,8 @@ from zfs_walk.protocol.messages import (
     Claimed,
     ClaimRefused,
     Command,
-    CommandDone,
     Error,
     FilesAck,
-    Heartbeat,
     HeartbeatAck,
     Message,
     Rehello,
@@ -121,10 +119,7 @@ class ScoutCore:
             self._out.append(instruction)
         beat = self.link.beat(now)
         if beat:
-            self._out.append(Send(Heartbeat(
-                beat, (), 0, serving=True, why="", live=(), rss=tick.rss, cpu_ms=tick.cpu_ms,
-                loop_lag_ms=tick.loop_lag_ms,
-            )))  # fmt: skip
+            self._out.append(heartbeat(beat, tick))
         for claim in self.claims:
             self._advance(claim, now)
         self._say_bye()
@@ -188,18 +183,7 @@ class ScoutCore:
             self._leave(f"{claim.path} is refused")
 
     def _obey(self, command: Command) -> None:
-        ok, detail = False, f"a scout knows no {command.name}"
-        match command.name:
-            case "drain":
-                ok, detail = True, "it gives its folders back and ends"
-            case "resize":
-                detail = "a scout has no workers"
-            case "set-log-level":
-                detail = wrong_level(command.level)
-                ok = not detail
-                if ok:
-                    self._out.append(SetLogLevel(command.level, command.logger))
-        self._out.append(Send(CommandDone(command.id, ok=ok, detail=detail)))
+        self._out += obey(command, "a scout", "it gives its folders back and ends")
         if command.name == "drain":
             self._leave("drained by request")
 

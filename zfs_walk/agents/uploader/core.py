@@ -8,6 +8,7 @@ import logging
 import math
 from typing import Final
 
+from zfs_walk.agents.commands import heartbeat, obey
 from zfs_walk.agents.events import (
     Connected,
     Drain,
@@ -16,19 +17,16 @@ from zfs_walk.agents.events import (
     Note,
     Reconnect,
     Send,
-    SetLogLevel,
     Tick,
     Welcomed,
 )
-from zfs_walk.agents.link import Identity, Link, on_error, wrong_level
+from zfs_walk.agents.link import Identity, Link, on_error
 from zfs_walk.agents.uploader.events import Close, Closed, Event, Instruction, Unwanted
 from zfs_walk.protocol.messages import (
     Bye,
     ByeAck,
     Command,
-    CommandDone,
     Error,
-    Heartbeat,
     HeartbeatAck,
     Message,
     Rehello,
@@ -96,10 +94,7 @@ class UploaderCore:
             self._out.append(instruction)
         beat = self.link.beat(now)
         if beat:
-            self._out.append(Send(Heartbeat(
-                beat, (), 0, serving=True, why="", live=(), rss=tick.rss, cpu_ms=tick.cpu_ms,
-                loop_lag_ms=tick.loop_lag_ms,
-            )))  # fmt: skip
+            self._out.append(heartbeat(beat, tick))
 
     # ------------------------------------------------------------------ the broker
 
@@ -139,18 +134,9 @@ class UploaderCore:
         self._out.append(self.link.turned_away(UNWANTED_FOR, now))
 
     def _obey(self, command: Command) -> None:
-        ok, detail = False, f"an uploader knows no {command.name}"
-        match command.name:
-            case "drain":
-                ok, detail = True, "its transfers stop, to be gone on with at the next start"
-            case "resize":
-                detail = "an uploader has no workers"
-            case "set-log-level":
-                detail = wrong_level(command.level)
-                ok = not detail
-                if ok:
-                    self._out.append(SetLogLevel(command.level, command.logger))
-        self._out.append(Send(CommandDone(command.id, ok=ok, detail=detail)))
+        self._out += obey(
+            command, "an uploader", "its transfers stop, to be gone on with at the next start"
+        )
         if command.name == "drain":
             self._leave("drained by request")
 

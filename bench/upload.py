@@ -63,6 +63,9 @@ class Place(ABC):
     def tools(self) -> dict[str, Callable[[Path, str], Command]]:
         """Makes each tool's command from a tree and a new name; the first one is ours."""
 
+    def make(self, target: str) -> None:
+        """Make the place that is sent to, if it must be there."""
+
     @abstractmethod
     def check(self, tree: Path, target: str) -> None:
         """Compare by rclone, which reads what is there; ends if there is a difference."""
@@ -75,7 +78,7 @@ class Place(ABC):
         self, tree: Path, url: str, options: dict[str, object], env: dict[str, str]
     ) -> Command:
         """A mirror that is made once."""
-        state = self._scratch / f"state-{url.rpartition('/')[2]}"
+        state = self._scratch / f"state-{self.name}-{url.rpartition('/')[2]}"
         config = state.with_suffix(".yaml")
         mapping = {"name": "bench", "local": str(tree), "to": url, "options": options}
         config.write_text(json.dumps({"mappings": [mapping]}))
@@ -95,7 +98,7 @@ class S3(Place):
     def tools(self) -> dict[str, Callable[[Path, str], Command]]:
         """As `Place.tools`."""
         weed = self._weed
-        rclone = [tool("rclone"), "copy", "--transfers", "16", "--checkers", "16",
+        rclone = [tool("rclone"), "copy", "--transfers", "32", "--checkers", "16",
                   "--s3-no-check-bucket", "--fast-list",
                   "--s3-upload-concurrency", "4"]  # fmt: skip
         aws = [tool("aws"), "s3", "sync", "--only-show-errors"]
@@ -134,7 +137,7 @@ class Sftp(Place):
         self._there.mkdir()
 
     def tools(self) -> dict[str, Callable[[Path, str], Command]]:
-        """As `Place.tools`."""
+        """As `Place.tools`; sftp makes the folder itself."""
         sshd, there = self._sshd, self._there
         env = dict(os.environ)
         remote = (
@@ -146,7 +149,7 @@ class Sftp(Place):
 
         def batch(tree: Path, name: str) -> Command:
             script = self._scratch / "batch"
-            script.write_text(f"put -pr {tree} {there / name}\n")
+            script.write_text(f"put -pr {tree}/* {there / name}\n")
             return [
                 "sftp", "-q", "-b", str(script), "-P", str(sshd.port), "-i", str(sshd.key),
                 "-o", f"UserKnownHostsFile={sshd.known}", "127.0.0.1",
@@ -160,6 +163,10 @@ class Sftp(Place):
             ),
             "sftp -b": batch,
         }  # fmt: skip
+
+    def make(self, target: str) -> None:
+        """As `Place.make`."""
+        (self._there / target).mkdir()
 
     def check(self, tree: Path, target: str) -> None:
         """As `Place.check`."""
@@ -191,6 +198,7 @@ def compare(place: Place, tree: Path, kind: str, gigabytes: float, rounds: int) 
     for turn in range(rounds):
         for number, (name, make) in enumerate(tools.items()):
             target = f"{kind}-{number}-{turn}"
+            place.make(target)
             command = make(tree, target)
             first[name].append(timed(command))
             place.check(tree, target)

@@ -10,8 +10,8 @@ is raised, as one of the errors of `zfs_walk.sinks.errors`: the sink does not tr
 but for what its library does within one call.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 from zfs_walk.sinks.source import Source
 
@@ -149,4 +149,40 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Hold nothing open."""
+        ...
+
+
+class Parcel(NamedTuple):
+    """A small file that is sent together with others.
+
+    Attributes:
+        source: the open file.
+        name: where it goes.
+        report: is told of its bytes before they are sent.
+    """
+
+    source: Source
+    name: bytes
+    report: Report
+
+
+@runtime_checkable
+class Together(Protocol):
+    """What a sink may offer besides `Sink`: many small files on their way at once, by one thread.
+
+    Where each file costs round trips, that hides them.
+    """
+
+    together: int
+    """As many parcels are worth while at once."""
+
+    def send_together(self, parcels: Sequence[Parcel]) -> list[Remote | Exception]:
+        """Do for each what `Sink.send` does for one.
+
+        None of them was begun before, and none is larger than a MiB: nothing is noted of them.
+
+        Returns:
+            In their order, what is there now, or what `Sink.send` would have raised; one's error
+            changes nothing of the others.
+        """
         ...

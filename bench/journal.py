@@ -17,7 +17,17 @@ from pathlib import Path
 from measure import HEAD, Row
 
 from zfs_walk.mirror.journal import Journal
-from zfs_walk.mirror.records import Action, Change, Done, Entry, Kind, Order, State
+from zfs_walk.mirror.records import (
+    Action,
+    Change,
+    Done,
+    Entry,
+    Identity,
+    Kind,
+    Known,
+    Order,
+    State,
+)
 
 BATCH = 500
 """Changes in one transaction: what a busy watch has at once."""
@@ -93,15 +103,16 @@ def look(journal: Journal, total: int) -> Iterator[Row]:
     """Ask the full index."""
     numbers = random.Random(0)
 
-    def known_as() -> list[Entry]:
+    def known() -> Known:
         number = numbers.randrange(total)
-        return journal.known_as(2049, number, number * STEP % 99_999, number)
+        identity = Identity(2049, number, number * STEP % 99_999, number)
+        return journal.known([(name(number), identity)])[0]
 
     def some_name() -> bytes:
         return name(numbers.randrange(total))
 
     yield each("entry, all in the index", 10_000, lambda: journal.entry(some_name()))
-    yield each("known as, all in the index", 10_000, known_as)
+    yield each("what is known of a file, all in the index", 10_000, known)
     yield each("a page of 1,000 entries", 100, lambda: journal.entries(some_name(), 1000))
     yield each("entries counted", 100, journal.entry_count)
 

@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from zfs_walk.mirror.journal import Journal
-from zfs_walk.mirror.records import Action, Change, Done, Entry, Kind, Order, State
+from zfs_walk.mirror.records import (
+    Action,
+    Change,
+    Done,
+    Entry,
+    Identity,
+    Kind,
+    Known,
+    Order,
+    State,
+)
 
 EXAMPLES = int(os.environ.get("ZFS_WALK_MODEL_EXAMPLES", "40"))
 NAMES = (b"a", b"a/b", b"a/c", b"b", b"\xff\xfe")
@@ -358,11 +368,15 @@ class Schedules(RuleBasedStateMachine):
         assert self.journal.entry_count() == len(index)
         for ino in range(1, 4):
             a = made(b"", ino)
-            assert self.journal.known_as(a.dev, a.ino, a.size, a.mtime_ns) == [
+            identity = Identity(a.dev, a.ino, a.size, a.mtime_ns)
+            noted = any(name == b"a" for name, _ in self.kept.notes)
+            candidates = tuple(
                 made(name, ino)
                 for name in sorted(index)
                 if index[name] == ino and not (name in queue and queue[name].unsure)
-            ]
+            )
+            own = made(b"a", index[b"a"]) if b"a" in index else None
+            assert self.journal.known([(b"a", identity)]) == [Known(own, noted, candidates)]
         for (name, fingerprint), notes in self.kept.notes.items():
             assert self.journal.memory(name, fingerprint).load() == notes
         assert self.journal.memories() == {

@@ -136,7 +136,7 @@ def trouble(chances: random.Random, counts: Counter[str]) -> Fault:
 
 def play(top: Path, seed: int) -> Counter[str]:
     chances = dice(seed)
-    place = Place(top, OPTIONS)
+    place = Place(top, OPTIONS, together=seed % 2 == 0)
     changes = Changes(place.here, chances)
     place.faults.fault = trouble(dice(seed + 1), changes.counts)
     place.handler.start()
@@ -152,6 +152,7 @@ def play(top: Path, seed: int) -> Counter[str]:
         place.assert_equal()
         statistics = place.handler.statistics()
         changes.counts.update(moved=statistics.moved, deleted=statistics.deleted)
+        changes.counts["together"] += sum(size > 1 for size in place.faults.batches)
     except BaseException as error:
         error.add_note(f"seed {seed}")
         raise
@@ -171,4 +172,5 @@ def test_when_it_is_quiet_both_sides_are_equal(block: int, tmp_path: Path) -> No
         shutil.rmtree(top)
     wanted = {"_rename", "_swap", "_link", "_restore", "_clear", "moved", "deleted", "changed"}
     assert wanted <= counts.keys()
+    assert counts["together"]
     assert sum("after" in name for name in counts) == 2

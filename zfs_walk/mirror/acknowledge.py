@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.plan import Later
 from zfs_walk.mirror.records import Change, Done, Kind
+from zfs_walk.mirror.result import Result
 from zfs_walk.mirror.retry import Again, Aside
-from zfs_walk.mirror.transfer import Result
 
 
 def acknowledge(journal: Journal, results: Sequence[Result], later: float) -> Iterator[Result]:

@@ -118,6 +118,16 @@ class Database:
                 raise failure(self._path, error, IF_DAMAGED) from error
 
     @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`, for several questions: their answers are of one moment, for one lock."""
+        with self.reading() as db:
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.rollback()
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it is durable afterwards, or, if something is raised, nothing.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from zfs_walk.mirror.folder import Folder
+from zfs_walk.mirror.folder import Folder, Opened
 from zfs_walk.mirror.handling import Guard, HandlerOptions
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.plan import Delete, Local, decide
@@ -57,12 +57,12 @@ class Deletions:
         """
         verdict = Verdict()
         doubts: dict[str, list[Action]] = {}
-        with self._folder.opened() as root:
+        with self._folder.opened() as opened:
             for action in actions:
                 if awaited(action.path):
                     verdict.early.append(action)
                 else:
-                    self._sort(root, action, verdict, doubts)
+                    self._sort(opened, action, verdict, doubts)
         for doubt, group in doubts.items():
             why = self._guard([action.path for action in group], doubt)
             if why:
@@ -72,9 +72,9 @@ class Deletions:
         return verdict
 
     def _sort(
-        self, root: int, action: Action, verdict: Verdict, doubts: dict[str, list[Action]]
+        self, opened: Opened, action: Action, verdict: Verdict, doubts: dict[str, list[Action]]
     ) -> None:
-        found = self._folder.look(root, action.path)
+        found = opened.look(action.path)
         if isinstance(found, Local):
             verdict.back.append(replace(action, kind=Kind.SEND))
             return

@@ -15,10 +15,13 @@ from zfs_walk.mirror.handling import HandlerStatistics, Happening, What
 from zfs_walk.mirror.meter import Meter
 from zfs_walk.mirror.pace import Pace
 from zfs_walk.mirror.records import Action, Done, Entry
+from zfs_walk.mirror.result import Result, Trouble
 from zfs_walk.mirror.retry import Again
 from zfs_walk.mirror.tally import Tally
-from zfs_walk.mirror.transfer import Result, Trouble
 from zfs_walk.sinks.errors import StoppedError
+
+_AHEAD: Final = 16
+"""Actions in hand for each transfer, at least."""
 
 _BATCH: Final = 100
 """Results that are acknowledged at once ..."""
@@ -48,11 +51,17 @@ class Desk:
     Args:
         pace: of the mirror.
         notify: is told what happens.
-        ahead: as many actions should be in hand that are not begun.
+        transfers: threads that work.
+        together: files that one of them can send at once.
     """
 
-    def __init__(self, pace: Pace, notify: Callable[[Happening], None], ahead: int) -> None:
-        self._ahead = ahead
+    def __init__(
+        self, pace: Pace, notify: Callable[[Happening], None], transfers: int, together: int
+    ) -> None:
+        self._transfers = transfers
+        self._together = together
+        # More than they do while others commit.
+        self._ahead = transfers * max(_AHEAD, 2 * together)
         self._pace = pace
         self._notify = notify
         lock = Lock()
@@ -73,7 +82,12 @@ class Desk:
 
     # -- for transfers
 
-    def job(self) -> Action | Probe | None:
+    @property
+    def ahead(self) -> int:
+        """As many actions should be in hand that are not begun."""
+        return self._ahead
+
+    def job(self) -> list[Action] | Probe | None:
         """Wait for something to do; None: this is the end."""
         with self._work:
             while not self._stopped:
@@ -82,15 +96,20 @@ class Desk:
                     now = time.monotonic()
                     if self._breaker.probe(now):
                         return Probe()
-                    if self._breaker.closed and (action := self._hand.next()):
-                        self._running += 1
-                        if self._hand.idle == self._ahead - 1:
-                            self._wake()
-                        return action
+                    if self._breaker.closed and (actions := self._next()):
+                        return actions
                     due = self._breaker.next()
                     wait = None if due is None else due - now
                 self._work.wait(wait)
             return None
+
+    def _next(self) -> list[Action]:
+        before = self._hand.idle
+        actions = self._hand.next(self._together, self._transfers)
+        self._running += len(actions)
+        if self._hand.idle < self._ahead <= before:
+            self._wake()
+        return actions
 
     def probed(self, trouble: Trouble | None) -> None:
         """What a probe has found; None: everything is well."""

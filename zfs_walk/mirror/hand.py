@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from zfs_walk.mirror.records import Action, Kind
+from zfs_walk.sinks.interface import LARGEST_PARCEL
 
 
 class Hand:
@@ -39,16 +40,34 @@ class Hand:
         for action in actions:
             (self._sends if action.kind is Kind.SEND else self._deletions).append(action)
 
-    def next(self) -> Action | None:
-        """Give one out that can be begun; None: there is none at the moment."""
-        while self._sends:
-            if action := self._give_out(self._sends.popleft()):
-                self._open.add(action.path)
-                return action
+    def next(self, together: int, transfers: int) -> list[Action]:
+        """Give out what can be begun; empty: there is nothing at the moment.
+
+        It is one action, or several files that are small, as far as it was seen.
+
+        Args:
+            together: files at most.
+            transfers: who shares what is there.
+        """
+        if given := self._next_sends(together, transfers):
+            return given
         while self.deletable:
             if action := self._give_out(self._approved.popleft()):
-                return action
-        return None
+                return [action]
+        return []
+
+    def _next_sends(self, together: int, transfers: int) -> list[Action]:
+        together = min(together, -(-len(self._sends) // transfers))
+        room = LARGEST_PARCEL
+        given: list[Action] = []
+        while self._sends and len(given) < max(1, together):
+            if given and self._sends[0].size > room:
+                break
+            if action := self._give_out(self._sends.popleft()):
+                self._open.add(action.path)
+                given.append(action)
+                room -= action.size
+        return given
 
     def _give_out(self, action: Action) -> Action | None:
         if action.path in self._borrowed:

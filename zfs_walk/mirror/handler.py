@@ -23,14 +23,12 @@ from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.pace import Pace
 from zfs_walk.mirror.plan import distrusted
 from zfs_walk.mirror.records import Action, Order
+from zfs_walk.mirror.result import Trouble
 from zfs_walk.mirror.retry import reason_of
-from zfs_walk.mirror.transfer import Transfer, Trouble
+from zfs_walk.mirror.transfer import Transfer
 from zfs_walk.sinks.errors import SinkError
-from zfs_walk.sinks.interface import Sink
+from zfs_walk.sinks.interface import Sink, Together
 from zfs_walk.watch.look import OtherFolderError
-
-_AHEAD: Final = 16
-"""Actions in hand for each transfer: more than it does with small files while others commit."""
 
 _LOOK_UP: Final = 1.0
 """Seconds between two looks at the windows of the pace, and at a journal that can't be written."""
@@ -75,8 +73,8 @@ class Handler:
         self._journal = parts.journal
         self._order = Order(parts.options.order)
         self._folder = Folder(parts.folder, parts.options.symlinks)
-        self._ahead = parts.options.transfers * _AHEAD
-        self._desk = Desk(parts.pace, parts.notify, self._ahead)
+        together = parts.sink.together if isinstance(parts.sink, Together) else 1
+        self._desk = Desk(parts.pace, parts.notify, parts.options.transfers, together)
         self._deletions = Deletions(parts.journal, self._folder, parts.options, parts.guard)
         self._transfers: list[Thread] = []
         self._taker = Thread(target=self._take_and_acknowledge, name="handler", daemon=True)
@@ -231,7 +229,7 @@ class Handler:
             return _LOOK_UP if due is None else min(_LOOK_UP, due - now)
         # So that a file which was sent, and has another name by now, is known.
         self._acknowledge(all_of_them=True)
-        taken = self._journal.take(2 * self._ahead, now, self._order)
+        taken = self._journal.take(2 * self._desk.ahead, now, self._order)
         faults.point("mirror.taken")
         self._desk.take(taken)
         return 0.0 if taken else _LOOK_UP
@@ -244,7 +242,8 @@ class Handler:
             if isinstance(job, Probe):
                 self._desk.probed(self._probe(sink))
             else:
-                self._desk.settle(transfer.run(job))
+                for result in transfer.run(job):
+                    self._desk.settle(result)
         with suppress(SinkError):
             sink.close()
 

@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterable
+from typing import Final
 
-from zfs_walk.mirror.records import Entry
+from zfs_walk.mirror.records import Entry, Identity
 from zfs_walk.mirror.schema import ENTRY, batches, from_entry, from_number, marks, to_entry
 
 
@@ -32,15 +33,21 @@ def find(db: sqlite3.Connection, path: bytes) -> Entry | None:
     return to_entry(row) if row else None
 
 
-def known_as(db: sqlite3.Connection, dev: int, ino: int, size: int, mtime_ns: int) -> list[Entry]:
-    """The names under which this content of a file is there for certain."""
+_CANDIDATES: Final = 16
+"""Entries of one file that are looked at: one with more hard links than these is sent."""
+
+
+def known_as(db: sqlite3.Connection, identity: Identity) -> tuple[Entry, ...]:
+    """The names, or some of them, under which this content of a file is there for certain."""
+    dev, ino, size, mtime_ns = identity
     rows = db.execute(
         f"SELECT {ENTRY} FROM entry"  # noqa: S608 -- our own names
         " WHERE ino = ? AND dev = ? AND size = ? AND mtime_ns = ? AND NOT EXISTS"
-        " (SELECT 1 FROM action WHERE action.path = entry.path AND action.unsure) ORDER BY path",
-        tuple(map(from_number, (ino, dev, size, mtime_ns))),
+        " (SELECT 1 FROM action WHERE action.path = entry.path AND action.unsure) ORDER BY path"
+        " LIMIT ?",
+        (*map(from_number, (ino, dev, size, mtime_ns)), _CANDIDATES),
     )
-    return [to_entry(row) for row in rows]
+    return tuple(map(to_entry, rows))
 
 
 def page(db: sqlite3.Connection, after: bytes, limit: int) -> list[Entry]:

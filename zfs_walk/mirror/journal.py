@@ -15,7 +15,17 @@ from zfs_walk.mirror import coalesce, index, memories, queue
 from zfs_walk.mirror.database import Database
 from zfs_walk.mirror.memories import StoredMemory
 from zfs_walk.mirror.queue import SLICE
-from zfs_walk.mirror.records import Action, Change, Counts, Done, Entry, Order, State
+from zfs_walk.mirror.records import (
+    Action,
+    Change,
+    Counts,
+    Done,
+    Entry,
+    Identity,
+    Known,
+    Order,
+    State,
+)
 from zfs_walk.mirror.schema import to_text
 
 
@@ -208,14 +218,24 @@ class Journal:
         with self._database.reading() as db:
             return index.find(db, path)
 
-    def known_as(self, dev: int, ino: int, size: int, mtime_ns: int) -> list[Entry]:
-        """The entries of a file with this content, in the order of their names.
+    def known(self, asked: Sequence[tuple[bytes, Identity | None]]) -> list[Known]:
+        """What is known of names, in their order.
 
-        Those whose action is unsure are left out. Whether a transfer has one in hand just now, the
-        caller must know.
+        Entries whose action is unsure are no candidates. Whether a transfer has one in hand just
+        now, the caller must know.
+
+        Args:
+            asked: names, each with what its file is known by; None: no candidates are wanted.
         """
-        with self._database.reading() as db:
-            return index.known_as(db, dev, ino, size, mtime_ns)
+        with self._database.snapshot() as db:
+            return [
+                Known(
+                    index.find(db, path),
+                    memories.are_there(db, path),
+                    () if identity is None else index.known_as(db, identity),
+                )
+                for path, identity in asked
+            ]
 
     def entries(self, after: bytes, limit: int) -> list[Entry]:
         """Entries in the order of their names, from the first past ``after``."""

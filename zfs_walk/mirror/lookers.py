@@ -24,15 +24,13 @@ class Lookers:
 
     Args:
         folder: that is mirrored.
-        root: its descriptor.
         sink: of the other side; forks of it are used.
         rules: how both sides are compared.
         number: of threads.
     """
 
-    def __init__(self, folder: Folder, root: int, sink: Sink, rules: Rules, number: int) -> None:
+    def __init__(self, folder: Folder, sink: Sink, rules: Rules, number: int) -> None:
         self._folder = folder
-        self._root = root
         self._rules = rules
         self._free: SimpleQueue[Sink] = SimpleQueue()
         self._sinks = [sink.fork() for _ in range(number)]
@@ -68,7 +66,7 @@ class Lookers:
 
     def _matches(self, sink: Sink, row: Row, remote: Remote) -> bool:
         try:
-            with closing(self._folder.source(self._root, row.name)) as source:
+            with self._folder.opened() as opened, closing(opened.source(row.name)) as source:
                 return sink.matches(source, remote)
         except (OSError, ChangedError):
             return False

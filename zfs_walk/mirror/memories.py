@@ -13,6 +13,11 @@ def forget(db: sqlite3.Connection, paths: Sequence[bytes]) -> None:
         db.execute(f"DELETE FROM memory WHERE path IN ({marks(len(some))})", some)  # noqa: S608 -- our own marks
 
 
+def are_there(db: sqlite3.Connection, path: bytes) -> bool:
+    """Whether there are notes of a transfer of a file."""
+    return bool(db.execute("SELECT 1 FROM memory WHERE path = ? LIMIT 1", (path,)).fetchone())
+
+
 class StoredMemory:
     """The notes of one transfer, in the journal.
 

@@ -301,9 +301,7 @@ class Mirror:
         mapping = self._mapping
         rules = Rules(mapping.complete_sync, mapping.deletion_delay, self._sink.granularity_ns)
         folder = Folder(watch.folder.path, mapping.symlinks)
-        with folder.opened() as root:
-            found = os.fstat(root)
-        if (found.st_dev, found.st_ino) != watch.folder.place:
+        if folder.identity != watch.folder.place:
             raise FolderError(path=os.fsdecode(watch.folder.path), reason="it is another one now")
         return Reconcile(
             *(folder, lambda: self._mapper.rows(watch), self._journal, self._sink, rules),

@@ -13,7 +13,7 @@ that was born when the file of the entry was. Where that can't be told, the cont
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zfs_walk.mirror.records import Action, Entry, Kind
+from zfs_walk.mirror.records import Action, Entry, Identity, Kind
 from zfs_walk.sinks.interface import Remote
 
 
@@ -35,6 +35,11 @@ class Local(NamedTuple):
     ino: int
     mode: int
     born_ns: int
+
+    @property
+    def identity(self) -> Identity:
+        """What it is known by under whatever name."""
+        return Identity(self.dev, self.ino, self.size, self.mtime_ns)
 
     def entry(self, path: bytes, tag: str) -> Entry:
         """What the index says once the other side has this file."""

@@ -23,7 +23,7 @@ from zfs_walk.mirror.compare import (
     judge,
     merge,
 )
-from zfs_walk.mirror.folder import Folder
+from zfs_walk.mirror.folder import Folder, Opened
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.lookers import Look, Lookers
 from zfs_walk.mirror.origin import Device
@@ -103,7 +103,6 @@ class Reconcile:
         self.found = Found()
         self._twins = Twins([])
         self._folder = folder
-        self._root = -1
         self._rows = rows
         self._journal = journal
         self._sink = sink
@@ -112,6 +111,7 @@ class Reconcile:
         self._device = device
         self._stopped = stopped
         self._batch = _Batch()
+        self._opened: Opened
 
     def run(self) -> None:
         """Compare everything.
@@ -124,8 +124,8 @@ class Reconcile:
         """
         remotes = self._list()
         self._twins = Twins(remotes)
-        with self._folder.opened() as root:
-            self._root = root
+        with self._folder.opened() as opened:
+            self._opened = opened
             self._merge(remotes)
 
     @property
@@ -135,7 +135,7 @@ class Reconcile:
 
     def _merge(self, remotes: list[Remote]) -> None:
         trios = merge(self._rows(), self._entries(), remotes)
-        with Lookers(self._folder, self._root, self._sink, self._rules, self._lookers) as lookers:
+        with Lookers(self._folder, self._sink, self._rules, self._lookers) as lookers:
             looking: deque[tuple[Trio, Future[Look]]] = deque()
             for trio in trios:
                 self._count(trio)
@@ -213,7 +213,7 @@ class Reconcile:
             self._batch.changes.append(Change(trio.name, Kind.SEND, trio.row.size, time()))
 
     def _delete(self, trio: Trio) -> None:
-        if not isinstance(self._folder.look(self._root, trio.name), Gone):
+        if not isinstance(self._opened.look(trio.name), Gone):
             return  # it is left out, or can't be looked at
         self.found.delete += 1
         entry = trio.entry
@@ -231,13 +231,13 @@ class Reconcile:
         row, remote = trio.row, trio.remote
         if row is None or remote is None:
             return
-        found = self._folder.look(self._root, trio.name)
+        found = self._opened.look(trio.name)
         if not isinstance(found, Local):
             return
         if (found.size, found.mtime_ns) != (row.size, row.mtime_ns):
             return  # that is a change, which is told
         self.found.equal += 1
-        found = found._replace(born_ns=self._folder.born_ns(self._root, trio.name))
+        found = found._replace(born_ns=self._opened.born_ns(trio.name))
         self._batch.record.append(found.entry(trio.name, remote.tag))
 
     def _looked(self, trio: Trio, look: Future[Look]) -> None:

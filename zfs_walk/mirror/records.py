@@ -104,6 +104,37 @@ class Entry(NamedTuple):
     born_ns: int = 0
 
 
+class Known(NamedTuple):
+    """What a journal knows of a name that is in hand.
+
+    Attributes:
+        entry: of the name; None: there is none.
+        noted: notes of a transfer of it are kept.
+        candidates: entries that have the content of the file that has the name now, in the order
+            of their names; of a file with many names some are missing.
+    """
+
+    entry: Entry | None = None
+    noted: bool = False
+    candidates: tuple[Entry, ...] = ()
+
+
+class Identity(NamedTuple):
+    """What a file is known by under whatever name.
+
+    Attributes:
+        dev: ``st_dev``.
+        ino: ``st_ino``.
+        size: bytes.
+        mtime_ns: ns since the epoch.
+    """
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+
+
 class Counts(NamedTuple):
     """How many actions are in each state, and the bytes of those that are to be sent."""
 

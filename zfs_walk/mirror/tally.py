@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 
 from zfs_walk.mirror.handling import Transferring, What
 from zfs_walk.mirror.meter import Meter
+from zfs_walk.mirror.result import Result
 from zfs_walk.mirror.retry import Again, Aside
-from zfs_walk.mirror.transfer import Result
 
 
 @dataclass(slots=True)

@@ -1,17 +1,19 @@
-"""Does one action at a time: looks, decides, and has the sink do it."""
+"""Does actions: looks, decides, and has the sink do it; small files together.
 
-import logging
-import random
+One thread does some actions at a time. What needs no content, and large files, are done one after
+the other. Small files of which it was decided that they are sent go together, if the sink offers
+that.
+"""
+
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple, Protocol
+from typing import Protocol
 
 from zfs_walk import faults
-from zfs_walk.errors import ZfsWalkError
 from zfs_walk.mirror.birth import birth_ns
-from zfs_walk.mirror.folder import Folder, local_of
+from zfs_walk.mirror.folder import Folder, Opened, local_of
 from zfs_walk.mirror.handling import HandlerOptions, What
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.plan import (
@@ -23,22 +25,16 @@ from zfs_walk.mirror.plan import (
     Move,
     Nothing,
     Send,
-    Unreadable,
     decide,
     is_there,
 )
-from zfs_walk.mirror.records import Action, Done, Entry, Kind
-from zfs_walk.mirror.retry import Again, Aside, consequence, failed
-from zfs_walk.sinks.errors import ChangedError, MissingError, SinkError, StoppedError
-from zfs_walk.sinks.interface import Remote, Sink
+from zfs_walk.mirror.records import Action, Done, Entry, Kind, Known
+from zfs_walk.mirror.result import Result, Try, what_of
+from zfs_walk.mirror.retry import Again
+from zfs_walk.mirror.setback import Setback
+from zfs_walk.sinks.errors import MissingError, SinkError, StoppedError
+from zfs_walk.sinks.interface import LARGEST_PARCEL, Parcel, Remote, Sink, Together
 from zfs_walk.sinks.source import Source
-from zfs_walk.watch.look import OtherFolderError
-
-_log = logging.getLogger("zfs_walk.mirror")
-
-_CANDIDATES: Final = 16
-"""Entries that are looked at to find one that a file may be a move of: a file with more hard links
-than these is sent."""
 
 
 class Desk(Protocol):
@@ -61,46 +57,19 @@ class Desk(Protocol):
         ...
 
 
-class Trouble(NamedTuple):
-    """What keeps all transfers from succeeding.
+@dataclass(slots=True)
+class _Packed:
+    """A small file that waits to be sent with others.
 
     Attributes:
-        reason: in words.
-        again: waiting may help; otherwise somebody must put it right.
+        attempt: to send it.
+        local: as it was when it was opened.
+        parcel: for the sink.
     """
 
-    reason: str
-    again: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a try went.
-
-    Attributes:
-        action: as it was taken.
-        outcome: what becomes of the action.
-        what: happened; None: nothing that anybody is told of.
-        old: the name of what was moved.
-        unsure: it failed in the middle.
-        obstructed: on the other side something is in the way that is to be deleted.
-        trouble: it concerns all; None: it does not.
-    """
-
-    action: Action
-    outcome: Done | Later | Again | Aside
-    what: What | None = None
-    old: bytes = b""
-    unsure: bool = False
-    obstructed: bool = False
-    trouble: Trouble | None = None
-
-    @property
-    def told(self) -> str:
-        """What people are told beside `what`."""
-        if isinstance(self.outcome, Again | Aside):
-            return self.outcome.reason
-        return self.old.decode(errors="backslashreplace")
+    attempt: Try
+    local: Local
+    parcel: Parcel
 
 
 class Transfer:
@@ -120,107 +89,120 @@ class Transfer:
         self._journal = journal
         self._folder = folder
         self._sink = sink
+        self._together = sink if isinstance(sink, Together) else None
         self._options = options
         self._desk = desk
-        # The other side may have been changed by the try that is going on.
-        self._unsure = False
+        self._setback = Setback(journal, options)
 
-    def run(self, action: Action) -> Result:
-        """Try an action; whatever goes wrong becomes a result."""
-        self._unsure = False
-        if self._desk.doubted(action.path):
-            action = replace(action, unsure=True)
-        try:
-            with self._folder.opened() as root:
-                return self._do(root, action)
-        except StoppedError as error:
-            # Of a file that was being sent nothing shows yet.
-            return Result(action, self._after(action, error))
-        except OtherFolderError as error:
-            again = Again(time.time(), action.error, counts=False)
-            trouble = Trouble(f"the folder: {error}", again=True)
-            return Result(action, again, unsure=self._unsure, trouble=trouble)
-        except Exception as error:  # noqa: BLE001 -- no bug of a sink ends this thread
-            if not isinstance(error, ZfsWalkError | ChangedError | OSError):
-                _log.exception("a transfer failed")
-            trouble = None
-            if isinstance(error, SinkError) and error.whole:
-                trouble = Trouble(str(error), error.again)
-            outcome = self._after(action, error)
-            what = _what(outcome)
-            return Result(action, outcome, what, unsure=self._unsure, trouble=trouble)
+    def run(self, actions: Sequence[Action]) -> Iterator[Result]:
+        """Try actions; whatever goes wrong becomes a result. One result each, in any order."""
+        with ExitStack() as stack:
+            try:
+                opened = stack.enter_context(self._folder.opened())
+                attempts = self._look(opened, actions)
+            except Exception as error:  # noqa: BLE001 -- no bug ends this thread
+                for action in actions:
+                    yield self._setback.failed(Try(action, Gone(0), Known()), error)
+                return
+            packed: list[_Packed] = []
+            for attempt in attempts:
+                try:
+                    done = self._do(opened, attempt)
+                except Exception as error:  # noqa: BLE001 -- the same
+                    done = self._setback.failed(attempt, error)
+                if isinstance(done, _Packed):
+                    stack.callback(done.parcel.source.close)
+                    packed.append(done)
+                else:
+                    yield done
+            yield from self._send_together(packed)
 
-    def _after(self, action: Action, error: Exception | str) -> Again | Aside:
-        tries, now = self._options.tries, time.time()
-        chance = random.random()  # noqa: S311 -- spreads tries, no secret
-        if isinstance(error, str):
-            return failed(action, error, tries=tries, chance=chance, now=now)
-        return consequence(action, error, tries=tries, chance=chance, now=now)
+    # -- what is there, and what follows
 
-    def _do(self, root: int, action: Action) -> Result:
-        found = self._folder.look(root, action.path)
+    def _look(self, opened: Opened, actions: Sequence[Action]) -> list[Try]:
+        """What is here, and what is known of the other side; the journal is asked once for all."""
+        found = [opened.look(action.path) for action in actions]
+        asked = [
+            (action.path, look.identity if isinstance(look, Local) else None)
+            for action, look in zip(actions, found, strict=True)
+        ]
+        attempts = []
+        for action, look, known in zip(actions, found, self._journal.known(asked), strict=True):
+            unsure = action.unsure or self._desk.doubted(action.path)
+            attempts.append(Try(replace(action, unsure=True) if unsure else action, look, known))
+        return attempts
+
+    def _do(self, opened: Opened, attempt: Try) -> Result | _Packed:
+        action, found, known = attempt.action, attempt.found, attempt.known
         if isinstance(found, Local) and action.kind is Kind.DELETE:
             # It is back: to be judged anew, and then to be sent in its turn.
             return Result(action, Again(time.time(), action.error, counts=False))
-        entry = self._journal.entry(action.path)
-        candidates = self._candidates(root, action.path, found)
+        candidates = self._candidates(opened, attempt)
         if candidates and isinstance(found, Local):
-            found = found._replace(born_ns=self._folder.born_ns(root, action.path))
+            found = found._replace(born_ns=opened.born_ns(action.path))
         decision = decide(
-            action, found, entry, candidates, complete_sync=self._options.complete_sync
+            action, found, known.entry, candidates, complete_sync=self._options.complete_sync
         )
         if isinstance(decision, Move) and isinstance(found, Local):
-            if result := self._move(root, action, found, decision):
+            if result := self._move(opened, attempt, found, decision):
                 return result
             decision = Send(look=action.unsure)
         self._desk.decided(action.path)
         if isinstance(decision, Send):
-            return self._send(root, action, entry, look=decision.look)
-        return self._end(action, decision)
+            return self._send(opened, attempt, look=decision.look)
+        return self._end(attempt, decision)
 
-    def _end(self, action: Action, decision: Decision) -> Result:
-        """Do what needs no file."""
-        match decision:
-            case Fail(reason):
-                outcome = self._after(action, reason)
-                return Result(action, outcome, _what(outcome))
-            case Later():
-                return Result(action, decision)
-            case Nothing(entry):
-                self._abandon(action.path, "")
-                return Result(action, Done(action, entry))
-            case _:
-                return self._delete(action)
-
-    def _candidates(self, root: int, path: bytes, found: Local | Gone | Unreadable) -> list[Entry]:
+    def _candidates(self, opened: Opened, attempt: Try) -> list[Entry]:
         """Entries of this file whose own names are gone: the first, if there is one."""
-        if not isinstance(found, Local):
+        if not isinstance(attempt.found, Local):
             return []
-        known = self._journal.known_as(found.dev, found.ino, found.size, found.mtime_ns)
-        for entry in known[:_CANDIDATES]:
-            if entry.path == path or entry.mode != found.mode:
+        for entry in attempt.known.candidates:
+            if entry.path == attempt.path or entry.mode != attempt.found.mode:
                 continue
-            if isinstance(self._folder.look(root, entry.path), Gone):
+            if isinstance(opened.look(entry.path), Gone):
                 return [entry]
         return []
 
-    # -- what is done
+    def _end(self, attempt: Try, decision: Decision) -> Result:
+        """Do what needs no file."""
+        action = attempt.action
+        match decision:
+            case Fail(reason):
+                outcome = self._setback.after(action, reason)
+                return Result(action, outcome, what_of(outcome))
+            case Later():
+                return Result(action, decision)
+            case Nothing(entry):
+                self._abandon(attempt, "")
+                return Result(action, Done(action, entry))
+            case _:
+                return self._delete(attempt)
 
-    def _move(self, root: int, action: Action, found: Local, move: Move) -> Result | None:
+    def _delete(self, attempt: Try) -> Result:
+        action = attempt.action
+        self._abandon(attempt, "")
+        attempt.unsure = True
+        self._sink.delete(action.path)
+        faults.point("mirror.deleted")
+        return Result(action, Done(action, None, (action.path,)), What.DELETED)
+
+    # -- moving
+
+    def _move(self, opened: Opened, attempt: Try, found: Local, move: Move) -> Result | None:
         """Move it; None: it must be sent."""
-        old = move.old
+        action, old = attempt.action, move.old
         if not self._desk.borrow(action.path, old):
             return None
-        if not move.certain and not self._same_content(root, action.path, old):
+        if not move.certain and not self._same_content(opened, action.path, old):
             return None
-        self._abandon(action.path, "")
-        self._unsure = True
+        self._abandon(attempt, "")
+        attempt.unsure = True
         try:
             remote = self._sink.move(old.path, action.path)
         except MissingError:
             remote = None
         except SinkError as error:
-            return self._obstructed(action, error)
+            return self._setback.obstructed(attempt, error)
         faults.point("mirror.moved")
         if remote is None or not self._is_copy(found, remote):
             self._journal.drop([old.path])
@@ -228,11 +210,11 @@ class Transfer:
         done = Done(action, found.entry(action.path, remote.tag), (old.path,))
         return Result(action, done, What.MOVED, old.path)
 
-    def _same_content(self, root: int, path: bytes, old: Entry) -> bool:
+    def _same_content(self, opened: Opened, path: bytes, old: Entry) -> bool:
         remote = self._sink.look(old.path)
         if remote is None:
             return False
-        with closing(self._folder.source(root, path)) as source:
+        with closing(opened.source(path)) as source:
             return self._sink.matches(source, remote)
 
     def _is_copy(self, found: Local, remote: Remote) -> bool:
@@ -241,93 +223,84 @@ class Transfer:
             return False
         return remote.size == found.size
 
-    def _send(self, root: int, action: Action, entry: Entry | None, *, look: bool) -> Result:
-        path = action.path
-        with closing(self._folder.source(root, path)) as source:
-            born = 0 if source.target is not None else birth_ns(source.fileno())
-            local = local_of(source.stat, source.size, born)
-            self._abandon(path, source.fingerprint)
-            if look and (there := self._there(source, local, path, entry)):
-                done = Done(action, local.entry(path, there.tag))
-                return Result(action, done, What.SENT)
+    # -- sending
+
+    def _send(self, opened: Opened, attempt: Try, *, look: bool) -> Result | _Packed:
+        action, path = attempt.action, attempt.path
+        with ExitStack() as stack:
+            source = stack.enter_context(closing(opened.source(path)))
+            local = local_of(source.stat, source.size, _birth_ns(source))
+            self._abandon(attempt, source.fingerprint)
+            if look and (there := self._there(source, local, attempt)):
+                return self._sent(attempt, local, there)
             report = self._desk.begun(action, source.size)
+            if self._together and source.size <= LARGEST_PARCEL and not attempt.known.noted:
+                stack.pop_all()
+                return _Packed(attempt, local, Parcel(source, path, report))
             memory = self._journal.memory(path, source.fingerprint)
-            self._unsure = True
+            attempt.unsure = True
             faults.point("mirror.sending")
             try:
                 remote = self._sink.send(source, path, memory, report)
             except StoppedError:
-                self._unsure = False
+                attempt.unsure = False
                 raise
             except SinkError as error:
-                return self._obstructed(action, error)
+                return self._setback.obstructed(attempt, error)
         faults.point("mirror.sent")
-        return Result(action, Done(action, local.entry(path, remote.tag)), What.SENT)
+        return self._sent(attempt, local, remote)
 
-    def _there(
-        self, source: Source, local: Local, path: bytes, entry: Entry | None
-    ) -> Remote | None:
+    def _sent(self, attempt: Try, local: Local, remote: Remote) -> Result:
+        entry = local.entry(attempt.path, remote.tag)
+        return Result(attempt.action, Done(attempt.action, entry), What.SENT)
+
+    def _send_together(self, packed: Sequence[_Packed]) -> Iterator[Result]:
+        if self._together is None or not packed:
+            return
+        for each in packed:
+            each.attempt.unsure = True
+        faults.point("mirror.sending")
+        try:
+            ended = self._together.send_together([each.parcel for each in packed])
+        except Exception as error:  # noqa: BLE001 -- no bug of a sink ends this thread
+            ended = [error] * len(packed)
+        faults.point("mirror.sent")
+        for each, end in zip(packed, ended, strict=True):
+            yield self._parcel_ended(each, end)
+
+    def _parcel_ended(self, packed: _Packed, end: Remote | Exception) -> Result:
+        attempt = packed.attempt
+        if isinstance(end, Remote):
+            return self._sent(attempt, packed.local, end)
+        try:
+            if isinstance(end, StoppedError):
+                attempt.unsure = False
+            if isinstance(end, SinkError):
+                return self._setback.obstructed(attempt, end)
+            return self._setback.failed(attempt, end)
+        except Exception as error:  # noqa: BLE001 -- no bug ends this thread
+            return self._setback.failed(attempt, error)
+
+    def _there(self, source: Source, local: Local, attempt: Try) -> Remote | None:
         """What the other side has, if that is the file already."""
+        entry = attempt.known.entry
         if entry is not None and entry.mode != local.mode:
             return None  # no look tells whether the permissions have been sent
-        remote = self._sink.look(path)
+        remote = self._sink.look(attempt.path)
         if remote is None:
             return None
         if is_there(local, remote, entry, self._sink.granularity_ns):
             return remote
         return remote if self._sink.matches(source, remote) else None
 
-    def _in_the_way(self, path: bytes) -> bytes:
-        """A name, of a file on the other side, that must go before this one can be; or empty."""
-        above = path.rpartition(b"/")[0]
-        while above:
-            if self._journal.entry(above):
-                return above
-            above = above.rpartition(b"/")[0]
-        below = path + b"/"
-        return next(
-            (
-                entry.path
-                for entry in self._journal.entries(below, 1)
-                if entry.path.startswith(below)
-            ),
-            b"",
-        )
-
-    def _obstructed(self, action: Action, error: SinkError) -> Result:
-        """Another name's deletion comes first; if there will be none, say so.
-
-        Raises:
-            SinkError: the same, if nothing is in the way.
-        """
-        way = b"" if error.whole else self._in_the_way(action.path)
-        if not way:
-            raise error
-        outcome: Again | Aside
-        if self._options.complete_sync:
-            later = time.time() + self._options.deletion_delay
-            outcome = Again(later, str(error), counts=False)
-        else:
-            shown = way.decode(errors="backslashreplace")
-            reason = f"{error} On the other side {shown} is in the way, and nothing is deleted"
-            outcome = Aside(f"{reason} there without complete_sync.")
-        return Result(action, outcome, _what(outcome), unsure=True, obstructed=True)
-
-    def _delete(self, action: Action) -> Result:
-        self._abandon(action.path, "")
-        self._unsure = True
-        self._sink.delete(action.path)
-        faults.point("mirror.deleted")
-        return Result(action, Done(action, None, (action.path,)), What.DELETED)
-
-    def _abandon(self, path: bytes, fingerprint: str) -> None:
+    def _abandon(self, attempt: Try, fingerprint: str) -> None:
         """Take away what was begun for another content of a file."""
-        if stale := self._journal.stale(path, fingerprint):
-            self._sink.abandon(path, stale)
-            self._journal.forget_memory(path)
+        if not attempt.known.noted:
+            return
+        if stale := self._journal.stale(attempt.path, fingerprint):
+            self._sink.abandon(attempt.path, stale)
+            self._journal.forget_memory(attempt.path)
 
 
-def _what(outcome: Again | Aside) -> What | None:
-    if isinstance(outcome, Aside):
-        return What.ASIDE
-    return What.FAILED if outcome.reason else None
+def _birth_ns(source: Source) -> int:
+    return 0 if source.target is not None else birth_ns(source.fileno())

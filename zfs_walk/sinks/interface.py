@@ -11,7 +11,7 @@ but for what its library does within one call.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 from zfs_walk.sinks.source import Source
 
@@ -152,6 +152,10 @@ class Sink(Protocol):
         ...
 
 
+LARGEST_PARCEL: Final = 1 << 20
+"""Bytes of a small file, and of all that are sent together."""
+
+
 class Parcel(NamedTuple):
     """A small file that is sent together with others.
 
@@ -179,7 +183,9 @@ class Together(Protocol):
     def send_together(self, parcels: Sequence[Parcel]) -> list[Remote | Exception]:
         """Do for each what `Sink.send` does for one.
 
-        None of them was begun before, and none is larger than a MiB: nothing is noted of them.
+        None of them was begun before, and none is larger than `LARGEST_PARCEL`: nothing is noted of
+        them. What concerns all (`zfs_walk.sinks.errors.SinkError.whole`) is not found out for each
+        anew: the rest is given the same error.
 
         Returns:
             In their order, what is there now, or what `Sink.send` would have raised; one's error

@@ -19,6 +19,7 @@ class Source:
         root: descriptor of the folder that is mirrored.
         name: below it; no link on the way is followed.
         link: a symbolic link is sent as such; otherwise it is refused.
+        above: descriptor of the directory that it is in, by who has it open; else it is walked to.
 
     Attributes:
         name: below the mirrored folder.
@@ -29,13 +30,15 @@ class Source:
         OSError: it is not there, can't be read, or is no such file.
     """
 
-    def __init__(self, root: int, name: bytes, *, link: bool = False) -> None:
+    def __init__(
+        self, root: int, name: bytes, *, link: bool = False, above: int | None = None
+    ) -> None:
         self.name = name
         self._fd: int | None = None
-        *above, last = name.split(b"/")
-        self._above = os.dup(root)
+        *parts, last = name.split(b"/")
+        self._above = os.dup(root if above is None else above)
         try:
-            for part in above:
+            for part in parts if above is None else ():
                 deeper = os.open(part, _ABOVE, dir_fd=self._above)
                 os.close(self._above)
                 self._above = deeper
@@ -46,9 +49,11 @@ class Source:
             raise
 
     def _open(self, *, link: bool) -> None:
-        found = os.stat(self._last, dir_fd=self._above, follow_symlinks=False)
         self.target: bytes | None = None
-        if link and stat.S_ISLNK(found.st_mode):
+        found = None
+        if link:
+            found = os.stat(self._last, dir_fd=self._above, follow_symlinks=False)
+        if found is not None and stat.S_ISLNK(found.st_mode):
             self.target = os.readlink(self._last, dir_fd=self._above)
         else:
             self._fd = os.open(self._last, _FILE, dir_fd=self._above)

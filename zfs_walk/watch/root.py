@@ -43,9 +43,14 @@ class Root:
             return "another file system is there: unmounted, or mounted over"
         return None if self.is_at(found) else "another folder is there"
 
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Its st_dev and st_ino."""
+        return self.device, self._inode
+
     def is_at(self, found: os.stat_result) -> bool:
         """What was found is the folder."""
-        return (found.st_dev, found.st_ino) == (self.device, self._inode)
+        return (found.st_dev, found.st_ino) == self.identity
 
     def absolute(self, path: bytes) -> bytes:
         """The absolute path of a path below it."""

@@ -4,7 +4,7 @@ import os
 import random
 import stat
 import subprocess
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -14,7 +14,7 @@ from zfs_walk.mirror.handling import HandlerOptions, Happening, What
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.pace import Pace
 from zfs_walk.mirror.records import Action, Change, Kind, State
-from zfs_walk.sinks.interface import Memory, Remote, Report
+from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report
 from zfs_walk.sinks.local import LocalOptions, LocalSink
 from zfs_walk.sinks.source import Source
 
@@ -28,6 +28,8 @@ class Faults:
     def __init__(self) -> None:
         self.fault: Fault = lambda _what, _name, _after: None
         self.calls: list[tuple[str, bytes]] = []
+        self.batches: list[int] = []
+        """Of how many files each."""
         self.compared = False
         """Contents are compared, as by a sink that keeps checksums."""
         self._lock = Lock()
@@ -73,6 +75,35 @@ class TroubledSink(LocalSink):
         self._faults.call("delete", name, after=True)
 
 
+class Notes:
+    """What is noted of a transfer that nobody goes on with."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, str] = {}
+
+    def load(self) -> dict[str, str]:
+        return self._notes
+
+    def store(self, key: str, value: str) -> None:
+        self._notes[key] = value
+
+
+class TogetherSink(TroubledSink):
+    """Takes several small files at once."""
+
+    together = 4
+
+    def send_together(self, parcels: Sequence[Parcel]) -> list[Remote | Exception]:
+        self._faults.batches.append(len(parcels))
+        return [self._sent(parcel) for parcel in parcels]
+
+    def _sent(self, parcel: Parcel) -> Remote | Exception:
+        try:
+            return self.send(parcel.source, parcel.name, Notes(), parcel.report)
+        except Exception as error:  # noqa: BLE001 -- as every sink does
+            return error
+
+
 Listing = dict[bytes, tuple[int, ...]]
 
 
@@ -82,10 +113,13 @@ class Place:
     Args:
         top: an empty folder.
         options: of handlers.
+        together: the sink takes several small files at once.
     """
 
-    def __init__(self, top: Path, options: HandlerOptions) -> None:
+    def __init__(self, top: Path, options: HandlerOptions, *, together: bool = False) -> None:
         self.options = options
+        self._sink = TogetherSink if together else TroubledSink
+        self.together = TogetherSink.together if together else 1
         self.here = top / "here"
         self.there = top / "there"
         for folder in (self.here, self.there):
@@ -100,7 +134,7 @@ class Place:
         self._noticed: Listing = {}
 
     def _handler(self) -> Handler:
-        sink = TroubledSink(f"file://{self.there}", LocalOptions(fsync=False), self.faults)
+        sink = self._sink(f"file://{self.there}", LocalOptions(fsync=False), self.faults)
         return Handler(
             Parts(
                 self.journal, os.fsencode(self.here), sink, self.options, self.pace, self._guard,

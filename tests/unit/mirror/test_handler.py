@@ -26,6 +26,7 @@ from zfs_walk.sinks.errors import (
     TransientError,
     UnreachableSinkError,
 )
+from zfs_walk.sinks.interface import LARGEST_PARCEL
 
 OPTIONS = HandlerOptions(complete_sync=True, transfers=3, tries=3, deletion_delay=0.01)
 WHY = {"place": "there", "reason": "why"}
@@ -44,9 +45,11 @@ def options(request: pytest.FixtureRequest) -> HandlerOptions:
     return getattr(request, "param", OPTIONS)
 
 
-@pytest.fixture
-def place(tmp_path: Path, options: HandlerOptions) -> Iterator[Place]:
-    place = Place(tmp_path, options)
+@pytest.fixture(params=[False, True], ids=["alone", "together"])
+def place(
+    tmp_path: Path, options: HandlerOptions, request: pytest.FixtureRequest
+) -> Iterator[Place]:
+    place = Place(tmp_path, options, together=request.param)
     place.handler.start()
     yield place
     place.close()
@@ -180,7 +183,8 @@ def test_a_bounded_number_of_actions_is_in_hand(place: Place) -> None:
         place.write(str(number))
     place.notice()
     transfers = place.options.transfers
-    wait_for("all are sending", lambda: len(place.handler.statistics().active) == transfers)
+    most = transfers * place.together
+    wait_for("all are sending", lambda: len(place.handler.statistics().active) == most)
     assert place.journal.counts().taken <= 3 * 16 * transfers < 500
     gate.set()
     place.settle()
@@ -271,7 +275,7 @@ def test_without_the_sink_everything_waits_and_then_goes_on(
     wait_for("some probes", lambda: len(place.calls("check")) > 5)
     assert place.handler.statistics().trouble == str(kind(**WHY))
     sends = len(place.calls("send"))
-    assert sends <= OPTIONS.transfers
+    assert sends <= OPTIONS.transfers * place.together
     place.write("later")
     place.notice()
     assert len(place.calls("send")) == sends
@@ -492,3 +496,37 @@ def test_links_are_skipped_followed_or_recorded(place: Place, sent: set[str]) ->
         assert not (place.there / "in").is_symlink()
     if place.options.symlinks is Symlinks.RECORD:
         assert (place.there / "out").readlink() == Path("/etc/hostname")
+
+
+def test_small_files_go_together_and_one_that_fails_keeps_none_back(tmp_path: Path) -> None:
+    place = Place(tmp_path, OPTIONS, together=True)
+    for number in range(40):
+        place.write(f"folder/{number}", str(number))
+    place.write("folder/bad")
+
+    def refuse(what: str, name: bytes, after: bool) -> None:  # noqa: FBT001
+        if what == "send" and name == b"folder/bad" and not after:
+            raise FileRefusedError(**WHY)
+
+    place.faults.fault = refuse
+    place.notice()
+    place.handler.start()
+    place.settle()
+    assert max(place.faults.batches) == 4
+    assert [action.path for action in place.aside()] == [b"folder/bad"]
+    assert len(list(place.there.rglob("*"))) == 41
+    place.close()
+
+
+def test_a_file_that_grew_too_large_to_go_with_others_goes_alone(tmp_path: Path) -> None:
+    place = Place(tmp_path, OPTIONS, together=True)
+    for number in range(8):
+        place.write(f"small-{number}")
+    place.notice()
+    with place.write("small-3").open("ab") as file:
+        file.truncate(2 * LARGEST_PARCEL)
+    place.handler.start()
+    place.settle()
+    assert sum(place.faults.batches) == 7
+    place.assert_equal()
+    place.close()

@@ -14,7 +14,18 @@ import pytest
 from zfs_walk.errors import JournalError, StateError, StateInUseError
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.queue import SLICE
-from zfs_walk.mirror.records import Action, Change, Counts, Done, Entry, Kind, Order, State
+from zfs_walk.mirror.records import (
+    Action,
+    Change,
+    Counts,
+    Done,
+    Entry,
+    Identity,
+    Kind,
+    Known,
+    Order,
+    State,
+)
 
 ME = "/data -> s3://bucket"
 NOTHING = Counts(0, 0, 0, 0, 0)
@@ -293,10 +304,10 @@ def test_entries_are_paged_in_the_order_of_their_names(journal: Journal) -> None
 def test_a_file_is_known_by_its_numbers(journal: Journal, number: int) -> None:
     known = entry(b"a")._replace(dev=number, ino=number)
     journal.record([known, entry(b"b"), entry(b"c", ino=8)])
-    assert journal.known_as(number, number, known.size, known.mtime_ns) == [known]
-    assert journal.known_as(number, number, known.size, known.mtime_ns + 1) == []
-    assert journal.known_as(number, number, known.size + 1, known.mtime_ns) == []
-    assert journal.known_as(number, 8, known.size, known.mtime_ns) == []
+    assert candidates(journal, _identity(known)) == [known]
+    assert candidates(journal, Identity(number, number, known.size, known.mtime_ns + 1)) == []
+    assert candidates(journal, Identity(number, number, known.size + 1, known.mtime_ns)) == []
+    assert candidates(journal, Identity(number, 8, known.size, known.mtime_ns)) == []
 
 
 @pytest.mark.parametrize("mtime_ns", [-(2**63) - 1, -1, 10**20, 10**20 + 1])
@@ -304,8 +315,8 @@ def test_a_time_of_any_year_comes_back_to_the_nanosecond(journal: Journal, mtime
     odd = entry(b"a")._replace(mtime_ns=mtime_ns, tag="\udcff\0")
     journal.record([odd])
     assert journal.entry(b"a") == odd
-    assert journal.known_as(odd.dev, odd.ino, odd.size, mtime_ns) == [odd]
-    assert journal.known_as(odd.dev, odd.ino, odd.size, mtime_ns + 1) == []
+    assert candidates(journal, _identity(odd)) == [odd]
+    assert candidates(journal, Identity(odd.dev, odd.ino, odd.size, mtime_ns + 1)) == []
 
 
 def test_what_may_be_there_or_not_is_no_source_of_a_move(journal: Journal) -> None:
@@ -314,11 +325,32 @@ def test_what_may_be_there_or_not_is_no_source_of_a_move(journal: Journal) -> No
     first, second = take(journal)
     journal.again(first, 0.0, "cut off", count=True, unsure=True)
     journal.again(second, 0.0, "not now", count=False)
-    assert paths(journal.known_as(*_identity(entry(b"a")))) == [b"b"]
+    assert paths(candidates(journal, _identity(entry(b"a")))) == [b"b"]
 
 
-def _identity(known: Entry) -> tuple[int, int, int, int]:
-    return known.dev, known.ino, known.size, known.mtime_ns
+def test_what_is_known_of_names_comes_in_their_order(journal: Journal) -> None:
+    journal.record([entry(b"a", ino=7), entry(b"b", ino=7), entry(b"c", ino=8)])
+    journal.memory(b"b", "content").store("upload", "1")
+    asked = [(b"c", None), (b"none", _identity(entry(b"a", ino=7))), (b"b", None)]
+    assert journal.known(asked) == [
+        Known(entry(b"c", ino=8)),
+        Known(None, candidates=(entry(b"a", ino=7), entry(b"b", ino=7))),
+        Known(entry(b"b", ino=7), noted=True),
+    ]
+
+
+def test_of_a_file_with_many_names_some_are_candidates(journal: Journal) -> None:
+    journal.record(entry(b"%03d" % number) for number in range(100))
+    assert len(candidates(journal, _identity(entry(b"000")))) == 16
+
+
+def candidates(journal: Journal, identity: Identity) -> list[Entry]:
+    [known] = journal.known([(b"another name", identity)])
+    return list(known.candidates)
+
+
+def _identity(known: Entry) -> Identity:
+    return Identity(known.dev, known.ino, known.size, known.mtime_ns)
 
 
 # ------------------------------------------------------------------ transfers

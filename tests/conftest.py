@@ -13,7 +13,8 @@ BIG_PYTHON = os.environ.get("TESTS_BIG_PYTHON", "")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what the user who runs the tests can't run."""
+    """Skip what the user who runs the tests can't run, and begin with what takes long."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     is_root = os.geteuid() == 0
     running = f"3.{sys.version_info.minor}"
     for item in items:

@@ -2,7 +2,8 @@
 
 Two cores that three tests with dozens of processes share are at times too slow for a deadline. What
 fails then and passes alone is no fault of the code; both runs are in the log. Whatever else goes
-wrong (a test that can't be collected, an error of pytest's own) ends this at once.
+wrong (a test that can't be collected, an error of pytest's own) ends this at once. Files are begun
+in the order that tests/conftest.py gives them.
 """
 
 import subprocess

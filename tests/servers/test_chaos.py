@@ -1,7 +1,7 @@
 """A tree that changes at random, while its uploader, its server and their connection break.
 
 At the end both sides are the same, nothing half-sent is left, and no action. Things break for
-CHAOS_SECONDS (default 10) a sink; CHAOS_SEED is another number for other changes. tests/README.md
+CHAOS_SECONDS (default 60) a sink; CHAOS_SEED is another number for other changes. tests/README.md
 says how to let it run for ten minutes.
 """
 
@@ -24,9 +24,14 @@ from tests.servers.changes import Changes
 from tests.servers.s3 import CREDENTIALS
 from tests.servers.sides import Side, open_side, rclone_differences
 
-pytestmark = [pytest.mark.slow, pytest.mark.big, pytest.mark.timeout(3_600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.big,
+    pytest.mark.long,
+    pytest.mark.timeout(3_600),
+]
 
-SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))
+SECONDS = float(os.environ.get("CHAOS_SECONDS", "60"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
 LONG = SECONDS > 100

@@ -11,7 +11,7 @@ import pytest
 from tests.servers.s3 import BUCKET, Home
 from zfs_walk.sinks import s3_copy
 from zfs_walk.sinks.choose import open_sink
-from zfs_walk.sinks.conformance import Content, SinkConformance
+from zfs_walk.sinks.conformance import Content, SinkConformance, TogetherConformance
 from zfs_walk.sinks.conformance.naming import ODD_NAMES
 from zfs_walk.sinks.conformance.place import MTIME, Notes, Origin, Place, freely
 from zfs_walk.sinks.errors import SinkError, TransientError
@@ -35,7 +35,7 @@ def content(home: Home) -> Content:
     return home.content
 
 
-class TestS3(SinkConformance):
+class TestS3(SinkConformance, TogetherConformance):
     """The suite."""
 
     checksums = True
@@ -117,7 +117,7 @@ def test_the_fast_way_takes_small_files_of_every_name(weed_home: Home) -> None:
     for name in ODD_NAMES:
         key = key_of(weed_home.prefix, name)
         etag = hashlib.md5(name, usedforsecurity=False).hexdigest()
-        assert fast.put(key, name, {"mtime": "1.5"}, "text/plain") == etag, name
+        assert fast.put(key, name, {"mtime": "1.5"}) == etag, name
         assert sink.look(name) == Remote(name, len(name), 1_500_000_000, etag)
     assert {*weed_home.keys()} == {*ODD_NAMES}
     sink.close()

@@ -2,27 +2,25 @@
 
 import datetime as dt
 import email.utils
-import mimetypes
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final, Self
 
 from zfs_walk import faults
 from zfs_walk.sinks import s3_metadata
 from zfs_walk.sinks.errors import CorruptedError, FileRefusedError, MissingError
-from zfs_walk.sinks.interface import Memory, Remote, Report
+from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report
 from zfs_walk.sinks.s3_checksums import has_etag
 from zfs_walk.sinks.s3_client import Client
 from zfs_walk.sinks.s3_copy import copy
-from zfs_walk.sinks.s3_fast import LARGEST as LARGEST_FAST
 from zfs_walk.sinks.s3_keys import key_of, name_of
 from zfs_walk.sinks.s3_multipart import PART_SIZE, Multipart, abort, unfinished
 from zfs_walk.sinks.s3_options import LARGEST_FILE, S3Options, parse
+from zfs_walk.sinks.s3_put import TOGETHER, Puts
 from zfs_walk.sinks.source import Source
 
 _SECOND: Final = dt.timedelta(seconds=1)
 """What a server's answer leaves out of its time at most."""
-_UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 class S3Sink:
@@ -33,10 +31,12 @@ class S3Sink:
 
     Options: ClassVar[type[Any]] = S3Options
     granularity_ns = 1
+    together = TOGETHER
 
     def __init__(self, url: str, options: S3Options) -> None:
         self._bucket = parse(url)
         self._client = Client(self._bucket, options)
+        self._puts = Puts(self._client)
         self._open = True
 
     def fork(self) -> Self:
@@ -44,6 +44,7 @@ class S3Sink:
         other = object.__new__(type(self))
         other._bucket = self._bucket
         other._client = self._client
+        other._puts = Puts(self._client)
         other._open = True
         self._client.join()
         return other
@@ -52,11 +53,12 @@ class S3Sink:
         """Let go of the connections; the last fork closes them."""
         if self._open:
             self._open = False
+            self._puts.close()
             self._client.leave()
 
     def place(self, name: bytes) -> str:
         """The object's URL."""
-        return f"s3://{self._bucket.name}/{self._key(name)}"
+        return self._client.place_of(self._key(name))
 
     def check(self) -> None:
         """Write a tiny object, and take it away."""
@@ -66,37 +68,24 @@ class S3Sink:
 
     def send(self, source: Source, name: bytes, memory: Memory, report: Report) -> Remote:
         """In one piece, or in parts if it is larger than ``multipart_above``."""
-        key, place = self._key(name), self.place(name)
+        if source.size <= self._client.options.multipart_above:
+            return self._puts.put(Parcel(source, name, report))
+        key = self._key(name)
+        place = self._client.place_of(key)
         if source.size > LARGEST_FILE:
             raise FileRefusedError(place=place, reason="S3 takes no file of more than 5 TiB")
-        if source.size > self._client.options.multipart_above:
-            locked = _one_at_a_time(report)
-            fields = {**self._fields(source, name), "Metadata": s3_metadata.of(source)}
-            etag = Multipart(self._client, key, place, memory).send(source, fields, locked)
-        else:
-            etag = self._put(source, name, report)
+        fields = {
+            "Metadata": s3_metadata.of(source),
+            "ContentType": s3_metadata.content_type(source, name),
+            **self._client.storage(),
+        }
+        locked = _one_at_a_time(report)
+        etag = Multipart(self._client, key, place, memory).send(source, fields, locked)
         return Remote(name, source.size, source.stat.st_mtime_ns, etag)
 
-    def _put(self, source: Source, name: bytes, report: Report) -> str:
-        data = source.read(source.size, 0)
-        report(len(data))
-        source.check()
-        key, metadata = self._key(name), s3_metadata.of(source)
-        fields = self._fields(source, name)
-        fast = self._client.fast if len(data) <= LARGEST_FAST else None
-        etag = fast.put(key, data, metadata, fields["ContentType"]) if fast else None
-        if etag is None:
-            algorithm = self._client.algorithm
-            fields |= {algorithm.field: algorithm.of([data]), "Metadata": metadata}
-            answer = self._call("put_object", name, Body=data, **fields)
-            etag = str(answer["ETag"]).strip('"')
-        faults.point("s3.put")
-        return etag
-
-    def _fields(self, source: Source, name: bytes) -> dict[str, Any]:
-        guessed, _ = mimetypes.guess_type(name.rpartition(b"/")[2].decode(errors="replace"))
-        kind = _UNKNOWN_TYPE if source.target is not None else guessed or _UNKNOWN_TYPE
-        return {"ContentType": kind, **self._client.storage()}
+    def send_together(self, parcels: Sequence[Parcel]) -> list[Remote | Exception]:
+        """Each in one piece: see `zfs_walk.sinks.interface.Together`."""
+        return self._puts.put_together(parcels)
 
     def abandon(self, name: bytes, memory: Memory) -> None:
         """Abort the upload."""

@@ -93,6 +93,10 @@ class Client:
                 )
             return self._fast
 
+    def place_of(self, key: str) -> str:
+        """An object's URL."""
+        return f"s3://{self.bucket.name}/{key}"
+
     # ------------------------------------------------------------------ calls
 
     def call(

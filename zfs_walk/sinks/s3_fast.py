@@ -4,7 +4,7 @@ Whatever goes wrong with it is not looked into: the file is sent by boto3 then, 
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from zfs_walk.sinks.s3_options import MIB, S3Options
@@ -27,7 +27,13 @@ class FastPut:
     """
 
     def __init__(self, store: Any) -> None:
+        import obstore  # noqa: PLC0415 -- see `possible`
+        from obstore.exceptions import BaseError  # noqa: PLC0415 -- the same
+
         self._store = store
+        self._put = obstore.put
+        self._put_async = obstore.put_async
+        self._failures = (BaseError, OSError, ValueError)
 
     @classmethod
     def possible(cls, session: Any, meta: Any, bucket: str, options: S3Options) -> Self | None:
@@ -78,16 +84,33 @@ class FastPut:
             return None
         return cls(store)
 
-    def put(
-        self, key: str, data: bytes, metadata: Mapping[str, str], content_type: str
-    ) -> str | None:
+    def put(self, key: str, data: bytes, attributes: dict[str, str]) -> str | None:
         """Put an object; returns its ETag, or None: it must be done otherwise."""
-        import obstore  # noqa: PLC0415 -- see `possible`
-        from obstore.exceptions import BaseError  # noqa: PLC0415 -- the same
-
-        attributes = {**metadata, "Content-Type": content_type}
         try:
-            put = obstore.put(self._store, key, data, attributes=attributes, use_multipart=False)
-        except (BaseError, OSError, ValueError):
+            put = self._put(self._store, key, data, attributes=attributes, use_multipart=False)
+        except self._failures:
             return None
-        return (put["e_tag"] or "").strip('"') or None
+        return _etag(put)
+
+    def begin(self, key: str, data: bytes, attributes: dict[str, str]) -> Awaitable[Any] | None:
+        """Begin to put an object, in a running loop; returns what `end` takes."""
+        try:
+            # Under way from now on, whatever the loop does.
+            return self._put_async(
+                self._store, key, data, attributes=attributes, use_multipart=False
+            )
+        except self._failures:
+            return None
+
+    async def end(self, begun: Awaitable[Any] | None) -> str | None:
+        """Wait for an object that was begun; returns what `put` does."""
+        if begun is None:
+            return None
+        try:
+            return _etag(await begun)
+        except self._failures:
+            return None
+
+
+def _etag(put: Any) -> str | None:
+    return (put["e_tag"] or "").strip('"') or None

@@ -19,6 +19,8 @@ PROBE: Final = ".zfs-walk%2Eprobe"
 """Below the prefix: no name has this key, since a dot is never written like that."""
 
 _ESCAPE: Final = re.compile(rb"%([0-9A-F]{2})")
+_CLEAR: Final = re.compile(rb"[ -$&-\[\]-~]*")
+"""Most names; one look at them all is much less work than one at each character."""
 
 
 def key_of(prefix: str, name: bytes) -> str:
@@ -35,7 +37,8 @@ def key_of(prefix: str, name: bytes) -> str:
         reason = "no part of it may be empty, '.' or '..', and none has a NUL"
         raise NameRefusedError(place=prefix + name.decode(errors="replace"), reason=reason)
     key = prefix + _escaped(name)
-    if (size := len(key.encode())) > LONGEST:
+    size = len(key) if key.isascii() else len(key.encode())
+    if size > LONGEST:
         reason = f"its key would have {size:,} bytes, S3 has at most {LONGEST:,}"
         raise NameRefusedError(place=prefix + name.decode(errors="replace"), reason=reason)
     return key
@@ -54,6 +57,8 @@ def _is_name(name: bytes) -> bool:
 
 
 def _escaped(name: bytes) -> str:
+    if _CLEAR.fullmatch(name):
+        return name.decode()
     # Percent signs first: those that come after are our own.
     clear = _ESCAPE.sub(rb"%25\1", name).decode(errors="surrogateescape")
     return "".join(char if _plain(char) else _percent(char) for char in clear)

@@ -1,12 +1,15 @@
 """The metadata of an object that tells of the local file; rclone reads and writes the same."""
 
 import decimal
+import functools
+import mimetypes
 from collections.abc import Mapping
 from typing import Any, Final
 
 from zfs_walk.sinks.source import Source
 
 _NS: Final = 1_000_000_000
+_UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 def of(source: Source) -> dict[str, str]:
@@ -28,3 +31,15 @@ def mtime_ns(metadata: Mapping[str, str]) -> int | None:
         return int(decimal.Decimal(metadata["mtime"]) * _NS)
     except (KeyError, ArithmeticError, ValueError):
         return None
+
+
+def content_type(source: Source, name: bytes) -> str:
+    """What the end of a name tells of its content."""
+    stem, _, ending = name.rpartition(b"/")[2].rpartition(b".")
+    return _type_of(ending) if stem and source.target is None else _UNKNOWN_TYPE
+
+
+@functools.lru_cache(1000)
+def _type_of(ending: bytes) -> str:
+    guessed, packed = mimetypes.guess_type(f"name.{ending.decode(errors='replace')}")
+    return guessed if guessed and not packed else _UNKNOWN_TYPE

@@ -152,12 +152,14 @@ class Mirror:
         """Let the deletions go that are held, and take the folder as it is; returns how many."""
         self._accepted.set()
         count = self._gate.confirm()
+        self._sending.hurry()
         self._stir()
         return count
 
     def retry(self, paths: Collection[bytes] | None = None) -> int:
         """Try what was set aside once more, all of it if ``None``; returns how many."""
         count = self._journal.retry(paths)
+        self._sending.hurry()
         self._stir()
         return count
 

@@ -70,6 +70,12 @@ class Sending:
             if self._handler is not None:
                 self._handler.wake()
 
+    def hurry(self) -> None:
+        """Somebody has done something about what was in the way."""
+        with self._lock:
+            if self._handler is not None:
+                self._handler.hurry()
+
     def statistics(self) -> HandlerStatistics | None:
         """Of the handler; None: there is none."""
         with self._lock:

@@ -14,6 +14,7 @@ import pytest
 from tests.process import mounts
 from tests.process.place import wait_for
 from zfs_walk.errors import WrongUseError
+from zfs_walk.mirror import breaker
 from zfs_walk.mirror.handling import HandlerStatistics
 from zfs_walk.mirror.mapping import Mapping, Symlinks
 from zfs_walk.mirror.mirror import Mirror
@@ -372,6 +373,19 @@ def test_many_deletions_wait_until_they_are_confirmed(pair: Pair) -> None:
     assert mirror.confirm() == 11
     pair.agrees()
     assert pair.handled.deleted == 11
+
+
+def test_who_has_put_something_right_need_not_wait(
+    mirrored: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "_LEAST", 3600.0)
+    away = mirrored.there.rename(mirrored.there.with_name("away"))
+    make(mirrored.here / "new")
+    mirrored.wait("trouble", lambda: mirrored.handled.trouble)
+    away.rename(mirrored.there)
+    assert mirrored.mirror is not None
+    mirrored.mirror.retry()
+    mirrored.agrees()
 
 
 def test_a_folder_that_is_made_anew_takes_nothing_away(mirrored: Pair) -> None:

@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 from zfs_walk.mirror.breaker import Breaker
 from zfs_walk.mirror.hand import Hand
 from zfs_walk.mirror.handling import HandlerStatistics, Happening, What
+from zfs_walk.mirror.loans import Loans
 from zfs_walk.mirror.meter import Meter
 from zfs_walk.mirror.pace import Pace
-from zfs_walk.mirror.records import Action, Done, Entry
+from zfs_walk.mirror.records import Action, Entry
 from zfs_walk.mirror.result import Result, Trouble
-from zfs_walk.mirror.retry import Again
 from zfs_walk.mirror.tally import Tally
 from zfs_walk.sinks.errors import StoppedError
 
@@ -31,18 +31,6 @@ _DELAY: Final = 0.05
 
 class Probe(NamedTuple):
     """See whether the trouble is over."""
-
-
-class _Doubt(NamedTuple):
-    """A move has failed in the middle, and is tried again: ``entry`` may be gone.
-
-    Attributes:
-        entry: of the old name.
-        path: of the action that moves it.
-    """
-
-    entry: Entry
-    path: bytes
 
 
 class Desk:
@@ -74,8 +62,7 @@ class Desk:
         self._results: list[Result] = []
         self._oldest = 0.0
         self._running = 0
-        self._borrowed: dict[bytes, Entry] = {}
-        self._doubts: dict[bytes, _Doubt] = {}
+        self._loans = Loans()
         self._state_trouble = ""
         self._stopped = False
         self._awake = False
@@ -134,13 +121,13 @@ class Desk:
         with self._work:
             if not self._hand.borrow(path, old.path):
                 return False
-            self._borrowed[path] = old
+            self._loans.lend(path, old)
             return True
 
     def doubted(self, path: bytes) -> bool:
         """Whether a move that is tried again may have taken away what the index has there."""
         with self._work:
-            return path in self._doubts
+            return self._loans.doubted(path)
 
     def begun(self, action: Action, size: int) -> Callable[[int], None]:
         """A file is being sent; returns what the sink tells of its bytes."""
@@ -211,36 +198,15 @@ class Desk:
         with self._work:
             self._results.remove(result)
             self._oldest = time.monotonic()
-            doubtful = self._settle(result)
+            doubtful = self._loans.settle(result)
             if self._hand.done(result.action.path) or self._hand.deletable:
                 self._work.notify_all()
         return doubtful
 
-    def _settle(self, result: Result) -> list[Entry]:
-        path = result.action.path
-        borrowed = self._borrowed.pop(path, None)
-        if isinstance(result.outcome, Again):
-            if borrowed is not None and result.obstructed:
-                # What is in the way may be deleted only if no move is waited for.
-                return [borrowed]
-            if borrowed is not None and result.unsure:
-                self._doubts[borrowed.path] = _Doubt(borrowed, path)
-            return []
-        if isinstance(result.outcome, Done):
-            for name in (path, *result.outcome.gone):
-                self._doubts.pop(name, None)
-        return self._end_doubts(lambda doubt: doubt.path == path)
-
-    def _end_doubts(self, which: Callable[[_Doubt], bool]) -> list[Entry]:
-        ended = [doubt.entry for doubt in self._doubts.values() if which(doubt)]
-        for entry in ended:
-            del self._doubts[entry.path]
-        return ended
-
     def end_doubts(self) -> list[Entry]:
         """Entries that may be true no more, as nobody will try their moves again."""
         with self._work:
-            return self._end_doubts(lambda _: True)
+            return self._loans.end()
 
     def room(self) -> bool:
         """Whether more is to be taken."""

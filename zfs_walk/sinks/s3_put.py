@@ -13,7 +13,7 @@ from zfs_walk.sinks.s3_client import Client
 from zfs_walk.sinks.s3_fast import LARGEST, FastPut
 from zfs_walk.sinks.s3_keys import key_of
 
-TOGETHER: Final = 16
+TOGETHER: Final = 32
 """Objects that one thread has on their way at once."""
 
 

@@ -1,7 +1,6 @@
 """Files go to a server by SFTP."""
 
 import copy
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import ClassVar, Final, Self
@@ -19,7 +18,7 @@ from zfs_walk.sinks.errors import (
 )
 from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report
 from zfs_walk.sinks.sftp_answers import GarbledError, Status, StatusError
-from zfs_walk.sinks.sftp_connect import connect
+from zfs_walk.sinks.sftp_connect import Connector
 from zfs_walk.sinks.sftp_options import SftpOptions, parse
 from zfs_walk.sinks.sftp_resume import abandon
 from zfs_walk.sinks.sftp_send import Sending
@@ -52,8 +51,7 @@ class SftpSink:
         self._address = parse(url)
         self._options = options
         self._tree = Tree(self._address, options.client)
-        # sshd refuses many that have not logged in yet (its MaxStartups).
-        self._connecting = threading.Lock()
+        self._connector = Connector(self._address, options)
         self._session: Session | None = None
 
     def fork(self) -> Self:
@@ -233,12 +231,7 @@ class SftpSink:
         if self._session is not None and not self._session.alive:
             self.close()
         if self._session is None:
-            try:
-                with self._connecting:
-                    connection = connect(self._address, self._options)
-                self._session = Session(connection)
-            except (LostError, GarbledError) as error:
-                raise UnreachableSinkError(place=self._address.text(), reason=error) from error
+            self._session = self._connector.connect()
         return self._session
 
     @contextmanager

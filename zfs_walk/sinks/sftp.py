@@ -45,7 +45,7 @@ class SftpSink:
 
     Options: ClassVar[type[SftpOptions]] = SftpOptions
     granularity_ns = _SECOND
-    together = 16
+    together = 32
 
     def __init__(self, url: str, options: SftpOptions) -> None:
         self._address = parse(url)

@@ -70,6 +70,7 @@ class Tree:
 
     def __init__(self, address: Address, client: str | None) -> None:
         self._address = address
+        self._place = address.text()
         self.prefix = address.folder.rstrip(b"/") + b"/" if address.folder else b""
         self.root = address.folder or b"."
         self.ours = OURS + (client or client_of_this_host()).encode() + b"."
@@ -82,7 +83,7 @@ class Tree:
         Raises:
             NameRefusedError: it can't be there.
         """
-        place = self._address.text()
+        place = self._place
         for part in parts(name, place):
             if len(part) > LONGEST_PART:
                 reason = f"a part of it has {len(part)} bytes, not at most {LONGEST_PART}"

@@ -8,11 +8,13 @@ from zfs_walk.sinks.sftp_answers import Answer, GarbledError, Inbox, Status, Sta
 from zfs_walk.sinks.sftp_wire import Access, Attributes
 
 HANDLE = b"\x00h"
+RENAME = b"posix-rename@openssh.com".hex()
+FSYNC = b"fsync@openssh.com".hex()
 
 REQUESTS = {
     "open": (
         wire.open_file(b"a/\xff", Access.WRITE + Access.CREATE + Access.EXCLUSIVE, 0o600),
-        "0000001c 03 00000007 00000003 612fff 0000002a 00000004 00000180",
+        "00000018 03 00000007 00000003 612fff 0000002a 00000004 00000180",
     ),
     "close": (wire.close(HANDLE), "0000000b 04 00000007 00000002 0068"),
     "read": (
@@ -37,11 +39,11 @@ REQUESTS = {
     "symlink": (wire.make_link(b"to", b"l"), "00000010 14 00000007 00000002 746f 00000001 6c"),
     "posix-rename": (
         wire.replace(b"a", b"b"),
-        f"0000002b c8 00000007 00000018 {b'posix-rename@openssh.com'.hex()}00000001 61 00000001 62",
+        f"0000002b c8 00000007 00000018 {RENAME} 00000001 61 00000001 62",
     ),
     "fsync": (
         wire.synchronise(HANDLE),
-        f"00000020 c8 00000007 00000011 {b'fsync@openssh.com'.hex()} 00000002 0068",
+        f"00000020 c8 00000007 00000011 {FSYNC} 00000002 0068",
     ),
 }
 

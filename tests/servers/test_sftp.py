@@ -80,7 +80,7 @@ def test_a_server_without_additions_replaces_files_too(
         sink.send(origin.made(b"large", data), b"large", Notes(), freely)
         assert (target / "large").read_bytes() == data
         # As a crash between the two renames leaves it.
-        ours = sink._tree._ours.decode()
+        ours = sink._tree.ours.decode()
         shutil.copy(target / "file", target / f"{ours}old.file")
         if lost:
             (target / "file").unlink()

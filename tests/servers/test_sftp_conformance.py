@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -24,6 +24,7 @@ class Conformance(SinkConformance):
     """The suite, with what is there seen on the server's disk."""
 
     server: ClassVar[str]
+    transport: ClassVar[Literal["auto", "paramiko", "openssh"]] = "auto"
 
     @pytest.fixture
     def served(self, request: pytest.FixtureRequest) -> tuple[Server, Path]:
@@ -33,7 +34,7 @@ class Conformance(SinkConformance):
     @pytest.fixture
     def sink(self, served: tuple[Server, Path]) -> Iterator[Sink]:
         server, folder = served
-        options = SftpSink.Options(**server.options())
+        options = SftpSink.Options(**server.options(), transport=self.transport)
         sink = SftpSink(server.url(f"/{folder.name}"), options)
 
         def seen() -> bool:
@@ -60,6 +61,15 @@ class TestSshd(Conformance):
     """OpenSSH."""
 
     server = "sshd"
+    transport = "openssh"
+
+
+class TestSshdByParamiko(Conformance):
+    """OpenSSH, by the transport that needs no program."""
+
+    server = "sshd"
+    transport = "paramiko"
+    many = 250
 
 
 ALTERED = (b"new\nline", b"tab\tbell\x07", b"odd\xff/\n/dir/file")

@@ -144,14 +144,16 @@ def test_what_differs_there_is_sent_again(sshd: Server, origin: Origin, sftp_to:
     assert (target / "large").read_bytes() == data
 
 
+@pytest.mark.parametrize("transport", ["openssh", "paramiko"])
 def test_a_line_that_is_cut_is_told_and_the_file_gone_on_with(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_to: Sinks, transport: str
 ) -> None:
     target = room(sshd)
     data = os.urandom(48 * MIB)
     source, memory = origin.made(b"large", data), Notes()
     with proxied(sshd.port) as proxy:
-        sink = sftp_to(sshd, target, proxy.port)
+        sink = sftp_to(sshd, target, proxy.port, transport=transport)
+        sink.check()
         proxy.cut_after(30 * MIB)
         with pytest.raises(UnreachableSinkError, match=r"connection was lost|reset"):
             sink.send(source, b"large", memory, freely)

@@ -1,6 +1,7 @@
 """The SFTP sink against servers that take nothing, die, or fall silent, and lines that break."""
 
 import contextlib
+import functools
 import os
 
 import pytest
@@ -29,6 +30,12 @@ from zfs_walk.sinks.errors import (
 pytestmark = [pytest.mark.slow, pytest.mark.big, needs_sshd]
 
 MIB = 1 << 20
+
+
+@pytest.fixture(params=["openssh", "paramiko"])
+def sftp_to(sftp_to: Sinks, request: pytest.FixtureRequest) -> Sinks:
+    """Each transport in turn."""
+    return functools.partial(sftp_to, transport=request.param)
 
 
 def test_a_server_that_can_only_be_read_refuses(origin: Origin, sftp_to: Sinks) -> None:

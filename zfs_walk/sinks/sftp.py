@@ -1,34 +1,35 @@
 """Files go to a server by SFTP."""
 
 import copy
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import ClassVar, Final, Self
 
+from zfs_walk.errors import ZfsWalkError
 from zfs_walk.sinks import sftp_wire as wire
 from zfs_walk.sinks.errors import (
     CorruptedError,
-    FileRefusedError,
-    FullSinkError,
     MissingError,
+    NameRefusedError,
     SinkError,
     SinkRefusedError,
     TransientError,
     UnreachableSinkError,
 )
-from zfs_walk.sinks.interface import Memory, Remote, Report
-from zfs_walk.sinks.sftp_connect import Connection, connect
+from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report
+from zfs_walk.sinks.sftp_answers import GarbledError, Status, StatusError
+from zfs_walk.sinks.sftp_connect import Connector
 from zfs_walk.sinks.sftp_options import SftpOptions, parse
-from zfs_walk.sinks.sftp_send import Sending, abandon
-from zfs_walk.sinks.sftp_session import LostError, Session
+from zfs_walk.sinks.sftp_resume import abandon
+from zfs_walk.sinks.sftp_send import Sending
+from zfs_walk.sinks.sftp_session import LostError, Session, Talk, alone, together
 from zfs_walk.sinks.sftp_tree import Tree, is_file, is_folder
-from zfs_walk.sinks.sftp_wire import Access, Attributes, GarbledError, Status, StatusError
+from zfs_walk.sinks.sftp_trouble import probe, why
+from zfs_walk.sinks.sftp_walk import sweep, walk
+from zfs_walk.sinks.sftp_wire import Attributes
 from zfs_walk.sinks.source import Source
 
 _SECOND: Final = 1_000_000_000
-_PROBE: Final = b"\0" * 4096
-"""What is written to see whether anything can be: a block of most file systems."""
 
 
 class SftpSink:
@@ -44,20 +45,19 @@ class SftpSink:
 
     Options: ClassVar[type[SftpOptions]] = SftpOptions
     granularity_ns = _SECOND
+    together = 32
 
     def __init__(self, url: str, options: SftpOptions) -> None:
         self._address = parse(url)
         self._options = options
         self._tree = Tree(self._address, options.client)
-        # sshd refuses many that have not logged in yet (its MaxStartups).
-        self._connecting = threading.Lock()
-        self._connection: Connection | None = None
+        self._connector = Connector(self._address, options)
         self._session: Session | None = None
 
     def fork(self) -> Self:
         """Another one, with a connection of its own when it needs one."""
         twin = copy.copy(self)
-        twin._connection = twin._session = None  # noqa: SLF001 -- one of us
+        twin._session = None  # noqa: SLF001 -- one of us
         return twin
 
     def place(self, name: bytes) -> str:
@@ -77,24 +77,36 @@ class SftpSink:
             if not is_folder(found):
                 reason = "it is no folder that is there: make it, or mount what has it"
                 raise SinkRefusedError(place=self._address.text(), reason=reason)
-            self._probe(session)
+            probe(session, self._tree)
 
     def send(self, source: Source, name: bytes, memory: Memory, report: Report) -> Remote:
         """Send a file; a large one is gone on with from where it stopped."""
+        return alone(self._sending(self._connected(), Parcel(source, name, report), memory))
+
+    def send_together(self, parcels: Sequence[Parcel]) -> list[Remote | Exception]:
+        """Send small files, each of the three round trips for all of them at once."""
+        try:
+            session = self._connected()
+        except ZfsWalkError as error:
+            return [error] * len(parcels)
+        folders = set()
+        for parcel in parcels:
+            with suppress(NameRefusedError):  # told below
+                folders.add(self._tree.above(self._tree.path(parcel.name)))
+        # Each once, not by each file in it. What goes wrong is found and told below.
+        together(self._tree.entering(session, folder, make=True) for folder in folders)
+        return together(self._sending(session, parcel, None) for parcel in parcels)
+
+    def _sending(self, session: Session, parcel: Parcel, memory: Memory | None) -> Talk[Remote]:
+        source, name, report = parcel
         path = self._tree.path(name)
-        with self._talking(name, source.size) as session:
-            sending = Sending(
-                session,
-                self._tree,
-                source,
-                path,
-                memory=memory,
-                report=report,
-                options=self._options,
-            )
-            if source.target is not None:
-                self._tree.forget(path)
-            return _remote(name, sending.send())
+        if source.target is not None:
+            self._tree.forget(path)
+        sending = Sending(
+            session, self._tree, source, path, memory=memory, report=report, options=self._options
+        )
+        with self._meaning(session, name, source.size):
+            return _remote(name, (yield from sending.send()))
 
     def abandon(self, name: bytes, memory: Memory) -> None:
         """Take away what was begun."""
@@ -196,48 +208,52 @@ class SftpSink:
                     yield _remote(prefix, found)
                 if not is_folder(found):
                     return
-            for name, found in self._tree.walk(session, prefix):
+            for name, found in walk(session, self._tree, prefix):
                 yield _remote(name, found)
 
     def sweep(self, known: frozenset[str]) -> int:
         """Take away the unfinished files of this client that nobody knows."""
         with self._talking(b"") as session:
-            return self._tree.sweep(session, known)
+            return sweep(session, self._tree, known)
 
     def close(self) -> None:
         """End the connection."""
-        self._session = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def _connected(self) -> Session:
-        if self._connection is not None and not self._connection.alive:
+        """A session.
+
+        Raises:
+            SinkError: there can be none.
+        """
+        if self._session is not None and not self._session.alive:
             self.close()
         if self._session is None:
-            with self._connecting:
-                self._connection = connect(self._address, self._options)
-            self._session = Session(self._connection)
+            self._session = self._connector.connect()
         return self._session
 
     @contextmanager
-    def _talking(self, name: bytes, size: int | None = None) -> Iterator[Session]:
-        """A session; what goes wrong in it becomes a `SinkError`.
+    def _talking(self, name: bytes) -> Iterator[Session]:
+        """A session; what goes wrong in it becomes a `SinkError`."""
+        session = self._connected()
+        with self._meaning(session, name):
+            yield session
+
+    @contextmanager
+    def _meaning(self, session: Session, name: bytes, size: int | None = None) -> Iterator[None]:
+        """What goes wrong in a session becomes a `SinkError`.
 
         Args:
+            session: that is used.
             name: what it is about.
-            size: bytes that are to be written.
+            size: bytes that are to be written; None: none.
         """
         try:
-            session = self._connected()
-        except (LostError, GarbledError) as error:
-            self.close()
-            raise UnreachableSinkError(place=self._address.text(), reason=error) from error
-        try:
-            yield session
+            yield
         except StatusError as error:
-            why = self._why(session, error, name, size)
-            raise why from error
+            raise why(session, self._tree, error, name, size) from error
         except LostError as error:
             self.close()
             kind = CorruptedError if error.corrupted else UnreachableSinkError
@@ -246,87 +262,7 @@ class SftpSink:
             self.close()
             raise TransientError(place=self._address.text(name), reason=error) from error
 
-    def _why(
-        self, session: Session, error: StatusError, name: bytes, size: int | None
-    ) -> SinkError:
-        """The error that a status means: OpenSSH says no more than "failure" of most."""
-        try:
-            if size is not None:
-                self._probe(session, size)
-        except SinkError as whole:
-            return whole
-        except (StatusError, LostError, GarbledError):
-            pass
-        return _meant(self._address.text(name), error)
-
-    def _probe(self, session: Session, size: int = len(_PROBE)) -> None:
-        """See that a file can be made and written.
-
-        Raises:
-            SinkError: none can.
-        """
-        place = self._address.text()
-        free = None
-        if session.offers(b"statvfs@openssh.com"):
-            room = wire.room_of(session.do(wire.room(self._tree.root)))
-            if room.read_only:
-                reason = "its file system can only be read"
-                raise SinkRefusedError(place=place, reason=reason)
-            free = room.free
-        path = self._tree.unfinished(self._tree.path(b"x"))
-        with self._tree.passing(path):
-            written = self._try(session, path, free)
-        if not written or (free is not None and free < size):
-            reason = f"{size} bytes are needed"
-            if free is not None:
-                reason += f", and {free} are free"
-            raise FullSinkError(place=place, reason=reason)
-
-    def _try(self, session: Session, path: bytes, free: int | None) -> bool:
-        """Make a file and take it away; whether there was room for what it has.
-
-        Raises:
-            SinkError: no file can be made.
-        """
-        place = self._address.text()
-        access = Access.WRITE + Access.CREATE + Access.EXCLUSIVE
-        try:
-            handle = session.do(wire.open_file(path, access, 0o600)).handle()
-        except StatusError as error:
-            reason = f"no file can be made there: {error}"
-            if _is_full(error) or free == 0:
-                raise FullSinkError(place=place, reason=reason) from error
-            raise SinkRefusedError(place=place, reason=reason) from error
-        try:
-            session.do(wire.write(handle, 0, _PROBE)).done()
-        except StatusError as error:
-            if not _is_full(error) and free is not None and free >= len(_PROBE):
-                raise
-            return False
-        finally:
-            session.do(wire.close(handle))
-            session.do(wire.remove(path))
-        return True
-
 
 def _remote(name: bytes, found: Attributes) -> Remote:
     mtime_ns = None if found.mtime is None else found.mtime * _SECOND
     return Remote(name, found.size or 0, mtime_ns, "")
-
-
-def _is_full(error: StatusError) -> bool:
-    words = error.text.lower()
-    full = {Status.NO_SPACE_ON_FILESYSTEM, Status.QUOTA_EXCEEDED}
-    return error.status in full or "no space" in words or "quota" in words
-
-
-def _meant(place: str, error: StatusError) -> SinkError:
-    if _is_full(error):
-        return FullSinkError(place=place, reason=error)
-    kinds: dict[int, Callable[..., SinkError]] = {
-        Status.NO_SUCH_FILE: MissingError,
-        Status.PERMISSION_DENIED: FileRefusedError,
-        Status.BAD_MESSAGE: FileRefusedError,
-        Status.OP_UNSUPPORTED: FileRefusedError,
-    }
-    return kinds.get(error.status, TransientError)(place=place, reason=error)

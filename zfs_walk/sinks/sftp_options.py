@@ -3,7 +3,7 @@
 import getpass
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -37,6 +37,9 @@ class SftpOptions(BaseModel):
 
     password_env: str | None = None
     """The environment variable that holds it instead."""
+
+    transport: Literal["auto", "paramiko", "openssh"] = "auto"
+    """What speaks SSH: paramiko, or OpenSSH's client where that can be used."""
 
     ciphers: list[str] = []
     """In order of preference; none: what is fastest of what is safe."""

@@ -16,10 +16,12 @@ from zfs_walk import faults
 from zfs_walk.sinks import sftp_wire as wire
 from zfs_walk.sinks.errors import ChangedError, CorruptedError, SinkError
 from zfs_walk.sinks.interface import Memory, Report
+from zfs_walk.sinks.sftp_answers import GarbledError, Status, StatusError
 from zfs_walk.sinks.sftp_options import SftpOptions
-from zfs_walk.sinks.sftp_session import LostError, Session
+from zfs_walk.sinks.sftp_resume import AHEAD, PART, equal_up_to
+from zfs_walk.sinks.sftp_session import LostError, Session, Talk
 from zfs_walk.sinks.sftp_tree import Tree
-from zfs_walk.sinks.sftp_wire import Access, Attributes, GarbledError, Status, StatusError
+from zfs_walk.sinks.sftp_wire import Access, Attributes
 from zfs_walk.sinks.source import Source
 
 SMALL: Final = 4 << 20
@@ -31,13 +33,10 @@ CHECKPOINT: Final = 64 << 20
 LOOKED_AT: Final = 1 << 16
 """Bytes before the last fsync that are compared too: that it is the right file at all."""
 
-_AHEAD: Final = 8 << 20
-"""Bytes under way: more than the 2 MiB that sshd takes ahead, and enough for 64 of its blocks."""
-
+_NEW: Final = Access.WRITE + Access.CREATE + Access.EXCLUSIVE
 _LAST_SECOND: Final = 2**32 - 1
 _TRIES: Final = 5
 _FSYNC: Final = b"fsync@openssh.com"
-_PART: Final = "part"
 _SYNCED: Final = "synced"
 
 
@@ -49,7 +48,7 @@ class Sending:
         tree: what is below the sink's root.
         source: the local file.
         path: where it goes.
-        memory: of a large file's transfer.
+        memory: of a large file's transfer; None: nothing is noted.
         report: is told of bytes.
         options: ``fsync`` and ``verify`` are heeded.
     """
@@ -61,7 +60,7 @@ class Sending:
         source: Source,
         path: bytes,
         *,
-        memory: Memory,
+        memory: Memory | None,
         report: Report,
         options: SftpOptions,
     ) -> None:
@@ -69,16 +68,18 @@ class Sending:
         self._tree = tree
         self._source = source
         self._path = path
-        self._memory = memory
         self._report = report
         self._fsync = options.fsync and session.offers(_FSYNC)
         self._verify = options.verify
-        self._noted = source.target is None and source.size > SMALL
+        large = source.target is None and source.size > SMALL
+        self._memory = memory if large else None
         self._pending: deque[int] = deque()
         self._handle: bytes | None = None
 
-    def send(self) -> Attributes:
+    def send(self) -> Talk[Attributes]:
         """Do it; returns what is there then.
+
+        What is rare is done without letting others go on meanwhile.
 
         Raises:
             ChangedError: the file has changed meanwhile.
@@ -87,28 +88,29 @@ class Sending:
             LostError: the connection is no more.
         """
         self._tree.tidy(self._session)
-        self._tree.enter(self._session, self._tree.above(self._path), make=True)
+        yield from self._tree.entering(self._session, self._tree.above(self._path), make=True)
         part = self._part()
-        with self._cleaning(part), nullcontext() if self._noted else self._tree.passing(part):
+        with self._cleaning(part), nullcontext() if self._memory else self._tree.passing(part):
             if self._source.target is not None:
                 found = self._link(part)
             else:
-                found = self._content(part)
+                found = yield from self._content(part)
                 if self._verify:
                     self._read_back(part)
             self._source.check()
             faults.point("sftp.sent")
-            self._tree.rename(self._session, part, self._path)
+            yield from self._tree.renaming(self._session, part, self._path)
         faults.point("sftp.renamed")
         return found
 
     def _part(self) -> bytes:
-        noted = self._memory.load().get(_PART) if self._noted else None
+        if self._memory is None:
+            return self._tree.unfinished(self._path)
+        noted = self._memory.load().get(PART)
         if noted is not None:
             return self._tree.beside(self._path, noted.encode())
         part = self._tree.unfinished(self._path)
-        if self._noted:
-            self._memory.store(_PART, part.rpartition(b"/")[2].decode())
+        self._memory.store(PART, part.rpartition(b"/")[2].decode())
         return part
 
     @contextmanager
@@ -122,7 +124,7 @@ class Sending:
             ended = isinstance(error, ChangedError | StatusError | SinkError)
             with suppress(LostError, GarbledError, StatusError):
                 self._close()
-                if ended or not self._noted:
+                if ended or self._memory is None:
                     self._session.do(wire.remove(part)).done()
             raise
 
@@ -146,26 +148,28 @@ class Sending:
     def _seconds(self) -> int:
         return max(0, min(self._source.stat.st_mtime_ns // 1_000_000_000, _LAST_SECOND))
 
-    def _content(self, part: bytes) -> Attributes:
-        start = self._resume(part) if self._noted else None
+    def _content(self, part: bytes) -> Talk[Attributes]:
+        start = None if self._memory is None else self._resume(part, self._memory)
         if start is not None:
             try:
-                return self._rest(part, start)
+                return (yield from self._rest(part, start))
             except StatusError:
                 if not start:
                     raise
             # Some servers let nobody write in the middle of a file that is there.
             self._close()
             self._session.do(wire.remove(part)).done()
-        self._handle = self._create(part)
+        self._handle = yield from self._create(part)
         faults.point("sftp.begun")
-        return self._rest(part, 0)
+        return (yield from self._rest(part, 0))
 
-    def _create(self, part: bytes) -> bytes:
-        request = wire.open_file(part, Access.WRITE + Access.CREATE + Access.EXCLUSIVE, 0o600)
+    def _create(self, part: bytes) -> Talk[bytes]:
+        request = wire.open_file(part, _NEW, 0o600)
         for _ in range(_TRIES):
+            asked = self._session.ask(request)
+            yield
             try:
-                return self._session.do(request).handle()
+                return self._session.answer(asked).handle()
             except StatusError as error:
                 if error.status != Status.NO_SUCH_FILE:
                     raise
@@ -174,7 +178,7 @@ class Sending:
             self._tree.enter(self._session, self._tree.above(self._path), make=True)
         return self._session.do(request).handle()
 
-    def _resume(self, part: bytes) -> int | None:
+    def _resume(self, part: bytes, memory: Memory) -> int | None:
         """Open what is there and compare it; returns where to go on. None: nothing is there."""
         there = self._tree.look(self._session, part)
         if there is None:
@@ -192,8 +196,8 @@ class Sending:
         try:
             size = self._session.do(wire.stat_handle(self._handle)).attributes().size or 0
             end = min(size, self._source.size)
-            synced = min(int(self._memory.load().get(_SYNCED, 0)), end)
-            start = self._equal(self._handle, max(0, synced - LOOKED_AT), end)
+            synced = min(int(memory.load().get(_SYNCED, 0)), end)
+            start = self._equal(max(0, synced - LOOKED_AT), end)
             if start < synced:
                 start = 0
             if size > start:
@@ -204,39 +208,11 @@ class Sending:
             return None
         return start
 
-    def _equal(self, handle: bytes, start: int, end: int) -> int:
-        """Compare what is there with the file; returns up to where they are equal."""
-        block = self._session.block
-        asked: deque[tuple[int, int]] = deque()
-        tried = False
-        try:
-            while start < end or asked:
-                # One first: a server that refuses is not to refuse a hundred.
-                while start < end and len(asked) * block < (_AHEAD if tried else 1):
-                    size = min(block, end - start)
-                    asked.append((start, self._session.ask(wire.read(handle, start, size))))
-                    start += size
-                at, number = asked.popleft()
-                size = min(block, end - at)
-                data = self._session.answer(number).data()
-                tried = True
-                self._report(0)  # may end it
-                while len(data) < size:  # a server may send less than it was asked for
-                    data += self._session.do(
-                        wire.read(handle, at + len(data), size - len(data))
-                    ).data()
-                if data != self._source.read(size, at):
-                    return at
-        except StatusError as error:
-            if error.status != Status.EOF:
-                raise
-            return 0  # it became shorter while it was read
-        finally:
-            for _, number in asked:
-                self._session.forget(number)
-        return end
+    def _equal(self, start: int, end: int) -> int:
+        handle = self._handle or b""
+        return equal_up_to(self._session, handle, self._source, (start, end), self._report)
 
-    def _rest(self, part: bytes, start: int) -> Attributes:
+    def _rest(self, part: bytes, start: int) -> Talk[Attributes]:
         """Write from there on, and see that all is there."""
         handle = self._handle or b""
         offset = start
@@ -249,20 +225,20 @@ class Sending:
             data = self._source.read(size, offset)
             self._pending.append(self._session.ask(wire.write(handle, offset, data)))
             offset += len(data)
-            if self._noted and self._fsync and offset - checkpoint >= CHECKPOINT:
+            if self._memory is not None and self._fsync and offset - checkpoint >= CHECKPOINT:
                 # It is answered after all writes before it, and those have succeeded by then.
                 self._pending.append(self._session.ask(wire.synchronise(handle)))
                 checkpoint = offset
                 synced = self._pending[-1], offset
-            while len(self._pending) * block > _AHEAD:
+            while len(self._pending) * block > AHEAD:
                 number = self._pending.popleft()
                 self._session.answer(number).done()
-                if synced is not None and number == synced[0]:
+                if self._memory is not None and synced is not None and number == synced[0]:
                     self._memory.store(_SYNCED, str(synced[1]))
                     faults.point("sftp.synced")
-        return self._finish(part)
+        return (yield from self._finish(part))
 
-    def _finish(self, part: bytes) -> Attributes:
+    def _finish(self, part: bytes) -> Talk[Attributes]:
         """Set time and permissions, close, and see that all is there."""
         session, handle = self._session, self._handle or b""
         wanted = Attributes(mode=self._source.stat.st_mode & 0o777, mtime=self._seconds)
@@ -276,6 +252,7 @@ class Sending:
         looked = session.ask(wire.stat_link(part))
         self._pending.append(looked)
         self._handle = None
+        yield
         while self._pending[0] != looked:
             session.answer(self._pending.popleft()).done()
         found = session.answer(self._pending.popleft()).attributes()
@@ -289,19 +266,8 @@ class Sending:
 
     def _read_back(self, part: bytes) -> None:
         self._handle = self._session.do(wire.open_file(part, Access.READ)).handle()
-        equal = self._equal(self._handle, 0, self._source.size)
+        equal = self._equal(0, self._source.size)
         self._close()
         if equal != self._source.size:
             reason = f"what is read back differs from byte {equal} on"
             raise CorruptedError(place=self._tree.shown(self._path), reason=reason)
-
-
-def abandon(session: Session, tree: Tree, path: bytes, memory: Memory) -> None:
-    """Take away what was noted."""
-    noted = memory.load().get(_PART)
-    if noted is not None and tree.enter(session, tree.above(path)):
-        try:
-            session.do(wire.remove(tree.beside(path, noted.encode()))).done()
-        except StatusError as error:
-            if error.status != Status.NO_SUCH_FILE:
-                raise

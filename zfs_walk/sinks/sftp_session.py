@@ -2,12 +2,23 @@
 
 It is our own because paramiko's client waits for the answer to each request but writes, takes no
 names that are not UTF-8, and hangs when two threads use it.
+
+What needs several answers one after the other is a `Talk`: a generator that yields before it waits,
+so that other talks can have their requests under way meanwhile.
 """
 
-from typing import Final, Protocol
+from collections import deque
+from collections.abc import Generator, Iterable
+from typing import Final, NoReturn, Protocol, TypeVar
 
 from zfs_walk.sinks import sftp_wire as wire
-from zfs_walk.sinks.sftp_wire import Answer, Request
+from zfs_walk.sinks.sftp_answers import Answer, GarbledError, Inbox, largest_write_of
+from zfs_walk.sinks.sftp_wire import Request
+
+T = TypeVar("T")
+
+Talk = Generator[None, None, T]
+"""Requests and answers about one thing; it yields where others may go on meanwhile."""
 
 GATHERED: Final = 32_000
 """Bytes of requests that go as one: a little less than one packet of SSH."""
@@ -35,6 +46,11 @@ class LostError(Exception):
 class Stream(Protocol):
     """Bytes there and back; both directions give up after the connection's timeout."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether nothing is known of its end."""
+        ...
+
     def send(self, data: bytes) -> None:
         """Raises `LostError`."""
         ...
@@ -59,19 +75,20 @@ class Session:
         block: bytes that a write may have.
 
     Raises:
-        LostError: the connection is no more (every method).
-        GarbledError: what answers is no SFTP server (every method).
+        LostError: the connection is no more (every method, from then on).
+        GarbledError: what answers is no SFTP server (every method, from then on).
     """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._inbox = wire.Inbox()
+        self._inbox = Inbox()
         self._number = 0
         self._gathered: list[bytes] = []
         self._weight = 0
         self._waiting: set[int] = set()
         self._unwanted: set[int] = set()
         self._answers: dict[int, Answer] = {}
+        self._end: LostError | GarbledError | None = None
         stream.send(wire.hello())
         extensions = None
         while extensions is None:
@@ -79,8 +96,13 @@ class Session:
         self._extensions = frozenset(extensions)
         self.block = _CAUTIOUS
         if self.offers(b"limits@openssh.com"):
-            told = wire.largest_write_of(self.do(wire.limits()))
+            told = largest_write_of(self.do(wire.limits()))
             self.block = max(_CAUTIOUS, min(told, _GENEROUS))
+
+    @property
+    def alive(self) -> bool:
+        """Whether nothing is known of its end."""
+        return self._end is None and self._stream.alive
 
     def offers(self, extension: bytes) -> bool:
         """Whether the server has said so."""
@@ -88,37 +110,58 @@ class Session:
 
     def ask(self, request: Request) -> int:
         """Send a request, perhaps together with later ones; returns its number."""
-        self._number = self._number + 1 & 0xFFFFFFFF
-        self._waiting.add(self._number)
-        packet = request.packet(self._number)
-        self._gathered.append(packet)
-        self._weight += len(packet)
+        self._number = number = self._number + 1 & 0xFFFFFFFF
+        self._waiting.add(number)
+        head, data = request.head(number), request.data
+        self._gathered.append(head)
+        if data:
+            self._gathered.append(data)
+        self._weight += len(head) + len(data)
         if self._weight > GATHERED:
             self.flush()
-        return self._number
+        return number
 
     def flush(self) -> None:
         """Have all requests under way."""
+        if self._end is not None:
+            raise self._end
         if self._gathered:
             data = b"".join(self._gathered)
             self._gathered.clear()
             self._weight = 0
-            self._stream.send(data)
+            try:
+                self._stream.send(data)
+            except LostError as error:
+                self._ended(error)
 
     def answer(self, number: int) -> Answer:
         """Wait for the answer to a request."""
-        self.flush()
         while number not in self._answers:
-            for arrived, answer in self._inbox.feed(self._stream.receive()):
-                if arrived not in self._waiting:
-                    what = "an answer to what nobody has asked"
-                    raise wire.GarbledError(what)
-                self._waiting.remove(arrived)
-                if arrived in self._unwanted:
-                    self._unwanted.remove(arrived)
-                else:
-                    self._answers[arrived] = answer
+            self.flush()
+            self._receive()
         return self._answers.pop(number)
+
+    def _receive(self) -> None:
+        try:
+            for arrived, answer in self._inbox.feed(self._stream.receive()):
+                self._arrived(arrived, answer)
+        except (LostError, GarbledError) as error:
+            self._ended(error)
+
+    def _arrived(self, number: int, answer: Answer) -> None:
+        if number not in self._waiting:
+            what = "an answer to what nobody has asked"
+            raise GarbledError(what)
+        self._waiting.remove(number)
+        if number in self._unwanted:
+            self._unwanted.remove(number)
+        else:
+            self._answers[number] = answer
+
+    def _ended(self, error: LostError | GarbledError) -> NoReturn:
+        # Whoever else waits is not to wait for the timeout again.
+        self._end = error
+        raise error
 
     def do(self, request: Request) -> Answer:
         """Ask, and wait for the answer."""
@@ -132,3 +175,30 @@ class Session:
     def close(self) -> None:
         """End the conversation."""
         self._stream.close()
+
+
+def alone(talk: Talk[T]) -> T:
+    """Do what a talk is about, and nothing meanwhile; returns and raises what it does."""
+    while True:
+        try:
+            next(talk)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def together(talks: Iterable[Talk[T]]) -> list[T | Exception]:
+    """Do what many talks are about, in turns; returns what each returns or raises."""
+    results: dict[int, T | Exception] = {}
+    going = deque(enumerate(talks))
+    while going:
+        index, talk = going.popleft()
+        try:
+            next(talk)
+        except StopIteration as end:
+            results[index] = end.value
+        except Exception as error:  # noqa: BLE001 -- it is returned
+            results[index] = error
+        else:
+            going.append((index, talk))
+    return [result for _, result in sorted(results.items(), key=lambda each: each[0])]

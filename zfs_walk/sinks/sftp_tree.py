@@ -19,9 +19,10 @@ from typing import Final
 from zfs_walk.sinks import sftp_wire as wire
 from zfs_walk.sinks.errors import NameRefusedError, TransientError
 from zfs_walk.sinks.names import parts
+from zfs_walk.sinks.sftp_answers import GarbledError, Status, StatusError
 from zfs_walk.sinks.sftp_options import Address
-from zfs_walk.sinks.sftp_session import LostError, Session
-from zfs_walk.sinks.sftp_wire import Attributes, GarbledError, Status, StatusError
+from zfs_walk.sinks.sftp_session import LostError, Session, Talk, alone
+from zfs_walk.sinks.sftp_wire import Attributes
 
 OURS: Final = b".zfs-walk."
 """How the names begin that a sink needs for itself."""
@@ -37,9 +38,6 @@ _REMEMBERED: Final = 65_536
 
 _TRIES: Final = 5
 """Times that a folder is made again which others take away: each time somebody else got on."""
-
-_AHEAD: Final = 64
-"""Requests under way while a tree is listed; a reply of OpenSSH has up to 100 names."""
 
 
 def client_of_this_host() -> str:
@@ -62,13 +60,20 @@ def is_file(found: Attributes) -> bool:
 
 
 class Tree:
-    """What is below the root; shared by all forks of a sink."""
+    """What is below the root; shared by all forks of a sink.
+
+    Attributes:
+        root: its path.
+        prefix: what a name below it is put behind.
+        ours: how the names of this client's unfinished files begin.
+    """
 
     def __init__(self, address: Address, client: str | None) -> None:
         self._address = address
-        self._prefix = address.folder.rstrip(b"/") + b"/" if address.folder else b""
+        self._place = address.text()
+        self.prefix = address.folder.rstrip(b"/") + b"/" if address.folder else b""
         self.root = address.folder or b"."
-        self._ours = OURS + (client or client_of_this_host()).encode() + b"."
+        self.ours = OURS + (client or client_of_this_host()).encode() + b"."
         self._known = {self.root}
         self._left: deque[bytes] = deque()
 
@@ -78,7 +83,7 @@ class Tree:
         Raises:
             NameRefusedError: it can't be there.
         """
-        place = self._address.text()
+        place = self._place
         for part in parts(name, place):
             if len(part) > LONGEST_PART:
                 reason = f"a part of it has {len(part)} bytes, not at most {LONGEST_PART}"
@@ -86,7 +91,7 @@ class Tree:
             if part.startswith(OURS):
                 reason = f"{OURS.decode()} begins names of unfinished files"
                 raise NameRefusedError(place=place, reason=reason)
-        path = self._prefix + name
+        path = self.prefix + name
         if len(path) > LONGEST:
             reason = f"its path has {len(path)} bytes, not at most {LONGEST}"
             raise NameRefusedError(place=place, reason=reason)
@@ -95,7 +100,7 @@ class Tree:
     def above(self, path: bytes) -> bytes:
         """The folder of a path below the root."""
         folder, _, _ = path.rpartition(b"/")
-        return folder if len(folder) > len(self._prefix.rstrip(b"/")) else self.root
+        return folder if len(folder) > len(self.prefix.rstrip(b"/")) else self.root
 
     def beside(self, path: bytes, name: bytes) -> bytes:
         """A name in the folder of a path."""
@@ -104,7 +109,7 @@ class Tree:
 
     def unfinished(self, path: bytes) -> bytes:
         """A new name for what is to become a path."""
-        return self.beside(path, self._ours + secrets.token_hex(8).encode() + b".part")
+        return self.beside(path, self.ours + secrets.token_hex(8).encode() + b".part")
 
     @contextmanager
     def passing(self, path: bytes) -> Iterator[None]:
@@ -144,9 +149,13 @@ class Tree:
             TransientError: something else is in its place.
             StatusError: it can't be made.
         """
+        return alone(self.entering(session, folder, make=make))
+
+    def entering(self, session: Session, folder: bytes, *, make: bool) -> Talk[bool]:
+        """As `enter`."""
         for _ in range(_TRIES):
             try:
-                return self._enter(session, folder, make=make)
+                return (yield from self._enter(session, folder, make=make))
             except StatusError as error:
                 if error.status != Status.NO_SUCH_FILE:
                     raise
@@ -155,15 +164,16 @@ class Tree:
             while above != self.root:
                 self._known.discard(above)
                 above = self.above(above)
-        return self._enter(session, folder, make=make)
+        return (yield from self._enter(session, folder, make=make))
 
-    def _enter(self, session: Session, folder: bytes, *, make: bool) -> bool:
+    def _enter(self, session: Session, folder: bytes, *, make: bool) -> Talk[bool]:
         if folder in self._known:
             return True
-        if not self._enter(session, self.above(folder), make=make):
+        if not (yield from self._enter(session, self.above(folder), make=make)):
             return False
         made = session.ask(wire.make_folder(folder)) if make else None
         looked = session.ask(wire.stat_link(folder))
+        yield
         refused = None
         if made is not None:
             try:
@@ -211,10 +221,16 @@ class Tree:
             TransientError: a folder that is not empty has the name.
             StatusError: the server did not do it.
         """
+        alone(self.renaming(session, old, new))
+
+    def renaming(self, session: Session, old: bytes, new: bytes) -> Talk[None]:
+        """As `rename`."""
         at_once = session.offers(b"posix-rename@openssh.com")
         request = wire.replace(old, new) if at_once else wire.rename(old, new)
+        asked = session.ask(request)
+        yield
         try:
-            session.do(request).done()
+            session.answer(asked).done()
         except StatusError:
             there = self.look(session, new)
             if there is None:
@@ -237,7 +253,7 @@ class Tree:
 
     def _exchange(self, session: Session, old: bytes, new: bytes) -> None:
         """Two renames, where the server has none that replaces; `sweep` puts right a crash."""
-        kept = self.beside(new, self._ours + b"old." + new.rpartition(b"/")[2])
+        kept = self.beside(new, self.ours + b"old." + new.rpartition(b"/")[2])
         if len(kept.rpartition(b"/")[2]) > LONGEST_PART:
             session.do(wire.remove(new)).done()
             session.do(wire.rename(old, new)).done()
@@ -250,110 +266,10 @@ class Tree:
             raise
         session.do(wire.remove(kept)).done()
 
-    def walk(self, session: Session, name: bytes, *, ours: bool = False) -> Iterator["Found"]:
-        """The files below a folder, many folders at a time.
-
-        Args:
-            session: can be used for other things between two of them.
-            name: of the folder, below the root; empty: the root.
-            ours: the unfinished files of this client instead, and what it has put out of the way.
-
-        Raises:
-            StatusError: a folder can't be read.
-        """
-        todo = [name]
-        walk = _Walk(session)
-        try:
-            while todo or walk.busy:
-                while todo and walk.busy < _AHEAD:
-                    folder = todo.pop()
-                    walk.open(folder, self._prefix + folder if folder else self.root)
-                folder, names = walk.next()
-                for last, found in names:
-                    whole = folder + b"/" + last if folder else last
-                    if is_folder(found):
-                        todo.append(whole)
-                    elif last.startswith(self._ours if ours else OURS) == ours and is_file(found):
-                        yield whole, found
-        finally:
-            walk.close()
-
-    def sweep(self, session: Session, known: frozenset[str]) -> int:
-        """Take away unfinished files of this client that nobody knows; returns how many.
-
-        A file that was put out of the way, and whose name nothing has, gets its name back.
-        """
-        swept = 0
-        kept = self._ours + b"old."
-        for name, _ in list(self.walk(session, b"", ours=True)):
-            path, last = self._prefix + name, name.rpartition(b"/")[2]
-            if last.decode("ascii", "replace") in known:
-                continue
-            origin = self.beside(path, last.removeprefix(kept)) if last.startswith(kept) else None
-            with suppress(StatusError):  # another transfer of ours has ended meanwhile
-                if origin is not None and self.look(session, origin) is None:
-                    session.do(wire.rename(path, origin)).done()
-                else:
-                    session.do(wire.remove(path)).done()
-                swept += 1
-        return swept
+    def place(self, name: bytes = b"") -> str:
+        """Where a name goes, as people of this place write it."""
+        return self._address.text(name)
 
     def shown(self, path: bytes) -> str:
         """A path as people of this place write it."""
-        return self._address.text(path[len(self._prefix) :])
-
-
-Found = tuple[bytes, Attributes]
-"""A name below the root, and what is there."""
-
-
-class _Walk:
-    """Folders that are being read, each with one request under way."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._opened: deque[tuple[bytes, int]] = deque()
-        self._reading: deque[tuple[bytes, bytes, int]] = deque()
-
-    @property
-    def busy(self) -> int:
-        """Folders that are being read."""
-        return len(self._opened) + len(self._reading)
-
-    def open(self, folder: bytes, path: bytes) -> None:
-        """Read one more folder."""
-        self._opened.append((folder, self._session.ask(wire.open_folder(path))))
-
-    def _read_on(self, folder: bytes, handle: bytes) -> None:
-        self._reading.append((folder, handle, self._session.ask(wire.read_folder(handle))))
-
-    def next(self) -> tuple[bytes, list[Found]]:
-        """Some names of one folder, perhaps none."""
-        while self._opened:
-            folder, number = self._opened.popleft()
-            try:
-                self._read_on(folder, self._session.answer(number).handle())
-            except StatusError as error:
-                if error.status != Status.NO_SUCH_FILE or not folder:
-                    raise
-                return folder, []  # it is gone meanwhile
-        folder, handle, number = self._reading.popleft()
-        try:
-            names = self._session.answer(number).names()
-        except StatusError as error:
-            self._session.forget(self._session.ask(wire.close(handle)))
-            if error.status != Status.EOF:
-                raise
-            return folder, []
-        self._read_on(folder, handle)
-        return folder, [found for found in names if found[0] not in {b".", b".."}]
-
-    def close(self) -> None:
-        """Have nothing open there, when not all was read."""
-        with suppress(LostError, GarbledError, StatusError):
-            for _, number in self._opened:
-                handle = self._session.answer(number).handle()
-                self._session.forget(self._session.ask(wire.close(handle)))
-            for _, handle, number in self._reading:
-                self._session.forget(number)
-                self._session.forget(self._session.ask(wire.close(handle)))
+        return self._address.text(path[len(self.prefix) :])

@@ -14,7 +14,8 @@ from zfs_walk.sinks.s3_fast import LARGEST, FastPut
 from zfs_walk.sinks.s3_keys import key_of
 
 TOGETHER: Final = 32
-"""Objects that one thread has on their way at once."""
+"""Objects that one thread has on their way at once. The slowest of them is waited for before the
+next ones: with 16 the other connections would be idle for longer, and a quarter less arrives."""
 
 
 class _Object(NamedTuple):

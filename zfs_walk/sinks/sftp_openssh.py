@@ -34,7 +34,10 @@ _ENDING: Final = 1.0
 """Seconds in which ssh ends after its input has ended; it is killed then."""
 
 _KEPT: Final = 4096
-"""Bytes of what it said last: enough for the reason."""
+"""Bytes of what it said last, and..."""
+
+_LINES: Final = 3
+"""...lines of it that are told: enough for the reason, even if a server greets with a banner."""
 
 _ALTERED: Final = ("corrupted mac", "message authentication code incorrect")
 
@@ -67,7 +70,6 @@ class Child:
     """
 
     def __init__(self, words: list[str], timeout: float) -> None:
-        self._timeout = timeout
         self._said = b""
         self._line, theirs = socket.socketpair()
         self._errors, says = socket.socketpair()
@@ -90,10 +92,12 @@ class Child:
             theirs.close()
             says.close()
         self._errors.settimeout(0)
-        self.wait_for(timeout)
+        self.expect(timeout)
 
-    def wait_for(self, seconds: float) -> None:
-        """From now on an answer may take so long."""
+    def expect(self, seconds: float) -> None:
+        """From now on an answer may take so long; what was said so far concerned something else."""
+        self._listen()
+        self._said = b""
         self._timeout = seconds
         self._line.settimeout(seconds)
 
@@ -103,12 +107,6 @@ class Child:
         # What it says is taken away now and then, so that it never waits to say more.
         self._listen()
         return self._process.poll() is None
-
-    @property
-    def said(self) -> str:
-        """Its last words."""
-        self._listen()
-        return self._said.decode("utf-8", "replace").strip()
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
@@ -150,7 +148,8 @@ class Child:
         # It ends by itself now, and says why before.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING)
-        said = self.said.replace("\r", "").replace("\n", "; ")
+        self._listen()
+        said = "; ".join(self._said.decode("utf-8", "replace").strip().splitlines()[-_LINES:])
         if any(words in said.lower() for words in _ALTERED):
             return LostError("what came was altered on the way", corrupted=True)
         return LostError(f"the connection was lost: {said}" if said else "the connection was lost")
@@ -185,9 +184,9 @@ def connect(ssh: str, vouched: Vouched, address: Address, options: SftpOptions) 
         child = Child(_command(ssh, vouched, address, options, Path(folder)), options.timeout)
         try:
             # The line, and the login.
-            child.wait_for(2 * options.connect_timeout)
+            child.expect(2 * options.connect_timeout)
             session = Session(child)
-            child.wait_for(options.timeout)
+            child.expect(options.timeout)
         except BaseException:
             child.close()
             raise
@@ -216,7 +215,8 @@ def _command(
         "HostKeyAlias": _ALIAS,
         "IdentitiesOnly": "yes",
         "IPQoS": "none",
-        "LogLevel": "ERROR",
+        # With less it does not tell that what came was altered.
+        "LogLevel": "INFO",
         "PermitLocalCommand": "no",
         "PreferredAuthentications": "publickey",
         "ServerAliveInterval": str(KEEPALIVE),

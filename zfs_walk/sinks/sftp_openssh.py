@@ -5,12 +5,12 @@ and a login that paramiko has seen to be right: whatever goes wrong with it, par
 """
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
-import tempfile
+from collections.abc import Iterator
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from zfs_walk.sinks.sftp_hosts import signatures
@@ -55,8 +55,8 @@ class Vouched(NamedTuple):
 
 
 def program() -> str | None:
-    """Where OpenSSH's client is; None: nowhere on the path."""
-    return shutil.which("ssh")
+    """Where OpenSSH's client is; None: it is not in the path, or can't be told what to believe."""
+    return shutil.which("ssh") if hasattr(os, "memfd_create") else None
 
 
 class Child:
@@ -179,9 +179,10 @@ def connect(ssh: str, vouched: Vouched, address: Address, options: SftpOptions) 
         GarbledError: what greets is no SFTP server.
         OSError: it can't be started.
     """
-    # The files are read before the greeting only: ssh compares later keys with the first one.
-    with tempfile.TemporaryDirectory(prefix="zfs-walk-ssh-") as folder:
-        child = Child(_command(ssh, vouched, address, options, Path(folder)), options.timeout)
+    # They are read before the greeting only: ssh compares later keys with the first one.
+    host = f"{_ALIAS} {vouched.key.get_name()} {vouched.key.get_base64()}"
+    with _unnamed(host) as known, _unnamed(vouched.login.agent or "") as public:
+        child = Child(_command(ssh, vouched, address, options, (known, public)), options.timeout)
         try:
             # The line, and the login.
             child.expect(2 * options.connect_timeout)
@@ -193,13 +194,29 @@ def connect(ssh: str, vouched: Vouched, address: Address, options: SftpOptions) 
         return session
 
 
+@contextlib.contextmanager
+def _unnamed(line: str) -> Iterator[str]:
+    """A file in memory, by a path that a child can open; no kill leaves it anywhere."""
+    with open(os.memfd_create("zfs-walk-ssh"), "w", encoding="ascii") as file:  # noqa: PTH123 -- no path
+        os.fchmod(file.fileno(), 0o600)  # ssh takes no key that others could read
+        file.write(f"{line}\n")
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
+
+
 def _command(
-    ssh: str, vouched: Vouched, address: Address, options: SftpOptions, folder: Path
+    ssh: str, vouched: Vouched, address: Address, options: SftpOptions, files: tuple[str, str]
 ) -> list[str]:
-    """What is run; the files that it needs are made."""
-    kind = vouched.key.get_name()
-    known, public = folder / "known_hosts", folder / "login.pub"
-    known.write_text(f"{_ALIAS} {kind} {vouched.key.get_base64()}\n", encoding="ascii")
+    """What is run.
+
+    Args:
+        ssh: the program.
+        vouched: by paramiko.
+        address: of the server.
+        options: of the sink.
+        files: with the server's key, and with the public key of the agent's.
+    """
+    known, public = files
     settings = {
         "BatchMode": "yes",
         "Ciphers": ",".join(options.ciphers or (*CIPHERS, *_MORE_CIPHERS)),
@@ -211,7 +228,7 @@ def _command(
         "ForwardAgent": "no",
         "ForwardX11": "no",
         "GlobalKnownHostsFile": "/dev/null",
-        "HostKeyAlgorithms": ",".join(signatures(kind)),
+        "HostKeyAlgorithms": ",".join(signatures(vouched.key.get_name())),
         "HostKeyAlias": _ALIAS,
         "IdentitiesOnly": "yes",
         "IPQoS": "none",
@@ -222,11 +239,9 @@ def _command(
         "ServerAliveInterval": str(KEEPALIVE),
         "StrictHostKeyChecking": "yes",
         "UpdateHostKeys": "no",
-        "UserKnownHostsFile": f'"{known}"',
+        "UserKnownHostsFile": known,
     }
-    if vouched.login.agent is not None:
-        public.write_text(f"{vouched.login.agent}\n", encoding="ascii")
-    else:
+    if vouched.login.agent is None:
         settings["IdentityAgent"] = "none"
     words = [ssh, "-F", "none", "-i", str(vouched.login.file or public)]
     for name, value in settings.items():

@@ -31,6 +31,7 @@ class Proxy:
         self.delay = 0.0
         self._target = port
         self._flip_at: int | None = None
+        self._flip_answer = False
         self._cut_at: int | None = None
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -46,6 +47,10 @@ class Proxy:
     def flip_after(self, count: int) -> None:
         """Flip one bit, so many bytes from now on towards the server."""
         self._flip_at = self.sent + count
+
+    def flip_answer(self) -> None:
+        """Flip one bit of the next bytes that come from the server."""
+        self._flip_answer = True
 
     def cut_after(self, count: int) -> None:
         """Cut all connections when so many more bytes have gone to the server."""
@@ -118,10 +123,7 @@ class Proxy:
         while data := await reader.read(CHUNK):
             if self.delay:
                 await asyncio.sleep(self.delay)
-            if upwards:
-                data = self._up(data)
-            else:
-                self.received += len(data)
+            data = self._up(data) if upwards else self._back(data)
             writer.write(data)
             await writer.drain()
         with contextlib.suppress(OSError):
@@ -138,6 +140,14 @@ class Proxy:
             self._cut_at = None
             self.cuts += 1
             self._cut()
+        return data
+
+    def _back(self, data: bytes) -> bytes:
+        self.received += len(data)
+        if self._flip_answer:
+            self._flip_answer = False
+            self.spoiled += 1
+            data = data[:-1] + bytes([data[-1] ^ 1])
         return data
 
 

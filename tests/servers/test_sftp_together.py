@@ -16,7 +16,7 @@ from zfs_walk.sinks.errors import (
     TransientError,
     UnreachableSinkError,
 )
-from zfs_walk.sinks.interface import Parcel, Remote, Report
+from zfs_walk.sinks.interface import Parcel, Remote, Report, Together
 
 pytestmark = [pytest.mark.slow, pytest.mark.big, needs_sshd]
 
@@ -40,7 +40,9 @@ def test_files_in_new_folders_above_and_beside_each_other_arrive(
     target = room(sshd)
     names = [b"a/b/c/one", b"a/b/two", b"a/b/three", b"four", b"odd\xff/five", b"a/empty"]
     data = {name: os.urandom(1000 * number) for number, name in enumerate(reversed(names))}
-    sent = sftp_to(sshd, target).send_together([parcel(origin, n, data[n]) for n in names])
+    sink = sftp_to(sshd, target)
+    assert isinstance(sink, Together)
+    sent = sink.send_together([parcel(origin, n, data[n]) for n in names])
     assert [(each.name, each.size) for each in sent if isinstance(each, Remote)] == [
         (name, len(data[name])) for name in names
     ]

@@ -131,6 +131,19 @@ def test_a_bit_that_is_flipped_on_the_way_is_noticed_and_the_file_sent_again(
     assert (target / "large").read_bytes() == data
 
 
+def test_an_answer_that_is_altered_on_the_way_is_told_as_that(
+    sshd: Server, origin: Origin, sftp_to: Sinks
+) -> None:
+    with proxied(sshd.port) as proxy:
+        sink = sftp_to(sshd, room(sshd), proxy.port)
+        sink.check()
+        proxy.flip_answer()
+        with pytest.raises(CorruptedError, match="altered on the way"):
+            sink.send(origin.made(b"file", b"content"), b"file", Notes(), freely)
+        sink.send(origin.open(b"file"), b"file", Notes(), freely)
+        sink.close()
+
+
 def test_what_a_lost_connection_has_left_goes_with_the_next_file(
     sshd: Server, origin: Origin, sftp_to: Sinks
 ) -> None:

@@ -5,12 +5,12 @@ and a login that paramiko has seen to be right: whatever goes wrong with it, par
 """
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
-import tempfile
+from collections.abc import Iterator
 from math import ceil
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from zfs_walk.sinks.sftp_hosts import signatures
@@ -34,7 +34,10 @@ _ENDING: Final = 1.0
 """Seconds in which ssh ends after its input has ended; it is killed then."""
 
 _KEPT: Final = 4096
-"""Bytes of what it said last: enough for the reason."""
+"""Bytes of what it said last, and..."""
+
+_LINES: Final = 3
+"""...lines of it that are told: enough for the reason, even if a server greets with a banner."""
 
 _ALTERED: Final = ("corrupted mac", "message authentication code incorrect")
 
@@ -52,8 +55,8 @@ class Vouched(NamedTuple):
 
 
 def program() -> str | None:
-    """Where OpenSSH's client is; None: nowhere on the path."""
-    return shutil.which("ssh")
+    """Where OpenSSH's client is; None: it is not in the path, or can't be told what to believe."""
+    return shutil.which("ssh") if hasattr(os, "memfd_create") else None
 
 
 class Child:
@@ -67,7 +70,6 @@ class Child:
     """
 
     def __init__(self, words: list[str], timeout: float) -> None:
-        self._timeout = timeout
         self._said = b""
         self._line, theirs = socket.socketpair()
         self._errors, says = socket.socketpair()
@@ -90,10 +92,12 @@ class Child:
             theirs.close()
             says.close()
         self._errors.settimeout(0)
-        self.wait_for(timeout)
+        self.expect(timeout)
 
-    def wait_for(self, seconds: float) -> None:
-        """From now on an answer may take so long."""
+    def expect(self, seconds: float) -> None:
+        """From now on an answer may take so long; what was said so far concerned something else."""
+        self._listen()
+        self._said = b""
         self._timeout = seconds
         self._line.settimeout(seconds)
 
@@ -103,12 +107,6 @@ class Child:
         # What it says is taken away now and then, so that it never waits to say more.
         self._listen()
         return self._process.poll() is None
-
-    @property
-    def said(self) -> str:
-        """Its last words."""
-        self._listen()
-        return self._said.decode("utf-8", "replace").strip()
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
@@ -150,7 +148,8 @@ class Child:
         # It ends by itself now, and says why before.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING)
-        said = self.said.replace("\r", "").replace("\n", "; ")
+        self._listen()
+        said = "; ".join(self._said.decode("utf-8", "replace").strip().splitlines()[-_LINES:])
         if any(words in said.lower() for words in _ALTERED):
             return LostError("what came was altered on the way", corrupted=True)
         return LostError(f"the connection was lost: {said}" if said else "the connection was lost")
@@ -180,27 +179,44 @@ def connect(ssh: str, vouched: Vouched, address: Address, options: SftpOptions) 
         GarbledError: what greets is no SFTP server.
         OSError: it can't be started.
     """
-    # The files are read before the greeting only: ssh compares later keys with the first one.
-    with tempfile.TemporaryDirectory(prefix="zfs-walk-ssh-") as folder:
-        child = Child(_command(ssh, vouched, address, options, Path(folder)), options.timeout)
+    # They are read before the greeting only: ssh compares later keys with the first one.
+    host = f"{_ALIAS} {vouched.key.get_name()} {vouched.key.get_base64()}"
+    with _unnamed(host) as known, _unnamed(vouched.login.agent or "") as public:
+        child = Child(_command(ssh, vouched, address, options, (known, public)), options.timeout)
         try:
             # The line, and the login.
-            child.wait_for(2 * options.connect_timeout)
+            child.expect(2 * options.connect_timeout)
             session = Session(child)
-            child.wait_for(options.timeout)
+            child.expect(options.timeout)
         except BaseException:
             child.close()
             raise
         return session
 
 
+@contextlib.contextmanager
+def _unnamed(line: str) -> Iterator[str]:
+    """A file in memory, by a path that a child can open; no kill leaves it anywhere."""
+    with open(os.memfd_create("zfs-walk-ssh"), "w", encoding="ascii") as file:  # noqa: PTH123 -- no path
+        os.fchmod(file.fileno(), 0o600)  # ssh takes no key that others could read
+        file.write(f"{line}\n")
+        file.flush()
+        yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
+
+
 def _command(
-    ssh: str, vouched: Vouched, address: Address, options: SftpOptions, folder: Path
+    ssh: str, vouched: Vouched, address: Address, options: SftpOptions, files: tuple[str, str]
 ) -> list[str]:
-    """What is run; the files that it needs are made."""
-    kind = vouched.key.get_name()
-    known, public = folder / "known_hosts", folder / "login.pub"
-    known.write_text(f"{_ALIAS} {kind} {vouched.key.get_base64()}\n", encoding="ascii")
+    """What is run.
+
+    Args:
+        ssh: the program.
+        vouched: by paramiko.
+        address: of the server.
+        options: of the sink.
+        files: with the server's key, and with the public key of the agent's.
+    """
+    known, public = files
     settings = {
         "BatchMode": "yes",
         "Ciphers": ",".join(options.ciphers or (*CIPHERS, *_MORE_CIPHERS)),
@@ -212,21 +228,20 @@ def _command(
         "ForwardAgent": "no",
         "ForwardX11": "no",
         "GlobalKnownHostsFile": "/dev/null",
-        "HostKeyAlgorithms": ",".join(signatures(kind)),
+        "HostKeyAlgorithms": ",".join(signatures(vouched.key.get_name())),
         "HostKeyAlias": _ALIAS,
         "IdentitiesOnly": "yes",
         "IPQoS": "none",
-        "LogLevel": "ERROR",
+        # With less it does not tell that what came was altered.
+        "LogLevel": "INFO",
         "PermitLocalCommand": "no",
         "PreferredAuthentications": "publickey",
         "ServerAliveInterval": str(KEEPALIVE),
         "StrictHostKeyChecking": "yes",
         "UpdateHostKeys": "no",
-        "UserKnownHostsFile": f'"{known}"',
+        "UserKnownHostsFile": known,
     }
-    if vouched.login.agent is not None:
-        public.write_text(f"{vouched.login.agent}\n", encoding="ascii")
-    else:
+    if vouched.login.agent is None:
         settings["IdentityAgent"] = "none"
     words = [ssh, "-F", "none", "-i", str(vouched.login.file or public)]
     for name, value in settings.items():

@@ -90,7 +90,8 @@ class Sending:
         self._tree.tidy(self._session)
         yield from self._tree.entering(self._session, self._tree.above(self._path), make=True)
         part = self._part()
-        with self._cleaning(part), nullcontext() if self._memory else self._tree.passing(part):
+        noted = self._memory is not None
+        with self._cleaning(part), nullcontext() if noted else self._tree.passing(part):
             if self._source.target is not None:
                 found = self._link(part)
             else:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.process.place import wait_for
 from tests.servers.ssh import Server, room
-from zfs_walk.sinks.conformance import Content, SinkConformance
+from zfs_walk.sinks.conformance import Content, SinkConformance, TogetherConformance
 from zfs_walk.sinks.conformance.naming import ODD_NAMES
 from zfs_walk.sinks.conformance.place import Notes, Origin, freely, stop_after
 from zfs_walk.sinks.errors import SinkError, StoppedError
@@ -20,7 +20,7 @@ from zfs_walk.sinks.sftp import SftpSink
 pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
-class Conformance(SinkConformance):
+class Conformance(SinkConformance, TogetherConformance):
     """The suite, with what is there seen on the server's disk."""
 
     server: ClassVar[str]

@@ -13,8 +13,9 @@ from tests.servers.ssh import Server, room
 from zfs_walk.sinks.conformance import Content, SinkConformance, TogetherConformance
 from zfs_walk.sinks.conformance.naming import ODD_NAMES
 from zfs_walk.sinks.conformance.place import Notes, Origin, freely, stop_after
+from zfs_walk.sinks.conformance.together import Send
 from zfs_walk.sinks.errors import SinkError, StoppedError
-from zfs_walk.sinks.interface import Remote, Sink
+from zfs_walk.sinks.interface import Parcel, Remote, Sink
 from zfs_walk.sinks.sftp import SftpSink
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
@@ -81,12 +82,13 @@ class Rclone(Conformance):
 
     many = 250
     resumes = False
+    odd: ClassVar = [name for name in ODD_NAMES if name not in ALTERED]
 
     @staticmethod
     def goes(sink: Sink, name: bytes) -> bool:
         return name not in ALTERED and Conformance.goes(sink, name)
 
-    @pytest.mark.parametrize("name", [name for name in ODD_NAMES if name not in ALTERED])
+    @pytest.mark.parametrize("name", odd)
     def test_an_odd_name_comes_back_or_is_refused(
         self, sink: Sink, origin: Origin, content: Content, name: bytes
     ) -> None:
@@ -98,6 +100,17 @@ class Rclone(Conformance):
         with pytest.raises(SinkError):
             sink.send(origin.open(b"link", link=True), b"link", Notes(), freely)
         assert list(sink.list(b"")) == []
+
+    def test_a_symbolic_link_goes_with_files(
+        self, sink: Sink, origin: Origin, send: Send, content: Content
+    ) -> None:
+        """It is refused, and they go."""
+        (Path(os.fsdecode(origin.folder)) / "link").symlink_to("where")
+        link = Parcel(origin.open(b"link", link=True), b"link", freely)
+        refused, _ = send([link, Parcel(origin.made(b"file", b"content"), b"file", freely)])
+        assert isinstance(refused, SinkError)
+        assert {found.name for found in sink.list(b"")} == {b"file"}
+        assert content(b"file") == b"content"
 
     def test_what_dead_transfers_left_is_taken_away_and_nothing_else(
         self, sink: Sink, origin: Origin, put: Callable[..., Remote], content: Content

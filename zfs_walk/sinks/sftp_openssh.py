@@ -92,14 +92,17 @@ class Child:
             theirs.close()
             says.close()
         self._errors.settimeout(0)
-        self.expect(timeout)
+        self._wait_for(timeout)
 
-    def expect(self, seconds: float) -> None:
-        """From now on an answer may take so long; what was said so far concerned something else."""
+    def greeted(self, timeout: float) -> None:
+        """It is connected: from now on an answer may take so long; it says things anew."""
         self._listen()
         self._said = b""
-        self._timeout = seconds
-        self._line.settimeout(seconds)
+        self._wait_for(timeout)
+
+    def _wait_for(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._line.settimeout(timeout)
 
     @property
     def alive(self) -> bool:
@@ -182,12 +185,12 @@ def connect(ssh: str, vouched: Vouched, address: Address, options: SftpOptions) 
     # They are read before the greeting only: ssh compares later keys with the first one.
     host = f"{_ALIAS} {vouched.key.get_name()} {vouched.key.get_base64()}"
     with _unnamed(host) as known, _unnamed(vouched.login.agent or "") as public:
-        child = Child(_command(ssh, vouched, address, options, (known, public)), options.timeout)
+        words = _command(ssh, vouched, address, options, (known, public))
+        # The line, and the login.
+        child = Child(words, 2 * options.connect_timeout)
         try:
-            # The line, and the login.
-            child.expect(2 * options.connect_timeout)
             session = Session(child)
-            child.expect(options.timeout)
+            child.greeted(options.timeout)
         except BaseException:
             child.close()
             raise

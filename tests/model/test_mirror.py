@@ -83,9 +83,14 @@ class Changes:
         new.rename(path)
 
     def _restore(self) -> None:
-        """A file with a time of long ago, as an archive has it."""
+        """A file with a time of long ago, as an archive has it.
+
+        Of one name and size it is always the same: another content in the same inode with the same
+        time is what nobody can see who reads no contents.
+        """
         path = self._path()
-        path.write_bytes(self._content())
+        size = self._chances.choice([0, 3, 3, 5000])
+        path.write_bytes(random.Random(f"{path.relative_to(self._top)!r}").randbytes(size))
         os.utime(path, (7, 7))
 
     def _delete(self) -> None:

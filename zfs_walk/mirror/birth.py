@@ -1,4 +1,4 @@
-"""When an inode was made, which Python does not tell."""
+"""When an inode was made, which Python does not tell; and how long a moment lasts."""
 
 import ctypes
 import struct
@@ -43,9 +43,17 @@ def birth_ns(descriptor: int) -> int:
     return born if born + _MOMENT_NS <= now else 0
 
 
-def awaited_birth_ns(descriptor: int) -> int:
-    """As `birth_ns`, but of what was made just now it waits, for 20 ms at most."""
-    young_for = born_ns(descriptor) + _MOMENT_NS - time.time_ns()
+def await_next_moment(time_ns: int) -> None:
+    """Wait until whatever is changed has another time than ``time_ns``, for 20 ms at most.
+
+    What is read in the very moment of its last change may be changed once more, and look the same.
+    """
+    young_for = time_ns + _MOMENT_NS - time.time_ns()
     if 0 < young_for <= _MOMENT_NS:
         time.sleep(young_for / 1e9)
+
+
+def awaited_birth_ns(descriptor: int) -> int:
+    """As `birth_ns`, but of what was made just now it waits, for 20 ms at most."""
+    await_next_moment(born_ns(descriptor))
     return birth_ns(descriptor)

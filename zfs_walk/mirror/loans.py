@@ -40,9 +40,11 @@ class Loans:
         path = result.action.path
         borrowed = self._borrowed.pop(path, None)
         if isinstance(result.outcome, Again):
-            if borrowed is not None and result.obstructed:
-                # What is in the way may be deleted only if no move is waited for.
-                return [borrowed]
+            if result.obstructed:
+                # What is in the way may be deleted only if no move is waited for, and that may be
+                # an earlier one of this file, which has changed since and is to be sent.
+                doubtful = self._end(lambda doubt: doubt.path == path)
+                return doubtful if borrowed is None else [*doubtful, borrowed]
             if borrowed is not None and result.unsure:
                 self._doubts[borrowed.path] = _Doubt(borrowed, path)
             return []

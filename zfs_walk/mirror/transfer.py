@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from zfs_walk import faults
-from zfs_walk.mirror.birth import birth_ns
+from zfs_walk.mirror.birth import await_next_moment, birth_ns
 from zfs_walk.mirror.folder import Folder, Opened, local_of
 from zfs_walk.mirror.handling import HandlerOptions, What
 from zfs_walk.mirror.journal import Journal
@@ -193,6 +193,8 @@ class Transfer:
         action, old = attempt.action, move.old
         if not self._desk.borrow(action.path, old):
             return None
+        if self._journal.entry(old.path) != old:
+            return None  # another move has taken it away since it was looked up
         if not move.certain and not self._same_content(opened, action.path, old):
             return None
         self._abandon(attempt, "")
@@ -229,6 +231,7 @@ class Transfer:
         action, path = attempt.action, attempt.path
         with ExitStack() as stack:
             source = stack.enter_context(closing(opened.source(path)))
+            await_next_moment(source.stat.st_mtime_ns)
             local = local_of(source.stat, source.size, _birth_ns(source))
             self._abandon(attempt, source.fingerprint)
             if look and (there := self._there(source, local, attempt)):

@@ -83,14 +83,9 @@ class Changes:
         new.rename(path)
 
     def _restore(self) -> None:
-        """A file with a time of long ago, as an archive has it.
-
-        Of one name and size it is always the same: another content in the same inode with the same
-        time is what nobody can see who reads no contents.
-        """
+        """A file with a time of long ago, as an archive has it."""
         path = self._path()
-        size = self._chances.choice([0, 3, 3, 5000])
-        path.write_bytes(random.Random(f"{path.relative_to(self._top)!r}").randbytes(size))
+        path.write_bytes(self._content())
         os.utime(path, (7, 7))
 
     def _delete(self) -> None:
@@ -155,8 +150,7 @@ def play(top: Path, seed: int) -> Counter[str]:
         place.notice()
         place.settle()
         place.assert_equal()
-        statistics = place.handler.statistics()
-        changes.counts.update(moved=statistics.moved, deleted=statistics.deleted)
+        changes.counts.update(what.value for what, _ in place.happened)
         changes.counts["together"] += sum(size > 1 for size in place.faults.batches)
     except BaseException as error:
         error.add_note(f"seed {seed}")

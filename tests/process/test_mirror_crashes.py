@@ -120,7 +120,8 @@ def test_after_a_kill_both_sides_become_equal(place: Place, point: str) -> None:
 def test_one_that_is_killed_again_and_again_gets_there(place: Place) -> None:
     mirrored = Mirrored(place)
     mirrored.make()
-    for point in ("mirror.sent:7", "mirror.acknowledged", "mirror.taken", "mirror.sent:3"):
+    # The last one may leave nothing to be done.
+    for point in ("mirror.sent:7", "mirror.sent:3", "mirror.taken", "mirror.acknowledged"):
         mirrored.run(point)
     mirrored.run()
     assert differences(mirrored.here, mirrored.there) == []

@@ -118,8 +118,8 @@ def inodes(folder: Path) -> dict[str, str]:
 def set_back(state: Path) -> int:
     """Let a journal, and all other files of a mapping, be of days ago; returns its actions."""
     with closing(sqlite3.connect(state / "journal.db")) as db, db:
-        aged = "UPDATE action SET added = added - ?1, not_before = max(0, not_before - ?1)"
-        actions = db.execute(aged, [DAYS]).rowcount
+        aged = "UPDATE action SET added = added - :days, not_before = max(0, not_before - :days)"
+        actions = db.execute(aged, {"days": DAYS}).rowcount
     for path in state.rglob("*"):
         seen = path.stat()
         os.utime(path, (seen.st_atime - DAYS, seen.st_mtime - DAYS))

@@ -212,6 +212,28 @@ def serving(kind: str, *details: str, served: Path | None = None, **named: str) 
         shutil.rmtree(folder)
 
 
+@contextlib.contextmanager
+def agent_with(key: Path, path: Path) -> Iterator[None]:
+    """An agent that has a key, listening at a path, which SSH_AUTH_SOCK names meanwhile."""
+    words = ["ssh-agent", "-D", "-a", str(path)]
+    agent = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+
+    def listens() -> bool:
+        # The file is there before anybody listens.
+        with socket.socket(socket.AF_UNIX) as line:
+            return line.connect_ex(os.fspath(path)) == 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            wait_for("the agent listens", listens)
+            patch.setenv("SSH_AUTH_SOCK", str(path))
+            run("ssh-add", "-q", str(key))
+            yield
+        finally:
+            agent.terminate()
+            agent.wait()
+
+
 def run(*words: str | Path) -> str:
     """What a program of the system says; it must succeed."""
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout

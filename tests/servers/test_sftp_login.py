@@ -2,15 +2,14 @@
 
 import getpass
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.process.place import wait_for
 from tests.servers.ssh import (
     Server,
     Sinks,
+    agent_with,
     make_key,
     needs_sshd,
     refused,
@@ -84,19 +83,8 @@ def test_an_encrypted_key_takes_its_password_from_a_file_or_the_environment(
     assert "secret" not in said
 
 
-def test_a_key_of_the_agent_lets_in(
-    sshd: Server, sftp_to: Sinks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    socket = sshd.folder / "agent"
-    words = ["ssh-agent", "-D", "-a", str(socket)]
-    agent = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    try:
-        wait_for("the agent listens", socket.exists)
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        run("ssh-add", "-q", str(sshd.key))
+def test_a_key_of_the_agent_lets_in(sshd: Server, sftp_to: Sinks) -> None:
+    with agent_with(sshd.key, sshd.folder / "agent"):
         sink = sftp_to(sshd, room(sshd), key_file=[])
         sink.check()
         sink.close()
-    finally:
-        agent.terminate()
-        agent.wait()

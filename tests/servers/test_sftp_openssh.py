@@ -14,7 +14,7 @@ import pytest
 
 from tests.process.place import wait_for
 from tests.servers.proxy import proxied
-from tests.servers.ssh import Server, Sinks, make_key, needs_sshd, refused, room, run
+from tests.servers.ssh import Server, Sinks, agent_with, make_key, needs_sshd, refused, room, run
 from zfs_walk.sinks.conformance.place import Notes, Origin, freely
 from zfs_walk.sinks.errors import UnreachableSinkError
 
@@ -58,20 +58,9 @@ def test_each_fork_has_a_client_of_its_own_that_ends_with_it(sshd: Server, sftp_
     assert not any(process.is_running() for process in started)
 
 
-def test_a_key_of_the_agent_is_used_by_it_too(
-    sshd: Server, sftp_to: Sinks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    socket = sshd.folder / "agent-of-it"
-    words = ["ssh-agent", "-D", "-a", str(socket)]
-    agent = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    try:
-        wait_for("the agent listens", socket.exists)
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-        run("ssh-add", "-q", str(sshd.key))
+def test_a_key_of_the_agent_is_used_by_it_too(sshd: Server, sftp_to: Sinks) -> None:
+    with agent_with(sshd.key, sshd.folder / "agent-of-it"):
         sftp_to(sshd, room(sshd), key_file=[], transport="openssh").check()
-    finally:
-        agent.terminate()
-        agent.wait()
 
 
 @pytest.mark.parametrize("script", ["echo not today >&2; exit 255", "echo no SFTP at all"])

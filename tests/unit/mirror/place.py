@@ -5,6 +5,7 @@ import random
 import stat
 import subprocess
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -14,6 +15,7 @@ from zfs_walk.mirror.handling import HandlerOptions, Happening, What
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.pace import Pace
 from zfs_walk.mirror.records import Action, Change, Kind, State
+from zfs_walk.sinks.errors import SinkError
 from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report
 from zfs_walk.sinks.local import LocalOptions, LocalSink
 from zfs_walk.sinks.source import Source
@@ -98,9 +100,12 @@ class TogetherSink(TroubledSink):
         return [self._sent(parcel) for parcel in parcels]
 
     def _sent(self, parcel: Parcel) -> Remote | Exception:
+        notes = Notes()
         try:
-            return self.send(parcel.source, parcel.name, Notes(), parcel.report)
+            return self.send(parcel.source, parcel.name, notes, parcel.report)
         except Exception as error:  # noqa: BLE001 -- as every sink does
+            with suppress(SinkError):
+                self.abandon(parcel.name, notes)
             return error
 
 

@@ -1,6 +1,7 @@
 """Servers for the tests, each started once, when the first test needs it."""
 
 import contextlib
+import functools
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -114,6 +115,12 @@ def sftp_to() -> Iterator[ssh.Sinks]:
             return sink
 
         yield sftp_to
+
+
+@pytest.fixture(params=["openssh", "paramiko"])
+def sftp_both_ways(sftp_to: ssh.Sinks, request: pytest.FixtureRequest) -> ssh.Sinks:
+    """As `sftp_to`, by each transport in turn."""
+    return functools.partial(sftp_to, transport=request.param)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Many small files go by SFTP at once, and what is wrong with one concerns no other."""
 
-import functools
 import os
 
 import pytest
@@ -23,24 +22,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.big, needs_sshd]
 MIB = 1 << 20
 
 
-@pytest.fixture(params=["openssh", "paramiko"])
-def sftp_to(sftp_to: Sinks, request: pytest.FixtureRequest) -> Sinks:
-    """Each transport in turn."""
-    return functools.partial(sftp_to, transport=request.param)
-
-
 def parcel(origin: Origin, name: bytes, data: bytes, report: Report = freely) -> Parcel:
     """A new file that is to go where it is."""
     return Parcel(origin.made(name, data), name, report)
 
 
 def test_files_in_new_folders_above_and_beside_each_other_arrive(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
 ) -> None:
     target = room(sshd)
     names = [b"a/b/c/one", b"a/b/two", b"a/b/three", b"four", b"odd\xff/five", b"a/empty"]
     data = {name: os.urandom(1000 * number) for number, name in enumerate(reversed(names))}
-    sink = sftp_to(sshd, target)
+    sink = sftp_both_ways(sshd, target)
     assert isinstance(sink, Together)
     sent = sink.send_together([parcel(origin, n, data[n]) for n in names])
     assert [(each.name, each.size) for each in sent if isinstance(each, Remote)] == [
@@ -50,16 +43,18 @@ def test_files_in_new_folders_above_and_beside_each_other_arrive(
         assert (target / os.fsdecode(name)).read_bytes() == data[name]
 
 
-def test_what_is_there_already_is_replaced(sshd: Server, origin: Origin, sftp_to: Sinks) -> None:
+def test_what_is_there_already_is_replaced(
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
+) -> None:
     target = room(sshd)
-    sink = sftp_to(sshd, target)
+    sink = sftp_both_ways(sshd, target)
     for content in (b"old", b"newer"):
         sink.send_together([parcel(origin, b"d/f%d" % n, content) for n in range(40)])
     assert {(target / f"d/f{n}").read_bytes() for n in range(40)} == {b"newer"}
     assert len(below(target)) == 41
 
 
-def test_each_ones_error_is_its_own(sshd: Server, origin: Origin, sftp_to: Sinks) -> None:
+def test_each_ones_error_is_its_own(sshd: Server, origin: Origin, sftp_both_ways: Sinks) -> None:
     target = room(sshd)
     (target / "file").write_bytes(b"a file, where a folder is to be")
     (target / "full/below").mkdir(parents=True)
@@ -77,18 +72,18 @@ def test_each_ones_error_is_its_own(sshd: Server, origin: Origin, sftp_to: Sinks
         parcel(origin, b"d/two", b"content"),
     ]
     origin.write(b"changed", b"longer than before")
-    sent = sftp_to(sshd, target).send_together(parcels)
+    sent = sftp_both_ways(sshd, target).send_together(parcels)
     expected = [Remote, StoppedError, NameRefusedError, ChangedError, *2 * [TransientError], Remote]
     assert [type(each) for each in sent] == expected
     assert below(target) == ["d", "d/one", "d/two", "file", "full", "full/below"]
 
 
 def test_a_line_that_is_cut_ends_all_and_what_is_left_of_them_goes_with_the_next(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
 ) -> None:
     target = room(sshd)
     with proxied(sshd.port) as proxy:
-        sink = sftp_to(sshd, target, proxy.port)
+        sink = sftp_both_ways(sshd, target, proxy.port)
         sink.check()
         parcels = [parcel(origin, b"d/f%d" % number, os.urandom(MIB)) for number in range(8)]
         proxy.cut_after(4 * MIB)
@@ -102,8 +97,8 @@ def test_a_line_that_is_cut_ends_all_and_what_is_left_of_them_goes_with_the_next
 
 
 def test_a_server_that_does_not_let_in_is_told_for_each(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
 ) -> None:
-    sink = sftp_to(sshd, room(sshd), key_file=["/nowhere"])
+    sink = sftp_both_ways(sshd, room(sshd), key_file=["/nowhere"])
     sent = sink.send_together([parcel(origin, b"f%d" % number, b"") for number in range(3)])
     assert [type(each) for each in sent] == [SinkRefusedError] * 3

@@ -1,7 +1,6 @@
 """The SFTP sink against servers that take nothing, die, or fall silent, and lines that break."""
 
 import contextlib
-import functools
 import os
 
 import pytest
@@ -32,16 +31,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.big, needs_sshd]
 MIB = 1 << 20
 
 
-@pytest.fixture(params=["openssh", "paramiko"])
-def sftp_to(sftp_to: Sinks, request: pytest.FixtureRequest) -> Sinks:
-    """Each transport in turn."""
-    return functools.partial(sftp_to, transport=request.param)
-
-
-def test_a_server_that_can_only_be_read_refuses(origin: Origin, sftp_to: Sinks) -> None:
+def test_a_server_that_can_only_be_read_refuses(origin: Origin, sftp_both_ways: Sinks) -> None:
     with serving("sshd", subsystem="internal-sftp -R") as server:
         target = room(server)
-        sink = sftp_to(server, target)
+        sink = sftp_both_ways(server, target)
         assert "no file can be made there" in refused(sink)
         with pytest.raises(SinkRefusedError, match="no file can be made there"):
             sink.send(origin.made(b"file", b"content"), b"d/file", Notes(), freely)
@@ -49,10 +42,10 @@ def test_a_server_that_can_only_be_read_refuses(origin: Origin, sftp_to: Sinks) 
 
 
 def test_a_folder_that_is_not_there_is_not_made(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
 ) -> None:
     folder = room(sshd) / "unmounted"
-    sink = sftp_to(sshd, folder)
+    sink = sftp_both_ways(sshd, folder)
     assert "it is no folder that is there" in refused(sink)
     with pytest.raises(SinkError):
         sink.send(origin.made(b"file", b"content"), b"d/file", Notes(), freely)
@@ -61,12 +54,12 @@ def test_a_folder_that_is_not_there_is_not_made(
 
 @pytest.mark.root
 def test_a_full_disk_says_so_and_sending_goes_on_when_there_is_room(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
 ) -> None:
     target = room(sshd)
     run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", target)
     try:
-        sink = sftp_to(sshd, target)
+        sink = sftp_both_ways(sshd, target)
         sink.check()
         large = origin.made(b"large", os.urandom(20 * MIB))
         with pytest.raises(FullSinkError, match="are free"):
@@ -89,10 +82,12 @@ def test_a_full_disk_says_so_and_sending_goes_on_when_there_is_room(
         run("umount", "--lazy", target)
 
 
-def test_a_server_that_is_not_there_is_told_and_found_again(origin: Origin, sftp_to: Sinks) -> None:
+def test_a_server_that_is_not_there_is_told_and_found_again(
+    origin: Origin, sftp_both_ways: Sinks
+) -> None:
     with serving("sshd") as server:
         target = room(server)
-        sink = sftp_to(server, target)
+        sink = sftp_both_ways(server, target)
         sink.send(origin.made(b"file", b"content"), b"file", Notes(), freely)
         server.stop()
         with pytest.raises(UnreachableSinkError):
@@ -105,21 +100,21 @@ def test_a_server_that_is_not_there_is_told_and_found_again(origin: Origin, sftp
         assert below(target) == ["again", "file"]
 
 
-def test_what_is_no_ssh_server_is_told(sshd: Server, sftp_to: Sinks) -> None:
+def test_what_is_no_ssh_server_is_told(sshd: Server, sftp_both_ways: Sinks) -> None:
     port = free_port()
-    sink = sftp_to(sshd, sshd.served, port)
+    sink = sftp_both_ways(sshd, sshd.served, port)
     with pytest.raises(UnreachableSinkError, match="Connection refused"):
         sink.check()
 
 
 def test_a_bit_that_is_flipped_on_the_way_is_noticed_and_the_file_sent_again(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
 ) -> None:
     target = room(sshd)
     data = os.urandom(20 * MIB)
     source, memory = origin.made(b"large", data), Notes()
     with proxied(sshd.port) as proxy:
-        sink = sftp_to(sshd, target, proxy.port)
+        sink = sftp_both_ways(sshd, target, proxy.port)
         sink.check()
         proxy.flip_after(8 * MIB)
         with pytest.raises((UnreachableSinkError, CorruptedError)):
@@ -132,10 +127,10 @@ def test_a_bit_that_is_flipped_on_the_way_is_noticed_and_the_file_sent_again(
 
 
 def test_an_answer_that_is_altered_on_the_way_is_told_as_that(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
 ) -> None:
     with proxied(sshd.port) as proxy:
-        sink = sftp_to(sshd, room(sshd), proxy.port)
+        sink = sftp_both_ways(sshd, room(sshd), proxy.port)
         sink.check()
         proxy.flip_answer()
         with pytest.raises(CorruptedError, match="altered on the way"):
@@ -145,11 +140,11 @@ def test_an_answer_that_is_altered_on_the_way_is_told_as_that(
 
 
 def test_what_a_lost_connection_has_left_goes_with_the_next_file(
-    sshd: Server, origin: Origin, sftp_to: Sinks
+    sshd: Server, origin: Origin, sftp_both_ways: Sinks
 ) -> None:
     target = room(sshd)
     with proxied(sshd.port) as proxy:
-        sink = sftp_to(sshd, target, proxy.port)
+        sink = sftp_both_ways(sshd, target, proxy.port)
         sink.check()
         proxy.cut_after(2 * MIB)
         with pytest.raises(UnreachableSinkError):
@@ -160,9 +155,9 @@ def test_what_a_lost_connection_has_left_goes_with_the_next_file(
     assert below(target) == ["file"]
 
 
-def test_a_server_that_falls_silent_is_given_up(origin: Origin, sftp_to: Sinks) -> None:
+def test_a_server_that_falls_silent_is_given_up(origin: Origin, sftp_both_ways: Sinks) -> None:
     with serving("sshd") as server:
-        sink = sftp_to(server, room(server), timeout=2)
+        sink = sftp_both_ways(server, room(server), timeout=2)
         sink.check()
 
         def freeze() -> None:

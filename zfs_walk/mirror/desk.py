@@ -41,6 +41,9 @@ class Desk:
         notify: is told what happens.
         transfers: threads that work.
         together: files that one of them can send at once.
+
+    Attributes:
+        ahead: as many actions should be in hand that are not begun.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Desk:
         self._transfers = transfers
         self._together = together
         # More than they do while others commit.
-        self._ahead = transfers * max(_AHEAD, 2 * together)
+        self.ahead = transfers * max(_AHEAD, 2 * together)
         self._pace = pace
         self._notify = notify
         lock = Lock()
@@ -68,11 +71,6 @@ class Desk:
         self._awake = False
 
     # -- for transfers
-
-    @property
-    def ahead(self) -> int:
-        """As many actions should be in hand that are not begun."""
-        return self._ahead
 
     def job(self) -> list[Action] | Probe | None:
         """Wait for something to do; None: this is the end."""
@@ -94,7 +92,7 @@ class Desk:
         before = self._hand.idle
         actions = self._hand.next(self._together, self._transfers)
         self._running += len(actions)
-        if self._hand.idle < self._ahead <= before:
+        if self._hand.idle < self.ahead <= before:
             self._wake()
         return actions
 
@@ -211,7 +209,7 @@ class Desk:
     def room(self) -> bool:
         """Whether more is to be taken."""
         with self._work:
-            return self._goes() and self._hand.idle < self._ahead
+            return self._goes() and self._hand.idle < self.ahead
 
     def _goes(self) -> bool:
         return self._breaker.closed and not self._pauses and not self._stopped

@@ -32,7 +32,7 @@ from zfs_walk.mirror.records import Action, Done, Entry, Kind, Known
 from zfs_walk.mirror.result import Result, Try, what_of
 from zfs_walk.mirror.retry import Again
 from zfs_walk.mirror.setback import Setback
-from zfs_walk.sinks.errors import MissingError, SinkError, StoppedError
+from zfs_walk.sinks.errors import MissingError, SinkError
 from zfs_walk.sinks.interface import LARGEST_PARCEL, Parcel, Remote, Sink, Together
 from zfs_walk.sinks.source import Source
 
@@ -245,9 +245,6 @@ class Transfer:
             faults.point("mirror.sending")
             try:
                 remote = self._sink.send(source, path, memory, report)
-            except StoppedError:
-                attempt.unsure = False
-                raise
             except SinkError as error:
                 return self._setback.obstructed(attempt, error)
         faults.point("mirror.sent")
@@ -276,8 +273,6 @@ class Transfer:
         if isinstance(end, Remote):
             return self._sent(attempt, packed.local, end)
         try:
-            if isinstance(end, StoppedError):
-                attempt.unsure = False
             if isinstance(end, SinkError):
                 return self._setback.obstructed(attempt, end)
             return self._setback.failed(attempt, end)

@@ -84,7 +84,7 @@ class TestObjects(Place):
             name = checksum.encode()
             sent = sink.send(origin.made(name, b"content"), name, Notes(), freely)
             etag = hashlib.md5(b"content", usedforsecurity=False).hexdigest()
-            assert sent == Remote(name, 7, MTIME, etag)
+            assert sent == Remote(name, 7, MTIME, etag, 0o644)
             assert sink.look(name) == sent
             sink.close()
 

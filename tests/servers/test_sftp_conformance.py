@@ -94,6 +94,20 @@ class Rclone(Conformance):
     ) -> None:
         super().test_an_odd_name_comes_back_or_is_refused(sink, origin, content, name)
 
+    def test_permissions_that_are_told_are_those_that_were_sent(
+        self, sink: Sink, origin: Origin
+    ) -> None:
+        """It tells the same for every file, so one whose end is not known is sent again."""
+        told = set()
+        for mode in (0o640, 0o755):
+            (Path(os.fsdecode(origin.folder)) / "file").write_bytes(b"content")
+            (Path(os.fsdecode(origin.folder)) / "file").chmod(mode)
+            sink.send(origin.open(b"file"), b"file", Notes(), freely)
+            seen = sink.look(b"file")
+            assert seen is not None
+            told.add(seen.mode)
+        assert told == {0o644}
+
     def test_a_symbolic_link_is_sent_as_one(self, sink: Sink, origin: Origin) -> None:
         """It is refused."""
         (Path(os.fsdecode(origin.folder)) / "link").symlink_to("where")

@@ -5,7 +5,7 @@ Nothing here waits for anything but its turn: no file, journal or sink is touche
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from threading import Condition, Lock
 from typing import Final, NamedTuple
 
@@ -180,7 +180,7 @@ class Desk:
             self._news.wait_for(lambda: self._stopped, seconds)
 
     def results(self, *, all_of_them: bool = False) -> list[Result]:
-        """What is to be acknowledged now; `settled` once that is durable."""
+        """What is to be acknowledged now; `doubtful` and `settled` once that is durable."""
         with self._news:
             return list(self._results) if all_of_them or self._due() else []
 
@@ -191,15 +191,18 @@ class Desk:
         late = time.monotonic() >= self._oldest + _DELAY
         return late or len(self._results) >= _BATCH or not self._running
 
-    def settled(self, result: Result) -> list[Entry]:
-        """It is durable; returns entries that may be true no more."""
+    def doubtful(self, results: Sequence[Result]) -> list[Entry]:
+        """Entries that may be true no more, now that these are durable; call it once for each."""
+        with self._work:
+            return self._loans.settle(results)
+
+    def settled(self, result: Result) -> None:
+        """It is durable, and all that follows from it."""
         with self._work:
             self._results.remove(result)
             self._oldest = time.monotonic()
-            doubtful = self._loans.settle(result)
             if self._hand.done(result.action.path) or self._hand.deletable:
                 self._work.notify_all()
-        return doubtful
 
     def end_doubts(self) -> list[Entry]:
         """Entries that may be true no more, as nobody will try their moves again."""

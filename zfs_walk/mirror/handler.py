@@ -6,7 +6,7 @@ transfer. They meet at a `zfs_walk.mirror.desk.Desk`.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
@@ -22,8 +22,8 @@ from zfs_walk.mirror.handling import Guard, HandlerOptions, HandlerStatistics, H
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.pace import Pace
 from zfs_walk.mirror.plan import distrusted
-from zfs_walk.mirror.records import Action, Order
-from zfs_walk.mirror.result import Trouble
+from zfs_walk.mirror.records import Action, Entry, Order
+from zfs_walk.mirror.result import Result, Trouble
 from zfs_walk.mirror.retry import reason_of
 from zfs_walk.mirror.transfer import Transfer
 from zfs_walk.sinks.errors import SinkError
@@ -76,6 +76,8 @@ class Handler:
         together = parts.sink.together if isinstance(parts.sink, Together) else 1
         self._desk = Desk(parts.pace, parts.notify, parts.options.transfers, together)
         self._deletions = Deletions(parts.journal, self._folder, parts.options, parts.guard)
+        # Entries that may be true no more, and are to be written down as such.
+        self._untrue: list[Entry] = []
         self._transfers: list[Thread] = []
         self._taker = Thread(target=self._take_and_acknowledge, name="handler", daemon=True)
 
@@ -118,8 +120,8 @@ class Handler:
         now = time.time()
         for action in self._desk.put_back():
             self._journal.again(action, now, action.error, count=False)
-        if doubtful := self._desk.end_doubts():
-            self._journal.record(map(distrusted, doubtful))
+        self._untrue += self._desk.end_doubts()
+        self._distrust()
 
     def pause(self, reason: str, *, stop: bool) -> None:
         """Begin nothing until `resume` with the same reason.
@@ -174,16 +176,35 @@ class Handler:
             self._desk.pause(_HOURS, stop=True)
 
     def _acknowledge(self, *, all_of_them: bool = False) -> None:
+        self._distrust()
         results = self._desk.results(all_of_them=all_of_them)
         if not results:
             return
         later = time.time() + self._parts.options.deletion_delay
-        for result in acknowledge(self._journal, results, later):
-            if doubtful := self._desk.settled(result):
-                self._journal.record(map(distrusted, doubtful))
-            if result.what is not None:
-                self._tell(result.what, result.action, result.told)
+        durable: set[int] = set()
+        try:
+            for result in acknowledge(self._journal, results, later):
+                durable.add(id(result))
+        finally:
+            self._settle([result for result in results if id(result) in durable])
         faults.point("mirror.acknowledged")
+
+    def _settle(self, durable: Sequence[Result]) -> None:
+        """Let others have what these had, once what follows from them is written, too."""
+        try:
+            self._untrue += self._desk.doubtful(durable)
+            self._distrust()
+        finally:
+            for result in durable:
+                self._desk.settled(result)
+                if result.what is not None:
+                    self._tell(result.what, result.action, result.told)
+
+    def _distrust(self) -> None:
+        """Write down what may be true no more."""
+        if self._untrue:
+            self._journal.record(map(distrusted, self._untrue))
+            self._untrue = []
 
     def _tell(self, what: What, action: Action, detail: str) -> None:
         self._parts.notify(Happening(what, action, time.time(), detail))

@@ -1,6 +1,6 @@
 """What moves take away on the other side, and whether it is known that they have. A core."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from zfs_walk.mirror.records import Done, Entry
@@ -35,8 +35,22 @@ class Loans:
         """Whether a move that is tried again may have taken away what the index has there."""
         return path in self._doubts
 
-    def settle(self, result: Result) -> list[Entry]:
-        """A try is over, durably; returns entries that may be true no more."""
+    def settle(self, results: Iterable[Result]) -> list[Entry]:
+        """Tries are over, durably; returns entries that may be true no more.
+
+        Args:
+            results: in the order in which they ended: what one says of a name is true after the
+                one before, though all are written already.
+        """
+        doubtful: dict[bytes, Entry] = {}
+        for result in results:
+            doubtful |= {entry.path: entry for entry in self._settle(result)}
+            if isinstance(result.outcome, Done):
+                for name in (result.action.path, *result.outcome.gone):
+                    doubtful.pop(name, None)
+        return list(doubtful.values())
+
+    def _settle(self, result: Result) -> list[Entry]:
         path = result.action.path
         borrowed = self._borrowed.pop(path, None)
         if isinstance(result.outcome, Again):

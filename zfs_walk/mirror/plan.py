@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from zfs_walk.mirror.records import Action, Entry, Identity, Kind
-from zfs_walk.sinks.interface import Remote
+from zfs_walk.sinks.interface import Remote, permissions
 
 
 class Local(NamedTuple):
@@ -182,6 +182,16 @@ def distrusted(entry: Entry) -> Entry:
     It is no file's copy any more; its size and time still tell `is_there` the old from the new.
     """
     return entry._replace(dev=0, ino=0)
+
+
+def has_permissions(local: Local, remote: Remote, entry: Entry | None) -> bool:
+    """Whether the other side has this file's permissions, or none that could differ.
+
+    Where it does not tell them, they are those that the index has, or they were never sent.
+    """
+    if remote.mode is not None:
+        return remote.mode == permissions(local.mode)
+    return entry is None or entry.mode == local.mode
 
 
 def is_there(local: Local, remote: Remote, entry: Entry | None, granularity_ns: int) -> bool:

@@ -26,6 +26,7 @@ from zfs_walk.mirror.plan import (
     Nothing,
     Send,
     decide,
+    has_permissions,
     is_there,
 )
 from zfs_walk.mirror.records import Action, Done, Entry, Kind, Known
@@ -282,10 +283,8 @@ class Transfer:
     def _there(self, source: Source, local: Local, attempt: Try) -> Remote | None:
         """What the other side has, if that is the file already."""
         entry = attempt.known.entry
-        if entry is not None and entry.mode != local.mode:
-            return None  # no look tells whether the permissions have been sent
         remote = self._sink.look(attempt.path)
-        if remote is None:
+        if remote is None or not has_permissions(local, remote, entry):
             return None
         if is_there(local, remote, entry, self._sink.granularity_ns):
             return remote

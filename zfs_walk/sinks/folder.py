@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from zfs_walk.errors import WrongUseError
 from zfs_walk.sinks.beneath import Beneath, shown, translated
 from zfs_walk.sinks.errors import FileRefusedError, NameRefusedError
-from zfs_walk.sinks.interface import Remote
+from zfs_walk.sinks.interface import Remote, permissions
 from zfs_walk.sinks.names import parts
 from zfs_walk.sinks.part import PATTERN, Part, new_name
 from zfs_walk.sinks.source import Source
@@ -193,4 +193,4 @@ def remote_of(name: bytes, found: os.stat_result) -> Remote:
     """A file that is there."""
     # A file that takes its place has another inode, or, if that is used again, another time.
     tag = f"{found.st_ino:x}-{found.st_ctime_ns:x}"
-    return Remote(name, found.st_size, found.st_mtime_ns, tag)
+    return Remote(name, found.st_size, found.st_mtime_ns, tag, permissions(found.st_mode))

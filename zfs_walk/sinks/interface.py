@@ -10,6 +10,7 @@ is raised, as one of the errors of `zfs_walk.sinks.errors`: the sink does not tr
 but for what its library does within one call.
 """
 
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -29,12 +30,20 @@ class Remote(NamedTuple):
         mtime_ns: of the local file that it is a copy of, ns since the epoch; None: the sink does
             not keep it, or only `Sink.look` tells it.
         tag: becomes another one with every new content, such as an ETag; empty: there is none.
+        mode: the nine bits of its permissions; None: the sink does not keep them, or only
+            `Sink.look` tells them.
     """
 
     name: bytes
     size: int
     mtime_ns: int | None
     tag: str
+    mode: int | None = None
+
+
+def permissions(mode: int) -> int | None:
+    """What `Remote.mode` says of a file with this ``st_mode``; None: it is a symbolic link."""
+    return None if stat.S_ISLNK(mode) else mode & 0o777
 
 
 class Memory(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self
 from zfs_walk import faults
 from zfs_walk.sinks import s3_metadata
 from zfs_walk.sinks.errors import CorruptedError, FileRefusedError, MissingError
-from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report
+from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report, permissions
 from zfs_walk.sinks.s3_checksums import has_etag
 from zfs_walk.sinks.s3_client import Client
 from zfs_walk.sinks.s3_copy import copy
@@ -81,7 +81,8 @@ class S3Sink:
         }
         locked = _one_at_a_time(report)
         etag = Multipart(self._client, key, place, memory).send(source, fields, locked)
-        return Remote(name, source.size, source.stat.st_mtime_ns, etag)
+        mode = permissions(source.stat.st_mode)
+        return Remote(name, source.size, source.stat.st_mtime_ns, etag, mode)
 
     def send_together(self, parcels: Sequence[Parcel]) -> list[Remote | Exception]:
         """Each in one piece: see `zfs_walk.sinks.interface.Together`."""
@@ -121,8 +122,15 @@ class S3Sink:
         head = self._head(name)
         if head is None:
             return None
-        mtime_ns = s3_metadata.mtime_ns(s3_metadata.read(head))
-        return Remote(name, head["ContentLength"], mtime_ns, str(head["ETag"]).strip('"'))
+        metadata = s3_metadata.read(head)
+        etag = str(head["ETag"]).strip('"')
+        return Remote(
+            name,
+            head["ContentLength"],
+            s3_metadata.mtime_ns(metadata),
+            etag,
+            s3_metadata.mode(metadata),
+        )
 
     def matches(self, source: Source, remote: Remote) -> bool:
         """By the ETag, if it is made of MD5s, else by the checksum of an object in one piece."""
@@ -140,7 +148,7 @@ class S3Sink:
         below = self._bucket.prefix
         if prefix:
             if (exact := self.look(prefix)) is not None:
-                yield exact._replace(mtime_ns=None)
+                yield exact._replace(mtime_ns=None, mode=None)
             below = f"{self._key(prefix)}/"
         token: dict[str, Any] = {}
         while True:

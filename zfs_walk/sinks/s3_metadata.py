@@ -6,6 +6,7 @@ import mimetypes
 from collections.abc import Mapping
 from typing import Any, Final
 
+from zfs_walk.sinks.interface import permissions
 from zfs_walk.sinks.source import Source
 
 _NS: Final = 1_000_000_000
@@ -30,6 +31,14 @@ def mtime_ns(metadata: Mapping[str, str]) -> int | None:
     try:
         return int(decimal.Decimal(metadata["mtime"]) * _NS)
     except (KeyError, ArithmeticError, ValueError):
+        return None
+
+
+def mode(metadata: Mapping[str, str]) -> int | None:
+    """The permissions of the local file, as `Remote.mode` has them; None: they are not told."""
+    try:
+        return permissions(int(metadata["mode"], 8))
+    except (KeyError, ValueError):
         return None
 
 

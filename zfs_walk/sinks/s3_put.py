@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from zfs_walk import faults
 from zfs_walk.sinks import s3_metadata
 from zfs_walk.sinks.errors import SinkError
-from zfs_walk.sinks.interface import Parcel, Remote
+from zfs_walk.sinks.interface import Parcel, Remote, permissions
 from zfs_walk.sinks.s3_client import Client
 from zfs_walk.sinks.s3_fast import LARGEST, FastPut
 from zfs_walk.sinks.s3_keys import key_of
@@ -27,11 +27,12 @@ class _Object(NamedTuple):
     metadata: dict[str, str]
     content_type: str
     mtime_ns: int
+    mode: int | None
 
     def is_there(self, etag: str) -> Remote:
         """It was put."""
         faults.point("s3.put")
-        return Remote(self.name, len(self.data), self.mtime_ns, etag)
+        return Remote(self.name, len(self.data), self.mtime_ns, etag, self.mode)
 
 
 class Puts:
@@ -83,7 +84,10 @@ class Puts:
         report(len(data))
         source.check()
         kind = s3_metadata.content_type(source, name)
-        return _Object(name, key, data, s3_metadata.of(source), kind, source.stat.st_mtime_ns)
+        return _Object(
+            name, key, data, s3_metadata.of(source), kind, source.stat.st_mtime_ns,
+            permissions(source.stat.st_mode),
+        )  # fmt: skip
 
     def _read_or_error(self, parcel: Parcel) -> _Object | Exception:
         try:

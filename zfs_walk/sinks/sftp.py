@@ -16,7 +16,7 @@ from zfs_walk.sinks.errors import (
     TransientError,
     UnreachableSinkError,
 )
-from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report
+from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report, permissions
 from zfs_walk.sinks.sftp_answers import GarbledError, Status, StatusError
 from zfs_walk.sinks.sftp_connect import Connector
 from zfs_walk.sinks.sftp_options import SftpOptions, parse
@@ -265,4 +265,5 @@ class SftpSink:
 
 def _remote(name: bytes, found: Attributes) -> Remote:
     mtime_ns = None if found.mtime is None else found.mtime * _SECOND
-    return Remote(name, found.size or 0, mtime_ns, "")
+    mode = None if found.mode is None else permissions(found.mode)
+    return Remote(name, found.size or 0, mtime_ns, "", mode)

@@ -14,7 +14,7 @@ def in_doubt() -> Loans:
     """A move has failed in the middle."""
     loans = Loans()
     loans.lend(b"new", OLD)
-    assert loans.settle(Result(NEW, AGAIN, unsure=True)) == []
+    assert loans.settle([Result(NEW, AGAIN, unsure=True)]) == []
     assert loans.doubted(b"old")
     return loans
 
@@ -22,35 +22,35 @@ def in_doubt() -> Loans:
 def test_a_move_that_did_not_begin_leaves_no_doubt() -> None:
     loans = Loans()
     loans.lend(b"new", OLD)
-    assert loans.settle(Result(NEW, AGAIN)) == []
+    assert loans.settle([Result(NEW, AGAIN)]) == []
     assert not loans.doubted(b"old")
 
 
 def test_a_move_that_succeeds_in_the_end_leaves_no_doubt() -> None:
     loans = in_doubt()
-    assert loans.settle(Result(NEW, Done(NEW, None, (b"old",)))) == []
+    assert loans.settle([Result(NEW, Done(NEW, None, (b"old",)))]) == []
     assert not loans.doubted(b"old")
 
 
 def test_a_file_that_was_sent_after_all_leaves_its_old_name_untrue() -> None:
-    assert in_doubt().settle(Result(NEW, Done(NEW, None))) == [OLD]
+    assert in_doubt().settle([Result(NEW, Done(NEW, None))]) == [OLD]
 
 
 def test_a_move_that_is_set_aside_leaves_its_old_name_untrue() -> None:
-    assert in_doubt().settle(Result(NEW, Aside("why"))) == [OLD]
+    assert in_doubt().settle([Result(NEW, Aside("why"))]) == [OLD]
 
 
 def test_a_move_that_something_is_in_the_way_of_lets_that_go() -> None:
     loans = Loans()
     loans.lend(b"new", OLD)
-    assert loans.settle(Result(NEW, AGAIN, unsure=True, obstructed=True)) == [OLD]
+    assert loans.settle([Result(NEW, AGAIN, unsure=True, obstructed=True)]) == [OLD]
     assert not loans.doubted(b"old")
 
 
 def test_a_file_that_is_sent_as_it_changed_and_is_obstructed_waits_for_no_move() -> None:
     # Its old name may be what is in the way: its deletion must not wait for this file.
     loans = in_doubt()
-    assert loans.settle(Result(NEW, AGAIN, unsure=True, obstructed=True)) == [OLD]
+    assert loans.settle([Result(NEW, AGAIN, unsure=True, obstructed=True)]) == [OLD]
     assert not loans.doubted(b"old")
 
 
@@ -58,3 +58,11 @@ def test_at_the_end_every_doubt_is_told() -> None:
     loans = in_doubt()
     assert loans.end() == [OLD]
     assert loans.end() == []
+
+
+def test_what_was_deleted_meanwhile_is_not_made_untrue_again() -> None:
+    loans = in_doubt()
+    gone = Action(b"old", Kind.DELETE, State.TAKEN, 1, 0, 0.0, 0.0, 0, "", unsure=False)
+    after_all = Result(NEW, Done(NEW, None))
+    deleted = Result(gone, Done(gone, None, (b"old",)))
+    assert loans.settle([after_all, deleted]) == []

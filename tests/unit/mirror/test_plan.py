@@ -16,6 +16,7 @@ from zfs_walk.mirror.plan import (
     Unreadable,
     decide,
     distrusted,
+    has_permissions,
     is_there,
 )
 from zfs_walk.mirror.records import Action, Entry, Kind, State
@@ -129,6 +130,18 @@ def test_size_and_time_tell_that_a_file_is_there() -> None:
     assert not is_there(LOCAL, remote(size=6), None, 1)
     assert not is_there(LOCAL, remote(mtime_ns=1), None, 1)
     assert not is_there(LOCAL, remote(mtime_ns=None), None, 1)
+
+
+def test_permissions_are_those_that_the_other_side_tells() -> None:
+    there = remote()._replace(mode=0o640)
+    assert has_permissions(LOCAL._replace(mode=0o100640), there, None)
+    assert not has_permissions(LOCAL._replace(mode=0o100600), there, ENTRY._replace(mode=0o100600))
+
+
+def test_permissions_that_nobody_tells_are_those_that_were_sent_last() -> None:
+    assert has_permissions(LOCAL, remote(), None)
+    assert has_permissions(LOCAL, remote(), ENTRY)
+    assert not has_permissions(LOCAL, remote(), ENTRY._replace(mode=0o100600))
 
 
 def test_what_looked_the_same_before_tells_nothing() -> None:

@@ -1,8 +1,9 @@
 """What is seen is what is there."""
 
+import os
 from collections.abc import Callable
 
-from zfs_walk.sinks.conformance.place import Origin, Place, names
+from zfs_walk.sinks.conformance.place import Notes, Origin, Place, freely, names
 from zfs_walk.sinks.interface import Remote, Sink
 
 
@@ -30,8 +31,20 @@ class Looking(Place):
         [found] = sink.list(b"")
         seen = sink.look(b"a/file")
         assert seen is not None
-        assert found._replace(mtime_ns=seen.mtime_ns) == seen
+        assert found._replace(mtime_ns=seen.mtime_ns, mode=seen.mode) == seen
         assert found.mtime_ns in {None, seen.mtime_ns}
+        assert found.mode in {None, seen.mode}
+
+    def test_permissions_that_are_told_are_those_that_were_sent(
+        self, sink: Sink, origin: Origin
+    ) -> None:
+        for mode in (0o640, 0o755):
+            origin.write(b"file", b"content")
+            os.chmod(origin.path(b"file"), mode)
+            sink.send(origin.open(b"file"), b"file", Notes(), freely)
+            seen = sink.look(b"file")
+            assert seen is not None
+            assert seen.mode in ({mode} if self.permissions else {None, mode})
 
     def test_a_long_list_is_complete(self, sink: Sink, put: Callable[..., Remote]) -> None:
         wanted = {b"d%d/file%d" % (number % 7, number) for number in range(self.many)}

@@ -119,12 +119,14 @@ class Place:
         large: bytes of a file that the sink sends in several parts, if it does that at all.
         resumes: a transfer of such a file that was ended is gone on with.
         checksums: the sink keeps them, so that `Sink.matches` can say yes.
+        permissions: the sink keeps them, and tells them.
         many: files of a listing that takes more than one answer.
     """
 
     large: ClassVar[int] = 24 << 20
     resumes: ClassVar[bool] = True
     checksums: ClassVar[bool] = False
+    permissions: ClassVar[bool] = True
     many: ClassVar[int] = 1100
 
     @pytest.fixture

@@ -83,10 +83,14 @@ class Changes:
         new.rename(path)
 
     def _restore(self) -> None:
-        """A file with a time of long ago, as an archive has it."""
+        """A file with a time of long ago, as an archive has it.
+
+        No two have the same one: where size and time are those of what was sent before, nobody
+        could tell after a failure that it is another file.
+        """
         path = self._path()
         path.write_bytes(self._content())
-        os.utime(path, (7, 7))
+        os.utime(path, (7, 7 + self.counts["_restore"]))
 
     def _delete(self) -> None:
         self._path().unlink()

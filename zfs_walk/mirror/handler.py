@@ -21,7 +21,6 @@ from zfs_walk.mirror.folder import Folder
 from zfs_walk.mirror.handling import Guard, HandlerOptions, HandlerStatistics, Happening, What
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.pace import Pace
-from zfs_walk.mirror.plan import distrusted
 from zfs_walk.mirror.records import Action, Entry, Order
 from zfs_walk.mirror.result import Result, Trouble
 from zfs_walk.mirror.retry import reason_of
@@ -203,7 +202,7 @@ class Handler:
     def _distrust(self) -> None:
         """Write down what may be true no more."""
         if self._untrue:
-            self._journal.record(map(distrusted, self._untrue))
+            self._journal.distrust(self._untrue)
             self._untrue = []
 
     def _tell(self, what: What, action: Action, detail: str) -> None:

@@ -21,6 +21,18 @@ def record(db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
         )
 
 
+def distrust(db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """They may be true no more: each is no file's copy, unless it is another one by now.
+
+    Its size and time still tell `zfs_walk.mirror.plan.is_there` the old from the new.
+    """
+    db.executemany(
+        "UPDATE entry SET dev = 0, ino = 0 WHERE path = ? AND size = ? AND mtime_ns = ?"
+        " AND dev = ? AND ino = ? AND mode = ? AND tag = ? AND born_ns = ?",
+        map(from_entry, entries),
+    )
+
+
 def drop(db: sqlite3.Connection, paths: Iterable[bytes]) -> None:
     """Forget what is not there any more."""
     for some in batches(list(paths)):

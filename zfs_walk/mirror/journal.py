@@ -247,6 +247,14 @@ class Journal:
         with self._database.writing() as db:
             index.record(db, entries)
 
+    def distrust(self, entries: Iterable[Entry]) -> None:
+        """Changes of the other side may have been made, or not: believe these no more.
+
+        What is not there any more, or another one by now, stays as it is.
+        """
+        with self._database.writing() as db:
+            index.distrust(db, entries)
+
     def drop(self, paths: Iterable[bytes]) -> None:
         """Forget what is not on the other side, in one transaction."""
         with self._database.writing() as db:

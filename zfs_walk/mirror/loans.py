@@ -38,17 +38,9 @@ class Loans:
     def settle(self, results: Iterable[Result]) -> list[Entry]:
         """Tries are over, durably; returns entries that may be true no more.
 
-        Args:
-            results: in the order in which they ended: what one says of a name is true after the
-                one before, though all are written already.
+        Another one of these, or one before, may have made an entry anew, or have taken it away.
         """
-        doubtful: dict[bytes, Entry] = {}
-        for result in results:
-            doubtful |= {entry.path: entry for entry in self._settle(result)}
-            if isinstance(result.outcome, Done):
-                for name in (result.action.path, *result.outcome.gone):
-                    doubtful.pop(name, None)
-        return list(doubtful.values())
+        return [entry for result in results for entry in self._settle(result)]
 
     def _settle(self, result: Result) -> list[Entry]:
         path = result.action.path

@@ -176,14 +176,6 @@ def _doubt(device: int, entry: Entry | None) -> str:
     return "the file system that it was on is not there: unmounted, or mounted elsewhere"
 
 
-def distrusted(entry: Entry) -> Entry:
-    """What the index says while a change of the other side may have been made, or not.
-
-    It is no file's copy any more; its size and time still tell `is_there` the old from the new.
-    """
-    return entry._replace(dev=0, ino=0)
-
-
 def has_permissions(local: Local, remote: Remote, entry: Entry | None) -> bool:
     """Whether the other side has this file's permissions, or none that could differ.
 

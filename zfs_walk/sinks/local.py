@@ -12,6 +12,7 @@ from zfs_walk import faults
 from zfs_walk.sinks.beneath import Chain, shown
 from zfs_walk.sinks.errors import (
     MissingError,
+    SinkError,
     StoppedError,
     TransientError,
 )
@@ -237,15 +238,28 @@ class LocalSink(Folder):
                 self._root.prune(source[:-1])
                 return found
             if target[: len(source)] == source or source[: len(target)] == target:
-                # Neither can be while the other is; nobody takes a part that is no more than this.
-                between = [new_name(self._client)]
-                self._rename(source, between)
-                source = between
-            self._rename(source, target)
+                # Neither can be while the other is.
+                self._rename_by_way(source, target)
+            else:
+                self._rename(source, target)
             moved = self.look(new)
         if moved is None:
             raise self._restless(target)
         return moved
+
+    def _rename_by_way(self, source: Sequence[bytes], target: Sequence[bytes]) -> None:
+        between = [new_name(self._client)]
+        self._rename(source, between)
+        try:
+            self._rename(between, target)
+        except (OSError, SinkError):
+            try:
+                self._rename(between, source)
+            except (OSError, SinkError):
+                # Something else has that name by now: it is sent anew, nobody comes back for this.
+                with contextlib.suppress(OSError), self._root.root() as folder:
+                    os.unlink(between[0], dir_fd=folder)
+            raise
 
     def _rename(self, source: Sequence[bytes], target: Sequence[bytes]) -> None:
         for _ in range(_ATTEMPTS):

@@ -567,3 +567,11 @@ def test_an_action_that_is_given_back_is_as_it_was_taken(journal: Journal) -> No
     (action,) = take(journal)
     journal.again(action, 0.0, "", count=False)
     assert take(journal) == [replace(action, not_before=0.0)]
+
+
+def test_only_what_is_still_there_as_it_was_is_distrusted(journal: Journal) -> None:
+    journal.record([entry(b"as it was"), entry(b"sent anew", ino=8)])
+    journal.distrust([entry(b"as it was"), entry(b"sent anew"), entry(b"deleted")])
+    assert journal.entry(b"as it was") == entry(b"as it was", ino=0)._replace(dev=0)
+    assert journal.entry(b"sent anew") == entry(b"sent anew", ino=8)
+    assert journal.entry(b"deleted") is None

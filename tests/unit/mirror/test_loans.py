@@ -58,11 +58,3 @@ def test_at_the_end_every_doubt_is_told() -> None:
     loans = in_doubt()
     assert loans.end() == [OLD]
     assert loans.end() == []
-
-
-def test_what_was_deleted_meanwhile_is_not_made_untrue_again() -> None:
-    loans = in_doubt()
-    gone = Action(b"old", Kind.DELETE, State.TAKEN, 1, 0, 0.0, 0.0, 0, "", unsure=False)
-    after_all = Result(NEW, Done(NEW, None))
-    deleted = Result(gone, Done(gone, None, (b"old",)))
-    assert loans.settle([after_all, deleted]) == []

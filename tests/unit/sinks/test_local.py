@@ -144,6 +144,16 @@ def test_a_folder_with_files_is_in_the_way_until_they_are_deleted(
     assert below(target) == {"name"}
 
 
+def test_a_move_that_a_folder_is_in_the_way_of_is_undone(
+    sink: Sink, origin: Origin, target: Path
+) -> None:
+    for name in (b"name/file", b"name/other"):
+        sink.send(origin.made(name, name), name, Notes(), freely)
+    with pytest.raises(TransientError, match="in the way"):
+        sink.move(b"name/file", b"name")
+    assert below(target) == {"name", "name/file", "name/other"}
+
+
 def test_a_file_is_in_the_way_of_a_folder_until_it_is_deleted(
     sink: Sink, origin: Origin, target: Path
 ) -> None:

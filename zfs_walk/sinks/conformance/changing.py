@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from zfs_walk.sinks.conformance.place import MTIME, SECOND, Content, Origin, Place
-from zfs_walk.sinks.errors import MissingError
+from zfs_walk.sinks.errors import MissingError, SinkError
 from zfs_walk.sinks.interface import Remote, Sink
 
 
@@ -102,6 +102,21 @@ class Changing(Place):
         sink.move(b"d/name/below/file", b"d/name")
         assert content(b"d/name") == b"content"
         assert [found.name for found in sink.list(b"")] == [b"d/name"]
+
+    def test_a_move_that_something_is_in_the_way_of_is_made_or_leaves_all_as_it_was(
+        self, sink: Sink, put: Callable[..., Remote], content: Content
+    ) -> None:
+        put(b"d/name/file")
+        put(b"d/name/other", b"in the way")
+        try:
+            sink.move(b"d/name/file", b"d/name")
+        except SinkError:
+            where = b"d/name/file"
+        else:
+            where = b"d/name"
+        assert content(where) == b"content"
+        assert content(b"d/name/other") == b"in the way"
+        assert {found.name for found in sink.list(b"")} == {where, b"d/name/other"}
 
     def test_a_move_of_nothing_says_so(self, sink: Sink, put: Callable[..., Remote]) -> None:
         put(b"d/file")

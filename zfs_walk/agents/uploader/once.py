@@ -8,7 +8,7 @@ from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.statistics import Phase
 from zfs_walk.mirror.wishes import PAUSED
 
-LOOK_EVERY: Final = 0.1
+LOOK_EVERY: Final = 0.02
 """Seconds between two looks whether all is done."""
 
 

@@ -241,7 +241,16 @@ class _Fields:
         return self.text().decode("utf-8", "replace") if self.left else ""
 
     def named(self) -> tuple[bytes, Attributes]:
-        """A name, a line of `ls -l`, and attributes: of a large tree there are many of these."""
+        """A name, a line of `ls -l`, and attributes."""
+        usual = self._usually_named()
+        if usual is not None:
+            return usual
+        name = self.text()
+        self.text()
+        return name, self.attributes()
+
+    def _usually_named(self) -> tuple[bytes, Attributes] | None:
+        """In one go, as a large tree has many of these; None: its attributes are others."""
         body, at = self._body, self._at
         try:
             (size,) = _LENGTH.unpack_from(body, at)
@@ -250,13 +259,11 @@ class _Fields:
             at += 8 + size + line
             flags, length, mode, mtime = _USUAL.unpack_from(body, at)
         except struct.error:
-            flags = 0  # it ends early, or has less than the usual ones
-        if flags == _USUAL_FLAGS:
-            self._at = at + _USUAL.size
-            return name, Attributes(length, mode, mtime)
-        name = self.text()
-        self.text()
-        return name, self.attributes()
+            return None
+        if flags != _USUAL_FLAGS:
+            return None
+        self._at = at + _USUAL.size
+        return name, Attributes(length, mode, mtime)
 
     def attributes(self) -> Attributes:
         """Of a file."""

@@ -28,6 +28,7 @@ from zfs_walk.mirror.reconcile import BATCH, Found, Reconcile
 from zfs_walk.mirror.reconciler import Reconciler
 from zfs_walk.mirror.sending import Sending
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
+from zfs_walk.mirror.story import Tell
 from zfs_walk.mirror.terms import handler_options, keep_apart, watch_options, windows
 from zfs_walk.mirror.wishes import Calls, Wishes
 from zfs_walk.sinks.choose import open_sink
@@ -56,6 +57,8 @@ class Mirror:
         state: folder of its own, made if it is not there; outside the mirrored folder.
         limits: of bytes a second that it shares with others, besides its own.
         notify: told of what happens to actions, from any thread; must not wait.
+        tell: told what becomes of every action; it has that for good when it returns. None: nobody
+            wants to know.
 
     Raises:
         WrongUseError: the URL, the sink's options, a pattern or a window is wrong; or the folder
@@ -75,6 +78,7 @@ class Mirror:
         state: Path,
         limits: Sequence[Limit] = (),
         notify: Callable[[Happening], None] = _ignore,
+        tell: Tell | None = None,
     ) -> None:
         folder = os.path.realpath(mapping.local)
         keep_apart(mapping, folder, state)
@@ -96,6 +100,8 @@ class Mirror:
         self._closing = Flag()
         self._sink = open_sink(mapping.url, mapping.options)
         self._journal = _open_journal(state, f"{folder!r} to {mapping.url}")
+        if tell is not None:
+            self._journal.tell(tell)
         guard = Guard(mapping.guard_files, mapping.guard_percent)
         self._gate = Gate(mapping.name, self._journal, guard)
         self._origin = Origin(folder, options, state / "folder.json", self._wake)
@@ -146,6 +152,11 @@ class Mirror:
     def name(self) -> str:
         """The mapping's."""
         return self._mapping.name
+
+    @property
+    def id(self) -> str:
+        """Of its journal; random."""
+        return self._journal.id
 
     def statistics(self) -> MirrorStatistics:
         """What it knows about itself; not to be called after `close`."""

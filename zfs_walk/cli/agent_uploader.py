@@ -26,6 +26,7 @@ from zfs_walk.errors import KeyFileError, NoKeyError, WrongUseError, ZfsWalkErro
 from zfs_walk.mirror.mapping import Mapping
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.pace import Limit
+from zfs_walk.notify.notifier import Notifier
 
 LOG: Final = logging.getLogger("zfs_walk.uploader")
 
@@ -43,13 +44,15 @@ def serve_uploader(arguments: AgentArguments) -> None:
     finder = _Finder(arguments.broker)
     process = AgentProcess(arguments, needs_broker=False)
     limit = Limit(arguments.bwlimit or None)
-    with process.opened(0) as opened, _mirrors(mappings, process.state, limit) as mirrors:
+    notifier = Notifier(arguments.notify, process.state) if arguments.notify else None
+    with process.opened(0) as opened, _mirrors(mappings, process.state, limit, notifier) as mirrors:
         _take_up(arguments, mirrors)
         rereader = _Rereader(arguments, mirrors, limit)
         once = Once(tuple(mirrors.values()), arguments.timeout) if arguments.once else None
         loop = UploaderLoop(
             tuple(mirrors.values()), limit, Surroundings(finder.find, rereader.reread),
             process.state, opened.bus, opened.identity, opened.handler, once,
+            notifier.writer() if notifier else None,
         )  # fmt: skip
 
         def reread(_number: int, _frame: FrameType | None) -> None:
@@ -101,14 +104,19 @@ def _check_allowed(arguments: AgentArguments, mappings: Iterable[Placed]) -> Non
 
 
 @contextmanager
-def _mirrors(mappings: Sequence[Placed], state: Path, limit: Limit) -> Iterator[dict[str, Mirror]]:
+def _mirrors(
+    mappings: Sequence[Placed], state: Path, limit: Limit, notifier: Notifier | None
+) -> Iterator[dict[str, Mirror]]:
     """A mirror of each mapping, by name; all are closed at the end, also if one can't be made."""
     mirrors: dict[str, Mirror] = {}
     narrator = Narrator()
     above = private_folder(state / FOLDER)
     try:
         for mapping, origin in mappings:
-            mirrors[mapping.name] = _mirror(mapping, origin, above / mapping.name, limit, narrator)
+            mirror = _mirror(mapping, origin, above / mapping.name, limit, narrator)
+            mirrors[mapping.name] = mirror
+            if notifier is not None:
+                mirror.tell(notifier.outbox(mirror.id, above / mapping.name).put)
         yield mirrors
     finally:
         for mirror in mirrors.values():

@@ -43,6 +43,7 @@ class Database:
             StateError: it is no journal, a damaged one, of a newer schema, or of other places.
             JournalError: it can't be written.
         """
+        self.id = ""
         self._path = path
         self._tell: story.Tell | None = None
         self._lock = threading.RLock()

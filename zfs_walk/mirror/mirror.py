@@ -57,8 +57,6 @@ class Mirror:
         state: folder of its own, made if it is not there; outside the mirrored folder.
         limits: of bytes a second that it shares with others, besides its own.
         notify: told of what happens to actions, from any thread; must not wait.
-        tell: told what becomes of every action; it has that for good when it returns. None: nobody
-            wants to know.
 
     Raises:
         WrongUseError: the URL, the sink's options, a pattern or a window is wrong; or the folder
@@ -78,7 +76,6 @@ class Mirror:
         state: Path,
         limits: Sequence[Limit] = (),
         notify: Callable[[Happening], None] = _ignore,
-        tell: Tell | None = None,
     ) -> None:
         folder = os.path.realpath(mapping.local)
         keep_apart(mapping, folder, state)
@@ -100,8 +97,6 @@ class Mirror:
         self._closing = Flag()
         self._sink = open_sink(mapping.url, mapping.options)
         self._journal = _open_journal(state, f"{folder!r} to {mapping.url}")
-        if tell is not None:
-            self._journal.tell(tell)
         guard = Guard(mapping.guard_files, mapping.guard_percent)
         self._gate = Gate(mapping.name, self._journal, guard)
         self._origin = Origin(folder, options, state / "folder.json", self._wake)
@@ -124,6 +119,10 @@ class Mirror:
         )
         self._swept = False
         self._thread = Thread(target=self._run, name=f"mirror {mapping.name}", daemon=True)
+
+    def tell(self, tell: Tell) -> None:
+        """Tell what becomes of every action, before it begins; see `Journal.tell`."""
+        self._journal.tell(tell)
 
     def start(self) -> None:
         """Begin; what is not there yet, the folder or the other side, is waited for."""

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event as Flag
@@ -52,13 +52,11 @@ class Teller:
     Attributes:
         id: of its journal.
         outbox: what it has told.
-        look: tells how it is.
         items: in hand: taken from the outbox, and not written yet.
     """
 
     id: str
     outbox: Outbox
-    look: Callable[[], Progress]
     items: list[Item] = field(default_factory=list)
 
 
@@ -72,6 +70,7 @@ class Writer:
 
     Attributes:
         trouble: why nothing can be written; empty: it can.
+        progress: how mappings are, by the ids of their journals; whoever knows sets it.
     """
 
     def __init__(self, engine: "Engine", tellers: Sequence[Teller], wake: Flag) -> None:
@@ -83,6 +82,7 @@ class Writer:
         self._pause = AGAIN[0]
         self._progress_at = 0.0
         self.trouble = ""
+        self.progress: Mapping[str, Progress] = {}
         self._thread = Thread(target=self._run, name="notify", daemon=True)
 
     @property
@@ -167,7 +167,7 @@ class Writer:
         self._progress_at = now + PROGRESS_EVERY
         known = tables()
         told_at = datetime.now(UTC)
-        looks = [(teller.id, teller.look()) for teller in self._tellers]
+        looks = list(self.progress.items())
         mappings = [{"mapping_id": id_, "told_at": told_at, **look.row} for id_, look in looks]
         transfers = [_transfer(id_, one) for id_, look in looks for one in look.transfers]
         with self._engine.begin() as connection:
@@ -189,7 +189,7 @@ def _action(mapping: str, event: Event) -> dict[str, Any]:
     return {
         "mapping_id": mapping,
         "number": event.number,
-        **_path(event.path),
+        **columns_of(event.path),
         "kind": event.kind.value,
         "stage": event.stage.value,
         "size": event.size,
@@ -204,14 +204,15 @@ def _action(mapping: str, event: Event) -> dict[str, Any]:
 def _transfer(mapping: str, one: Transferring) -> dict[str, Any]:
     return {
         "mapping_id": mapping,
-        **_path(one.path),
+        **columns_of(one.path),
         "size": one.size,
         "sent": one.sent,
         "since": _time(one.since),
     }
 
 
-def _path(path: bytes) -> dict[str, Any]:
+def columns_of(path: bytes) -> dict[str, Any]:
+    """A path's columns: its bytes, and a text that shows them."""
     return {"path": path, "path_text": text(path)[0]}
 
 

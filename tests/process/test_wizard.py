@@ -6,7 +6,6 @@ The oracle is find, sha256sum and the file as YAML has it. To servers it is test
 import os
 import signal
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ class Sides:
 
 
 @pytest.fixture
-def sides(place: Place) -> Iterator[Sides]:
+def sides(place: Place) -> Sides:
     return Sides(place)
 
 

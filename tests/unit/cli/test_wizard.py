@@ -139,9 +139,9 @@ def test_any_text_is_one_line_of_yaml(text: str) -> None:
     ],
 )
 def test_odd_texts_come_back(odd: str) -> None:  # fmt: skip
-    answers = {**S3, "local": f"/{odd}", "exclude": [odd], "prefix": odd}
+    answers = {**S3, "local": f"/{odd}", "exclude": [odd, "\udcff"], "prefix": odd}
     found = read(written(answers))
-    assert (found.local, found.excludes) == (os.fsencode(f"/{odd}"), (odd,))
+    assert (found.local, found.excludes) == (os.fsencode(f"/{odd}"), (odd, "\udcff"))
     assert found.url == f"s3://bucket/{odd}"
 
 

@@ -157,7 +157,6 @@ def pattern(answer: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    check_value("exclude", [answer])
     Filter(excludes=(answer,))
     return answer
 

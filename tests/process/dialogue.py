@@ -45,11 +45,13 @@ class Dialogue:
 
     def asked(self, question: str) -> None:
         """Wait until this is what it asks."""
+        # An answer that was given before may stand in brackets.
+        asking = re.compile(re.escape(question) + r"(?: \[[^\]]*\])?: \Z")
 
         def is_asked() -> bool:
             ended = self.process.poll() is not None
             # What was answered already is there until what was typed is echoed.
-            asks = self._read().endswith(f"{question}: ") and len(self.seen) > self._answered
+            asks = bool(asking.search(self._read())) and len(self.seen) > self._answered
             assert asks or not ended, self.seen
             return asks
 

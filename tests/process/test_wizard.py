@@ -5,6 +5,7 @@ The oracle is find, sha256sum and the file as YAML has it. To servers it is test
 
 import os
 import signal
+import socket
 import stat
 from pathlib import Path
 
@@ -118,14 +119,19 @@ def test_a_side_within_the_other_is_told_and_can_be_asked_for_again(sides: Sides
         talk.answer(FOLDER, str(sides.here))
         talk.leave_empty(OUT)
         talk.answer(THERE, str(sides.here / "deep"))
-        talk.leave_empty(MOUNT)
+        talk.answer(MOUNT, "/")
         talk.refused("What now", "", "wanted: again, retry, keep, give up")
         assert "lie in each other" in talk.words
+        talk.answer("What now", "again")
+        talk.leave_empty(f"{THERE} [{sides.here}/deep]".replace("\udcff", "\\udcff"))
+        talk.answer(f"{MOUNT} [/]", "-")
         talk.answer("What now", "again")
         talk.answer(THERE, str(sides.there))
         talk.leave_empty(MOUNT, DELETE, TRANSFERS, RATE, HOURS)
         assert talk.ended() == 0
     assert "add to it: name" in talk.words
+    [mapping] = yaml.safe_load(sides.file.read_text())["mappings"]
+    assert set(mapping) == {"local", "to"}
 
 
 def test_what_is_left_empty_is_a_comment_and_the_uploader_says_what_it_lacks(sides: Sides) -> None:
@@ -180,6 +186,22 @@ def test_who_leaves_leaves_nothing_behind(sides: Sides, key: str) -> None:
         talk.asked(FOLDER)
         talk.type(key)
         assert talk.ended() == 128 + signal.SIGINT
+    assert f"{sides.file} was not written" in talk.words
+    assert not sides.file.parent.exists()
+
+
+def test_who_leaves_during_the_trial_leaves_nothing_behind(sides: Sides) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, wizard(sides.place, "sftp") as talk:
+        talk.leave_empty(NAME, FOLDER, OUT)
+        talk.answer("Host", "127.0.0.1")
+        talk.answer("Port", str(silent.getsockname()[1]))
+        talk.leave_empty(
+            "User", "Folder there", "Private key", "File with the password",
+            "Variable with the password", "File with known host keys",
+        )  # fmt: skip
+        with silent.accept()[0]:
+            talk.type("\x03")
+            assert talk.ended() == 128 + signal.SIGINT
     assert f"{sides.file} was not written" in talk.words
     assert not sides.file.parent.exists()
 

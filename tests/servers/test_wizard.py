@@ -119,7 +119,10 @@ def test_to_s3_wrong_answers_are_explained_and_asked_again(
         talk.asked("What now")
         assert "s3://not-there/ refuses" in talk.words
         talk.answer("What now", "again")
-        to_bucket(talk, weed_home)
+        talk.answer("Bucket", BUCKET)
+        talk.answer("Folder in the bucket", weed_home.prefix)
+        # As before.
+        talk.leave_empty("Endpoint", "Region", "Profile", "Addressing (auto, path or virtual)")
         assert weed_home.url.rstrip("/") in finish(place, talk)
     mirror(place, CREDENTIALS)
     assert arrived(weed_home, folder)

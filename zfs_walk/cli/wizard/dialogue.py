@@ -9,12 +9,16 @@ from typing import Any, Final
 
 import click
 
+from zfs_walk.cli.summary import show_path
 from zfs_walk.cli.wizard.questions import NO, YES, Answers, Question, Thing
 from zfs_walk.errors import FolderError, WrongUseError
 from zfs_walk.watch.folder import look_at_folder
 
 WIDTH: Final = 78
 """Columns of what is said."""
+
+NOTHING: Final = "-"
+"""The answer that takes an earlier one back."""
 
 SECRETS: Final = ("SECRET", "PASSWORD", "PASSWD", "TOKEN", "ACCESS_KEY", "PASSPHRASE")
 """The value of an environment variable with one of these in its name is no answer."""
@@ -63,24 +67,26 @@ def title(text: str) -> None:
 
 
 def ask_all(questions: Sequence[Question], answers: Answers) -> None:
-    """Ask what is to be asked; the answers come to those that there are."""
+    """Ask what is to be asked; the answers come to those that there are.
+
+    What was answered before is kept if the answer is empty now.
+    """
     secrets = known_secrets()
     for question in questions:
-        answers.pop(question.key, None)
+        before = answers.pop(question.key, None)
         if not question.wanted(answers):
             continue
         click.echo()
         say(question.why, "  ")
-        found = _ask(question, secrets)
+        found = _ask(question, secrets, before)
         if found is not None:
             answers[question.key] = found
 
 
-def _ask(question: Question, secrets: Collection[str]) -> Any:
+def _ask(question: Question, secrets: Collection[str], before: Any) -> Any:
     """An answer as the file has it; None: it was left empty."""
     if not question.several:
-        found = _ask_once(question, question.text, secrets)
-        return [found] if question.listed and found is not None else found
+        return _ask_one(question, secrets, before)
     several: list[Any] = []
     while True:
         text = f"{question.text}, one more" if several else question.text
@@ -90,10 +96,28 @@ def _ask(question: Question, secrets: Collection[str]) -> Any:
         several.append(found)
 
 
-def _ask_once(question: Question, text: str, secrets: Collection[str]) -> Any:
+def _ask_one(question: Question, secrets: Collection[str], before: Any) -> Any:
+    if before is None:
+        found = _ask_once(question, question.text, secrets)
+    else:
+        say(f"Empty this time: as before; {NOTHING} leaves it empty.", "  ")
+        shown = before[0] if question.listed else before
+        text = f"{question.text} [{show_path(os.fsencode(str(shown)))}]"
+        found = _ask_once(question, text, secrets, before=before)
+        if found is before:
+            return before
+    return [found] if question.listed and found is not None else found
+
+
+def _ask_once(
+    question: Question, text: str, secrets: Collection[str], *, before: Any = None
+) -> Any:
+    """What is typed, as the file has it; if nothing is, what was answered before."""
     while True:
         typed: str = click.prompt(text, default="", show_default=False)
         if not typed.strip():
+            return before
+        if before is not None and typed.strip() == NOTHING:
             return None
         try:
             if question.thing is None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zfs_walk.cli.wizard import trial
-from zfs_walk.cli.wizard.kinds import SCHEMES, Kind, Options, kind_of
+from zfs_walk.cli.wizard.kind import Kind, Options
+from zfs_walk.cli.wizard.kinds import SCHEMES, kind_of
 from zfs_walk.cli.wizard.questions import HOW, WHAT, Answers, Question, yes_or_no
 from zfs_walk.cli.wizard.render import MEANINGS, inline, mapping, render
 from zfs_walk.cli.wizard.saving import save
@@ -223,7 +224,8 @@ def test_what_does_not_matter_is_not_asked() -> None:
 def test_every_kind_is_a_sink() -> None:
     for name, scheme in SCHEMES.items():
         assert sink_class(scheme).Options is MODELS[name]
-        assert kind(name).scheme == scheme
+        url = kind(name).url({"bucket": "bucket", "host": "host", "folder": "/f"})
+        assert str(url).startswith(f"{scheme}://")
 
 
 @pytest.mark.parametrize(

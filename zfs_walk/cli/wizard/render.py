@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from zfs_walk.cli.wizard.kinds import Kind, Options
+from zfs_walk.cli.wizard.kind import Kind, Options
 from zfs_walk.cli.wizard.questions import HOW, OPTION, WHAT, Answers
 from zfs_walk.config.mappings import default_of
 

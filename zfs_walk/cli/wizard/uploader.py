@@ -19,7 +19,8 @@ from zfs_walk.cli.wizard.dialogue import (
     say,
     title,
 )
-from zfs_walk.cli.wizard.kinds import SCHEMES, Kind, Options, kind_of
+from zfs_walk.cli.wizard.kind import Kind, Options
+from zfs_walk.cli.wizard.kinds import SCHEMES, kind_of
 from zfs_walk.cli.wizard.questions import HOW, OPTION, WHAT, Answers
 from zfs_walk.cli.wizard.render import mapping, render
 from zfs_walk.cli.wizard.saving import free_backup, save

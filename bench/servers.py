@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-KEY, SECRET, BUCKET = "AKIDBENCH", "SECRETBENCH12345", "bench"
+KEY, SECRET = "AKIDBENCH", "SECRETBENCH12345"
 
 
 def tool(name: str) -> str:
@@ -65,7 +65,7 @@ class Server:
 
 
 class Weed(Server):
-    """SeaweedFS, with one bucket."""
+    """SeaweedFS."""
 
     def __init__(self, folder: Path) -> None:
         """Start it, with its data in a folder."""
@@ -87,7 +87,6 @@ class Weed(Server):
             start_new_session=True,
         )  # fmt: skip
         self._wait()
-        self.run(tool("rclone"), "mkdir", f"{self.rclone}{BUCKET}")
 
     @property
     def rclone(self) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from measure import HEAD, Row, Run, program, run
-from servers import BUCKET, Sshd, Weed, tool
+from servers import Sshd, Weed, tool
 
 SMALL, LARGE = (20_000, 4 << 10), (4, 1 << 30)
 """Files and their bytes."""
@@ -88,7 +88,7 @@ class Place(ABC):
 
 
 class S3(Place):
-    """SeaweedFS."""
+    """SeaweedFS, a bucket each time: only with its bucket it gives back what objects took."""
 
     name = "S3"
 
@@ -106,27 +106,28 @@ class S3(Place):
         options: dict[str, object] = {"endpoint_url": weed.url, "addressing": "path"}
         return {
             "zfs-agent": lambda tree, name: self.ours(
-                tree, f"s3://{BUCKET}/{name}", options, weed.env
+                tree, f"s3://{name}", options, weed.env
             ),
             "rclone copy": lambda tree, name: (
-                [*rclone, str(tree), f"{weed.rclone}{BUCKET}/{name}"], weed.env
+                [*rclone, str(tree), f"{weed.rclone}{name}"], weed.env
             ),
             "aws s3 sync": lambda tree, name: (
-                [*aws, str(tree), f"s3://{BUCKET}/{name}"], weed.env
+                [*aws, str(tree), f"s3://{name}"], weed.env
             ),
         }  # fmt: skip
 
     def make(self, target: str) -> None:
-        """As `Place.make`: nothing."""
+        """As `Place.make`."""
+        self._weed.run(tool("rclone"), "mkdir", f"{self._weed.rclone}{target}")
 
     def check(self, tree: Path, target: str) -> None:
         """As `Place.check`."""
-        there = f"{self._weed.rclone}{BUCKET}/{target}"
+        there = f"{self._weed.rclone}{target}"
         self._weed.run(tool("rclone"), "check", "--download", "-q", str(tree), there)
 
     def forget(self, target: str) -> None:
         """As `Place.forget`."""
-        self._weed.run(tool("rclone"), "purge", "-q", f"{self._weed.rclone}{BUCKET}/{target}")
+        self._weed.run(tool("aws"), "s3api", "delete-bucket", "--bucket", target)
 
 
 class Sftp(Place):

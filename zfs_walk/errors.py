@@ -40,6 +40,15 @@ class NoBrokerError(ZfsWalkError):
     exit_code = 4
 
 
+class NoUploaderError(ZfsWalkError):
+    """No uploader{named} runs with the state folder {path}.
+
+    --state names the folder that the uploader was started with; without it the broker is asked.
+    """
+
+    exit_code = 4
+
+
 class VersionRefusedError(ZfsWalkError):
     """The broker at {endpoint} speaks protocol {theirs}, this program {ours}.
 

@@ -33,6 +33,21 @@ def lock(folder: Path, name: str = "lock") -> int:
     return descriptor
 
 
+def is_locked(folder: Path, name: str = "lock") -> bool:
+    """Whether a process that lives has the folder's lock."""
+    try:
+        descriptor = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def connect(path: Path | str) -> sqlite3.Connection:
     """Open a database that only this user can read: WAL, ``synchronous=FULL``, autocommit.
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.process import trees
 from tests.process.ledger import Ledger
+from tests.process.mirroring import Mirrored
 from tests.process.place import Brake, Place, Site, places, remove, wait_for
 
 
@@ -130,3 +131,12 @@ class PrivateLedger:
         """The number of the only private run."""
         [folder] = self._place.state.glob("zfs_walk/runs/*")
         return int(folder.name)
+
+
+@pytest.fixture
+def mirrored(place: Place) -> Iterator[Mirrored]:
+    made = Mirrored(place)
+    yield made
+    for process in place.started:
+        if process.poll() is None:
+            process.terminate()

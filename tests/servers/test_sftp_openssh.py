@@ -74,7 +74,7 @@ def test_if_it_does_not_get_there_paramiko_does(
         fork.send(origin.made(b"f%d" % number, b"content"), b"f%d" % number, Notes(), freely)
         fork.close()
     assert len(list(target.iterdir())) == 3
-    assert runs.read_text() == "run\n", "it is tried once"
+    assert runs.read_text() == "run\nrun\n", "once alone, once with what paramiko vouches for"
 
 
 def test_if_it_must_be_used_it_says_why_it_can_not(

@@ -44,11 +44,14 @@ from zfs_walk.protocol.messages import (
     LogSince,
     Message,
     Prune,
+    Queue,
+    QueueRows,
     Rehello,
     Resize,
     Snapshot,
     Steal,
     StealRefused,
+    Steer,
     WorkRequest,
 )
 from zfs_walk.protocol.messages import (
@@ -184,7 +187,9 @@ class BrokerCore:
         else:
             self.state.send(route, Error("not-yours", "only a broker sends this message"))
 
-    def _from_agent(self, session: Session, message: Message, now: float) -> None:
+    def _from_agent(  # noqa: C901 -- a case for each kind of message
+        self, session: Session, message: Message, now: float
+    ) -> None:
         match message:
             case Heartbeat():
                 self._sessions.on_heartbeat(session, message, now)
@@ -200,6 +205,8 @@ class BrokerCore:
                 self._sessions.on_bye(session, message, now)
             case CommandDone():
                 self._orders.on_done(session, message)
+            case QueueRows():
+                self._orders.on_rows(session, message)
             case Claim():
                 self._desk.on_claim(session, message, now)
             case Files():
@@ -229,7 +236,7 @@ class BrokerCore:
                 self._access.on_request(route, message, now)
             case LogLevel() | LogSince():
                 self._logs.on_request(route, message)
-            case Drain() | Resize():
+            case Drain() | Resize() | Steer() | Queue():
                 self._orders.on_request(route, message, now)
             case Prune():
                 self._retention.on_prune(route, message, now)

@@ -15,6 +15,7 @@ from zfs_walk.protocol.messages import (
     FilesQuery,
     LogSince,
     Message,
+    Queue,
     Runs,
     Segments,
     Snapshot,
@@ -23,7 +24,7 @@ from zfs_walk.protocol.messages import (
 )
 
 READING: Final = frozenset(
-    {Status, Runs, Agents, Verify, Segments, LogSince, Snapshot, Claims, FilesQuery}
+    {Status, Runs, Agents, Verify, Segments, LogSince, Snapshot, Claims, FilesQuery, Queue}
 )
 """What a reader may ask for: whatever changes nothing."""
 

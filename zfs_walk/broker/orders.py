@@ -1,8 +1,24 @@
-"""What clients order agents to do: drain, resize. The agent's answer is the client's."""
+"""What clients order agents to do, or ask them. The agent's answer is the client's."""
 
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.state import Order, Session, SessionState, State
-from zfs_walk.protocol.messages import Command, CommandDone, Done, Drain, Error, Resize
+from zfs_walk.protocol.messages import (
+    UPLOADER,
+    Command,
+    CommandDone,
+    Done,
+    Drain,
+    Error,
+    Queue,
+    QueueOrder,
+    QueueRows,
+    Resize,
+    Steer,
+    SteerOrder,
+)
+from zfs_walk.protocol.uploads import ordered, page
+
+Request = Drain | Resize | Steer | Queue
 
 PATIENCE = 3
 """Heartbeats after which whoever gave an order is told that the agent has not answered yet."""
@@ -18,7 +34,7 @@ class Orders:
         self._state = state
         self._journal = journal
 
-    def on_request(self, route: bytes, message: Drain | Resize, now: float) -> None:
+    def on_request(self, route: bytes, message: Request, now: float) -> None:
         """Order the agent that is meant, or say why there is none."""
         session = self._find(route, message)
         if session is None:
@@ -29,16 +45,18 @@ class Orders:
                 # Its client was in doubt whether the request had come.
                 order.asker, order.deadline = route, patience
                 return
-        number = self._journal.next_id()
-        if isinstance(message, Drain):
-            command = Command(number, "drain")
-        else:
-            command = Command(number, "resize", workers=message.workers)
+        command = _order(message, self._journal.next_id())
+        number = command.id
         session.orders[number] = Order(command, route, message.request, patience)
         self._state.send(session.route, command)
 
-    def _find(self, route: bytes, message: Drain | Resize) -> Session | None:
-        there = [s for s in self._state.sessions.values() if s.state is not SessionState.LOST]
+    def _find(self, route: bytes, message: Request) -> Session | None:
+        wanted = UPLOADER if isinstance(message, Steer | Queue) else ""
+        there = [
+            session
+            for session in self._state.sessions.values()
+            if session.state is not SessionState.LOST and wanted in {"", session.role}
+        ]
         found = [
             session
             for session in there
@@ -51,7 +69,8 @@ class Orders:
             detail = f"{_list(found)} have that name; say which with --host"
             self._state.refuse(route, message, "ambiguous", detail)
         else:
-            detail = f"no agent {message.name}{where} is there; there are: {_list(there)}"
+            what = wanted or "agent"
+            detail = f"no {what} {message.name}{where} is there; there are: {_list(there)}"
             self._state.refuse(route, message, "no-such-agent", detail)
         return None
 
@@ -60,17 +79,24 @@ class Orders:
         order = session.orders.pop(done.id, None)
         if order is None:
             return
-        if done.ok and order.command.name == "resize":
-            session.capacity = order.command.workers
+        command = order.command
+        if done.ok and isinstance(command, Command) and command.name == "resize":
+            session.capacity = command.workers
         if done.ok:
             self._state.send(order.asker, Done(order.request, done.detail))
         else:
             self._refuse(order, "refused", f"{session.name} on {session.host}: {done.detail}")
 
+    def on_rows(self, session: Session, rows: QueueRows) -> None:
+        """The agent tells what it was asked."""
+        order = session.orders.pop(rows.id, None)
+        if order is not None:
+            self._state.send(order.asker, page(order.request, rows))
+
     def ended(self, session: Session) -> None:
         """The agent is gone: what it was asked to do it has done now, or never will."""
         for order in session.orders.values():
-            if order.command.name == "drain":
+            if isinstance(order.command, Command) and order.command.name == "drain":
                 self._state.send(order.asker, Done(order.request, "it has ended"))
             else:
                 detail = f"{session.name} on {session.host} has ended"
@@ -82,16 +108,31 @@ class Orders:
             self._state.send(session.route, order.command)
 
     def tick(self, now: float) -> None:
-        """Tell those who have waited long enough; the order stands."""
+        """Tell those who have waited long enough; an order stands, a question does not."""
         for session in self._state.sessions.values():
-            for order in session.orders.values():
-                if order.asker and now >= order.deadline:
-                    detail = f"{session.name} on {session.host} does not answer; the order stands"
-                    self._refuse(order, "no-answer", detail)
-                    order.asker = b""
+            for number, order in list(session.orders.items()):
+                if now < order.deadline or not order.asker:
+                    continue
+                detail = f"{session.name} on {session.host} does not answer"
+                if isinstance(order.command, QueueOrder):
+                    del session.orders[number]
+                else:
+                    detail += "; the order stands"
+                self._refuse(order, "no-answer", detail)
+                order.asker = b""
 
     def _refuse(self, order: Order, code: str, detail: str) -> None:
         self._state.send(order.asker, Error(code, detail, order.request))
+
+
+def _order(message: Request, number: int) -> Command | SteerOrder | QueueOrder:
+    match message:
+        case Drain():
+            return Command(number, "drain")
+        case Resize():
+            return Command(number, "resize", workers=message.workers)
+        case Steer() | Queue():
+            return ordered(number, message)
 
 
 def _list(sessions: list[Session]) -> str:

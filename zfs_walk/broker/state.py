@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 from zfs_walk.broker.events import Instruction, Note, Send, Vitals
 from zfs_walk.broker.settings import Settings
-from zfs_walk.protocol.messages import WALKER, Command, Error, Hello, Message
+from zfs_walk.protocol.messages import (
+    WALKER,
+    Command,
+    Error,
+    Hello,
+    Message,
+    QueueOrder,
+    SteerOrder,
+)
 from zfs_walk.protocol.records import LiveCount, RootRecord, WalkOptions
 
 MAX_UNITS = 4
@@ -39,12 +47,12 @@ class Challenge:
 
 @dataclass(slots=True)
 class Order:
-    """A COMMAND that a client gave to an agent; it is repeated until the agent says what it did.
+    """What a client wants of an agent; it is repeated until the agent says what it did.
 
     ``asker``: the route that waits for the answer, with ``request``; empty if nobody does.
     """
 
-    command: Command
+    command: Command | SteerOrder | QueueOrder
     asker: bytes
     request: str
     deadline: float

@@ -49,8 +49,8 @@ def serve_uploader(arguments: AgentArguments) -> None:
         rereader = _Rereader(arguments, mirrors, limit)
         once = Once(tuple(mirrors.values()), arguments.timeout) if arguments.once else None
         loop = UploaderLoop(
-            tuple(mirrors.values()), limit, Surroundings(finder.find, rereader.reread), opened.bus,
-            opened.identity, opened.handler, once,
+            tuple(mirrors.values()), limit, Surroundings(finder.find, rereader.reread),
+            process.state, opened.bus, opened.identity, opened.handler, once,
         )  # fmt: skip
 
         def reread(_number: int, _frame: FrameType | None) -> None:
@@ -130,13 +130,13 @@ def _mirror(mapping: Mapping, origin: str, state: Path, limit: Limit, narrator: 
 def _take_up(arguments: AgentArguments, mirrors: dict[str, Mirror]) -> None:
     """Go on with what waited for somebody."""
     for name in mirrors.keys() & set(arguments.confirm):
-        LOG.warning("%s: %d deletions are confirmed", name, mirrors[name].confirm())
+        LOG.warning("%s: %d deletions are confirmed", name, mirrors[name].wishes.confirm())
     for name in mirrors.keys() & set(arguments.retry):
-        LOG.warning("%s: %d actions are tried again", name, mirrors[name].retry())
+        LOG.warning("%s: %d actions are tried again", name, mirrors[name].wishes.retry())
     for name, queue in arguments.take_over:
         if name in mirrors:
             text = "%s: %s is taken over: %d items, %d names are queued, %d items name none of them"
-            LOG.warning(text, name, queue, *mirrors[name].take_over(Path(queue)))
+            LOG.warning(text, name, queue, *mirrors[name].wishes.take_over(Path(queue)))
 
 
 # ---------------------------------------------------------------------- what may change
@@ -207,6 +207,6 @@ class _Rereader:
         words = [f"all together {bwlimit}"]
         for mapping in mappings:
             if mapping.name in self._mirrors:
-                self._mirrors[mapping.name].limit(mapping.bwlimit)
+                self._mirrors[mapping.name].wishes.change_limit(mapping.bwlimit)
                 words.append(f"{mapping.name} {mapping.bwlimit}")
         LOG.info("limits in bytes a second (0: none): %s", ", ".join(words))

@@ -12,6 +12,7 @@ from zfs_walk.cli.ctl_keys import key_group
 from zfs_walk.cli.ctl_logs import log_group
 from zfs_walk.cli.ctl_runs import run_group
 from zfs_walk.cli.ctl_status import status
+from zfs_walk.cli.ctl_upload import upload_group
 from zfs_walk.cli.tail import tail
 from zfs_walk.cli.top import top
 
@@ -31,6 +32,7 @@ def main() -> None:
 
 main.add_command(run_group)
 main.add_command(agent_group)
+main.add_command(upload_group)
 main.add_command(key_group)
 main.add_command(config_group)
 main.add_command(files)

@@ -2,36 +2,20 @@
 # ruff: noqa: PLC0415 -- whoever asks for --help does not wait for ZeroMQ
 
 import contextlib
-import os
-import select
-import signal
 import sys
-import termios
-import time
-import tty
-from types import FrameType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import click
 
 from zfs_walk.cli.asking import EXIT_CODES, client_at, of_a_bus
 from zfs_walk.cli.command import ENVIRONMENT, SECONDS, set_up_logging
+from zfs_walk.cli.keys import Keys, QuitAsked
 from zfs_walk.errors import NoBrokerError, WrongUseError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from zfs_walk.bus.client import Client
-
-QUIT = b"qQ\x04"
-"""Keys that leave: q, and the end of file."""
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class _Quit(BaseException):
-    """The user wants to leave."""
 
 
 @click.command(
@@ -53,8 +37,8 @@ def top(interval: float, broker: str, timeout: float, verbose: int) -> None:
         raise WrongUseError(reason="top wants a terminal; `zfs-ctl status` prints the same once")
     console = Console(highlight=False)
     with (
-        contextlib.suppress(_Quit),
-        _Keys() as keys,
+        contextlib.suppress(QuitAsked),
+        Keys() as keys,
         client_at(broker, timeout, keys.look) as client,
     ):
         # The first answer comes, or the error is said, before the screen is taken.
@@ -75,47 +59,3 @@ def _look_at(client: "Client") -> "RenderableType":
     from zfs_walk.protocol.messages import Snapshot
 
     return show(Overview.of(client.ask(Snapshot)))
-
-
-class _Keys:
-    """Single keys and signals; whatever happens, the terminal is as before in the end.
-
-    A signal is only noted: the screen is never left in the middle of being drawn.
-    """
-
-    def __enter__(self) -> Self:
-        """Take over the terminal's keys."""
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
-        self._before = termios.tcgetattr(sys.stdin)
-        self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
-        tty.setcbreak(sys.stdin)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give them back."""
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._before)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        os.close(self._read)
-        os.close(self._write)
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._write, b"q")
-
-    def look(self) -> None:
-        """Leave if a key or a signal says so."""
-        self.wait(0.0)
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass, and leave when a key or a signal says so."""
-        until = time.monotonic() + seconds
-        while True:
-            left = max(0.0, until - time.monotonic())
-            ready, _, _ = select.select([sys.stdin, self._read], [], [], left)
-            if not ready:
-                return
-            pressed = os.read(sys.stdin.fileno(), 64) if sys.stdin in ready else b""
-            if self._read in ready or not pressed or any(key in QUIT for key in pressed):
-                raise _Quit

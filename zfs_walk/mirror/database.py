@@ -78,7 +78,8 @@ class Database:
             for statement in TABLES:
                 db.execute(statement)
             db.execute(
-                "INSERT INTO meta VALUES ('identity', ?), ('clean', 0), ('entries', 0)",
+                "INSERT INTO meta VALUES"
+                " ('identity', ?), ('clean', 0), ('entries', 0), ('paused', 0)",
                 (identity,),
             )
             states = [WAITING, *(state.value for state in State)]

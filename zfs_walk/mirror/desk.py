@@ -28,6 +28,9 @@ _BATCH: Final = 100
 _DELAY: Final = 0.05
 """... or as many as there are after so many seconds: a commit waits for the disk."""
 
+_FIRST_PROBE: Final = 1.0
+"""Seconds until the other side is probed if there is nothing to do: so that trouble is seen."""
+
 
 class Probe(NamedTuple):
     """See whether the trouble is over."""
@@ -59,7 +62,7 @@ class Desk:
         self._work = Condition(lock)
         self._news = Condition(lock)
         self._hand = Hand()
-        self._breaker = Breaker(time.monotonic())
+        self._breaker = Breaker(time.monotonic() + _FIRST_PROBE)
         self._tally = Tally(Meter(time.monotonic()))
         self._pauses: dict[str, bool] = {}
         self._results: list[Result] = []
@@ -213,6 +216,13 @@ class Desk:
         """Whether more is to be taken."""
         with self._work:
             return self._goes() and self._hand.idle < self.ahead
+
+    @property
+    def untried(self) -> bool:
+        """Nobody knows yet whether anything can be done, or is finding it out."""
+        with self._work:
+            waits = self._breaker.next() is not None
+            return waits and not self._breaker.trouble and not self._pauses
 
     def _goes(self) -> bool:
         return self._breaker.closed and not self._pauses and not self._stopped

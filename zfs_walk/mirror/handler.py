@@ -241,9 +241,11 @@ class Handler:
 
     def _take(self) -> float:
         """Take more if there is room; returns the seconds until that may be worth while again."""
-        if not self._desk.room():
-            return _LOOK_UP
         now = time.time()
+        if not self._desk.room():
+            if self._desk.untried and self._journal.next_due(now) == now:
+                self._desk.hurry()
+            return _LOOK_UP
         due = self._journal.next_due(now)
         if due is None or due > now:
             return _LOOK_UP if due is None else min(_LOOK_UP, due - now)

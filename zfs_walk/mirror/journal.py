@@ -6,6 +6,7 @@ neither is what was in hand when the process was killed. The index says what is 
 as far as we know; it is written in the transaction that acknowledges.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -155,12 +156,36 @@ class Journal:
         return len(chosen)
 
     def forget(self, paths: Iterable[bytes]) -> int:
-        """Take actions out of the queue undone, but for those in hand; returns how many."""
+        """Take actions out of the queue undone, but for those in hand; returns how many.
+
+        Where an action was unsure, what is on the other side is not known any more.
+        """
         with self._database.writing() as db:
             found = [action for path in paths if (action := queue.find(db, path))]
-            return queue.remove(
-                db, [action.path for action in found if action.state is not State.TAKEN]
-            )
+            return _forget(db, found)
+
+    def forget_all(self) -> int:
+        """`forget` all actions, in slices: others wait for each, not for all; returns how many."""
+        number, after = 0, b""
+        while True:
+            with self._database.writing() as db:
+                slice_ = queue.page(db, None, after, SLICE)
+                number += _forget(db, slice_)
+            if len(slice_) < SLICE:
+                return number
+            after = slice_[-1].path
+
+    @property
+    def paused(self) -> bool:
+        """Somebody wants nothing to be sent; the next process hears it as well."""
+        with self._database.reading() as db:
+            (value,) = db.execute("SELECT value FROM meta WHERE key = 'paused'").fetchone()
+            return bool(value)
+
+    def pause(self, *, paused: bool) -> None:
+        """Keep whether somebody wants nothing to be sent."""
+        with self._database.writing() as db:
+            db.execute("UPDATE meta SET value = ? WHERE key = 'paused'", (int(paused),))
 
     def counts(self) -> Counts:
         """How many actions are in each state."""
@@ -289,3 +314,9 @@ class Journal:
         """All values that are noted."""
         with self._database.reading() as db:
             return frozenset(to_text(value) for (value,) in db.execute("SELECT value FROM memory"))
+
+
+def _forget(db: sqlite3.Connection, actions: Iterable[Action]) -> int:
+    waiting = [action for action in actions if action.state is not State.TAKEN]
+    index.drop(db, [action.path for action in waiting if action.unsure])
+    return queue.remove(db, [action.path for action in waiting])

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -19,7 +19,6 @@ from zfs_walk.mirror.gate import Gate
 from zfs_walk.mirror.guard import Guard
 from zfs_walk.mirror.handler import Handler, Parts
 from zfs_walk.mirror.handling import Happening
-from zfs_walk.mirror.importer import Imported, take_over
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.mapper import Mapper
 from zfs_walk.mirror.mapping import Mapping
@@ -30,6 +29,7 @@ from zfs_walk.mirror.reconciler import Reconciler
 from zfs_walk.mirror.sending import Sending
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
 from zfs_walk.mirror.terms import handler_options, keep_apart, watch_options, windows
+from zfs_walk.mirror.wishes import Calls, Wishes
 from zfs_walk.sinks.choose import open_sink
 from zfs_walk.watch.watch import Watch
 
@@ -64,6 +64,9 @@ class Mirror:
         StateError: the state can't be used, or is another mapping's.
         StateInUseError: another process uses it.
         JournalError: the state can't be written.
+
+    Attributes:
+        wishes: takes what people want of it.
     """
 
     def __init__(
@@ -77,7 +80,6 @@ class Mirror:
         keep_apart(mapping, folder, state)
         options = watch_options(mapping)
         self._mapping = mapping
-        self._limit = Limit(mapping.bwlimit or None)
         hours = windows(mapping)
         self._mapper = Mapper(folder, mapping.symlinks)
         self._feed = Feed(
@@ -101,12 +103,19 @@ class Mirror:
             lambda: Handler(
                 Parts(
                     *(self._journal, folder, self._sink.fork(), handler_options(mapping)),
-                    *(Pace((self._limit, *limits), hours), self._gate, notify),
+                    *(Pace((self.wishes.limit, *limits), hours), self._gate, notify),
                 )
             )
         )
         self._sending.pause(NOT_WATCHED, stop=True)
         self._sending.pause(SWEEPING, stop=True)
+        self.wishes = Wishes(
+            mapping,
+            self._journal,
+            self._sending,
+            self._gate,
+            Calls(self._rescan, self._accepted.set, self._wake),
+        )
         self._swept = False
         self._thread = Thread(target=self._run, name=f"mirror {mapping.name}", daemon=True)
 
@@ -133,50 +142,10 @@ class Mirror:
             _log.error("%s: the end could not be written down: %s", self._mapping.name, error)
         self._sink.close()
 
-    # -- what people want
-
-    def pause(self, reason: str) -> None:
-        """Send nothing more until `resume` with the same reason; changes are queued."""
-        self._sending.pause(reason, stop=False)
-
-    def resume(self, reason: str) -> None:
-        """A reason to pause is over."""
-        self._sending.resume(reason)
-
-    def rescan(self) -> None:
-        """Compare both sides now, or once more if that is going on."""
-        self._reconciler.request()
-        self._wake()
-
-    def confirm(self) -> int:
-        """Let the deletions go that are held, and take the folder as it is; returns how many."""
-        self._accepted.set()
-        count = self._gate.confirm()
-        self._sending.hurry()
-        self._stir()
-        return count
-
-    def retry(self, paths: Collection[bytes] | None = None) -> int:
-        """Try what was set aside once more, all of it if ``None``; returns how many."""
-        count = self._journal.retry(paths)
-        self._sending.hurry()
-        self._stir()
-        return count
-
-    def take_over(self, queue: Path) -> Imported:
-        """Queue what an older uploader has left; it had the folder under the mapping's own name.
-
-        Raises:
-            StateError: it is no queue of persist-queue's.
-            JournalError: it can't be written.
-        """
-        taken = take_over(queue, os.path.abspath(self._mapping.local), self._journal)  # noqa: PTH100 -- links stay
-        self._stir()
-        return taken
-
-    def limit(self, bytes_a_second: int) -> None:
-        """Let this mirror send so many; 0: as many as it can."""
-        self._limit.change(bytes_a_second or None)
+    @property
+    def name(self) -> str:
+        """The mapping's."""
+        return self._mapping.name
 
     def statistics(self) -> MirrorStatistics:
         """What it knows about itself; not to be called after `close`."""
@@ -213,10 +182,9 @@ class Mirror:
     def _wake(self) -> None:
         self._bell.set()
 
-    def _stir(self) -> None:
-        """Something of the queue can be done."""
+    def _rescan(self) -> None:
+        self._reconciler.request()
         self._wake()
-        self._sending.wake()
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -298,7 +266,6 @@ class Mirror:
 
     def _compare(self, stopped: Flag) -> Reconcile:
         """A new comparison; called from its thread."""
-        self._sweep()
         watch = self._origin.open()
         mapping = self._mapping
         rules = Rules(mapping.complete_sync, mapping.deletion_delay, self._sink.granularity_ns)
@@ -307,16 +274,19 @@ class Mirror:
             raise FolderError(path=os.fsdecode(watch.folder.path), reason="it is another one now")
         return Reconcile(
             *(folder, lambda: self._mapper.rows(watch), self._journal, self._sink, rules),
-            *(mapping.transfers, self._origin.device, stopped),
+            *(mapping.transfers, self._origin.device, self._sweep, stopped),
         )
 
-    def _sweep(self) -> None:
-        """Take away what dead transfers have left, before there are any that live."""
+    def _sweep(self, listed: bool) -> None:  # noqa: FBT001 -- what the comparison says
+        """Take away what dead transfers have left, before there are any that live.
+
+        Where the other side can't be listed, nothing is swept, and sending begins nevertheless.
+        """
         if self._swept:
             return
         self._swept = True
         try:
-            count = self._sink.sweep(self._journal.memories())
+            count = listed and self._sink.sweep(self._journal.memories())
             if count:
                 _log.info("%s: %d dead transfers were swept", self._mapping.name, count)
         finally:

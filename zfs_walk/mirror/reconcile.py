@@ -30,7 +30,7 @@ from zfs_walk.mirror.origin import Device
 from zfs_walk.mirror.plan import Gone, Local
 from zfs_walk.mirror.records import Change, Entry, Kind
 from zfs_walk.mirror.twins import Twins
-from zfs_walk.sinks.errors import StoppedError
+from zfs_walk.sinks.errors import SinkError, StoppedError
 from zfs_walk.sinks.interface import Remote, Sink
 from zfs_walk.watch.tree import Row
 
@@ -83,6 +83,7 @@ class Reconcile:
         lookers: looks at the other side at once.
         device: of the folder, if its number is another one than what is known has; inodes are then
             looked at as well.
+        listed: called when the other side's list was read, or could not be; True: it was.
         stopped: ends it when it is set.
 
     Attributes:
@@ -98,6 +99,7 @@ class Reconcile:
         rules: Rules,
         lookers: int,
         device: Device | None,
+        listed: Callable[[bool], None],
         stopped: Flag,
     ) -> None:
         self.found = Found()
@@ -109,6 +111,7 @@ class Reconcile:
         self._rules = rules
         self._lookers = lookers
         self._device = device
+        self._listed = listed
         self._stopped = stopped
         self._batch = _Batch()
         self._opened: Opened
@@ -122,7 +125,12 @@ class Reconcile:
             OtherFolderError: another folder is there now, or none.
             JournalError: the journal can't be written.
         """
-        remotes = self._list()
+        try:
+            remotes = self._list()
+        except SinkError:
+            self._listed(False)  # noqa: FBT003 -- says it
+            raise
+        self._listed(True)  # noqa: FBT003 -- says it
         self._twins = Twins(remotes)
         with self._folder.opened() as opened:
             self._opened = opened

@@ -7,7 +7,7 @@ from zfs_walk.mirror.records import Action, Entry, Kind, State
 
 Row = TypeVar("Row")
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 APPLICATION: Final = 0x7A66776D
 """SQLite's ``application_id`` of our files: "zfwm"."""

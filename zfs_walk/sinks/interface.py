@@ -151,6 +151,9 @@ class Sink(Protocol):
     def sweep(self, known: frozenset[str]) -> int:
         """Take away what dead transfers of ours have left; returns how many.
 
+        Nothing of ours is being sent meanwhile. A sink that has just been listed as a whole may
+        believe what it has seen then.
+
         Args:
             known: all values that live transfers have stored in their `Memory`.
         """

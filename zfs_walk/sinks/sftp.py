@@ -53,6 +53,8 @@ class SftpSink:
         self._tree = Tree(self._address, options.client)
         self._connector = Connector(self._address, options)
         self._session: Session | None = None
+        # Unfinished files of ours, as the last whole list has shown them.
+        self._ours: list[bytes] | None = None
 
     def fork(self) -> Self:
         """Another one, with a connection of its own when it needs one."""
@@ -208,13 +210,21 @@ class SftpSink:
                     yield _remote(prefix, found)
                 if not is_folder(found):
                     return
-            for name, found in walk(session, self._tree, prefix):
+            ours: list[bytes] = []
+            for name, found in walk(session, self._tree, prefix, ours):
                 yield _remote(name, found)
+            if not prefix:
+                self._ours = ours
 
     def sweep(self, known: frozenset[str]) -> int:
         """Take away the unfinished files of this client that nobody knows."""
         with self._talking(b"") as session:
-            return sweep(session, self._tree, known)
+            ours, self._ours = self._ours, None
+            if ours is None:
+                ours = []
+                for _ in walk(session, self._tree, b"", ours):
+                    pass
+            return sweep(session, self._tree, ours, known)
 
     def close(self) -> None:
         """End the connection."""

@@ -17,6 +17,10 @@ _NUMBER: Final = 4
 """Its own bytes."""
 
 _LENGTH: Final = struct.Struct(">I")
+_USUAL: Final = struct.Struct(">IQ8xI4xI")
+"""Attributes of a file as OpenSSH tells them: flags, size, mode, mtime."""
+
+_USUAL_FLAGS: Final = 15
 _VERSION: Final = 2
 _SUCCESS: Final = bytes(4)
 
@@ -122,12 +126,7 @@ class Answer(NamedTuple):
     def names(self) -> list[tuple[bytes, Attributes]]:
         """With their attributes; `StatusError` with `Status.EOF` at the end."""
         fields = self.expect(Kind.NAME)
-        found = []
-        for _ in range(fields.number()):
-            name = fields.text()
-            fields.text()  # the line of `ls -l`
-            found.append((name, fields.attributes()))
-        return found
+        return [fields.named() for _ in range(fields.number())]
 
 
 class Room(NamedTuple):
@@ -240,6 +239,31 @@ class _Fields:
     def words(self) -> str:
         """Text for people; some servers give none."""
         return self.text().decode("utf-8", "replace") if self.left else ""
+
+    def named(self) -> tuple[bytes, Attributes]:
+        """A name, a line of `ls -l`, and attributes."""
+        usual = self._usually_named()
+        if usual is not None:
+            return usual
+        name = self.text()
+        self.text()
+        return name, self.attributes()
+
+    def _usually_named(self) -> tuple[bytes, Attributes] | None:
+        """In one go, as a large tree has many of these; None: its attributes are others."""
+        body, at = self._body, self._at
+        try:
+            (size,) = _LENGTH.unpack_from(body, at)
+            name = body[at + 4 : at + 4 + size]
+            (line,) = _LENGTH.unpack_from(body, at + 4 + size)
+            at += 8 + size + line
+            flags, length, mode, mtime = _USUAL.unpack_from(body, at)
+        except struct.error:
+            return None
+        if flags != _USUAL_FLAGS:
+            return None
+        self._at = at + _USUAL.size
+        return name, Attributes(length, mode, mtime)
 
     def attributes(self) -> Attributes:
         """Of a file."""

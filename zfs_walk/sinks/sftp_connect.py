@@ -1,4 +1,4 @@
-"""Which way a sink connects: by paramiko, or by OpenSSH's client after paramiko has vouched."""
+"""Which way a sink connects: by OpenSSH's client if that gets there, else by paramiko."""
 
 import contextlib
 import logging
@@ -35,6 +35,7 @@ class Connector:
         self._ssh: str | None = None
         if options.transport != "paramiko":
             self._ssh = openssh.program()
+        self._alone = openssh.goes_alone(options)
 
     def connect(self) -> Session:
         """A new session.
@@ -49,10 +50,12 @@ class Connector:
                 raise UnreachableSinkError(place=self._address.text(), reason=error) from error
 
     def _by_openssh(self) -> Session | None:
-        """A session with the server that was vouched for; None: paramiko is to look again."""
-        vouched, self._vouched = self._vouched, None
-        if vouched is None or self._ssh is None:
+        """A session with a server that ssh or paramiko knows; None: paramiko is to look again."""
+        if self._ssh is None:
             return None
+        vouched, self._vouched = self._vouched, None
+        if vouched is None:
+            return self._by_openssh_alone(self._ssh) if self._alone else None
         try:
             # It may have been revoked meanwhile.
             Believed(self._address, self._options).check(vouched.key)
@@ -61,6 +64,24 @@ class Connector:
             return None
         self._vouched = vouched
         return session
+
+    def _by_openssh_alone(self, ssh: str) -> Session | None:
+        """A session with a server that ssh itself knows, and that lets it in.
+
+        Raises:
+            LostError: nobody is there, so paramiko need not look.
+        """
+        try:
+            return openssh.connect_alone(ssh, self._address, self._options)
+        except LostError as error:
+            if openssh.is_nobody(error):
+                raise
+        except (GarbledError, OSError):
+            pass
+        # It does not know the server, or is not let in: paramiko tells why, or has a way. Whoever
+        # counts logins that failed is not to see two each time.
+        self._alone = False
+        return None
 
     def _by_paramiko(self) -> Session:
         """A session by paramiko, or the better one that it makes possible."""

@@ -1,7 +1,7 @@
 """The files of an SFTP sink, many folders read at a time."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -18,14 +18,14 @@ Found = tuple[bytes, Attributes]
 """A name below the root, and what is there."""
 
 
-def walk(session: Session, tree: Tree, name: bytes, *, ours: bool = False) -> Iterator[Found]:
-    """The files below a folder, many folders at a time.
+def walk(session: Session, tree: Tree, name: bytes, ours: list[bytes]) -> Iterator[Found]:
+    """The files below a folder, many folders at a time; unfinished ones are none.
 
     Args:
         session: can be used for other things between two of them.
         tree: what it is in.
         name: of the folder, below the root; empty: the root.
-        ours: the unfinished files of this client instead, and what it has put out of the way.
+        ours: takes the unfinished files of this client, and what it has put out of the way.
 
     Raises:
         StatusError: a folder can't be read.
@@ -42,20 +42,30 @@ def walk(session: Session, tree: Tree, name: bytes, *, ours: bool = False) -> It
                 whole = folder + b"/" + last if folder else last
                 if is_folder(found):
                     todo.append(whole)
-                elif last.startswith(tree.ours if ours else OURS) == ours and is_file(found):
+                elif not is_file(found):
+                    continue
+                elif not last.startswith(OURS):
                     yield whole, found
+                elif last.startswith(tree.ours):
+                    ours.append(whole)
     finally:
         reading.close()
 
 
-def sweep(session: Session, tree: Tree, known: frozenset[str]) -> int:
-    """Take away unfinished files of this client that nobody knows; returns how many.
+def sweep(session: Session, tree: Tree, ours: Iterable[bytes], known: frozenset[str]) -> int:
+    """Take away unfinished files that nobody knows; returns how many.
 
     A file that was put out of the way, and whose name nothing has, gets its name back.
+
+    Args:
+        session: that is used.
+        tree: what they are in.
+        ours: of this client.
+        known: last parts of the names of those that are needed.
     """
     swept = 0
     kept = tree.ours + b"old."
-    for name, _ in list(walk(session, tree, b"", ours=True)):
+    for name in ours:
         path, last = tree.prefix + name, name.rpartition(b"/")[2]
         if last.decode("ascii", "replace") in known:
             continue

@@ -12,10 +12,16 @@ from zfs_walk.protocol.messages import (
     Drain,
     Error,
     Message,
+    Queue,
+    QueueOrder,
+    QueuePage,
+    QueueRows,
     Resize,
+    Steer,
+    SteerOrder,
 )
 
-A, B, CLI = b"walker-0", b"walker-1", b"client"
+A, B, CLI, UP = b"walker-0", b"walker-1", b"client", b"uploader"
 
 
 def broker_with(*agents: tuple[str, str]) -> Broker:
@@ -142,3 +148,75 @@ def test_a_lost_agent_can_not_be_ordered() -> None:
     broker = one_agent()
     broker.after(60.0)
     assert refusal(broker, Drain("q", 0, "", "walker-0")).code == "no-such-agent"
+
+
+# ------------------------------------------------------------------ uploaders
+
+STEER = Steer("q", 0, "", "up", "retry", "photos", (b"a",), 0)
+QUEUE = Queue("q", 0, "", "up", "photos", "held", "", b"", 5)
+
+
+def passed_on(broker: Broker, message: Message) -> Any:
+    """The one thing that is sent: the uploader's order."""
+    ((to, order),) = broker.take(CLI, message)
+    assert to == UP
+    return order
+
+
+def with_an_uploader() -> Broker:
+    broker = one_agent()
+    broker.take(UP, hello("up", role="uploader"))
+    return broker
+
+
+def test_what_an_uploader_is_to_do_is_told_to_it_and_its_answer_to_the_client() -> None:
+    broker = with_an_uploader()
+    order = passed_on(broker, STEER)
+    assert order == SteerOrder(order.id, "retry", "photos", (b"a",), 0)
+    answer = broker.take(UP, CommandDone(order.id, ok=True, detail="one"))
+    assert answer == [(CLI, Done("q", "one"))]
+
+
+def test_what_an_uploader_has_is_asked_of_it_and_told_to_the_client() -> None:
+    broker = with_an_uploader()
+    asked = passed_on(broker, QUEUE)
+    assert asked == QueueOrder(asked.id, "photos", "held", "", b"", 5)
+    rows = QueueRows(asked.id, 9, True, (), (), ())
+    assert broker.take(UP, rows) == [(CLI, QueuePage("q", 9, True, (), (), ()))]
+    assert broker.take(UP, rows) == []
+
+
+def test_an_uploader_that_refuses_is_told_of() -> None:
+    broker = with_an_uploader()
+    asked = passed_on(broker, QUEUE)
+    assert broker.take(UP, CommandDone(asked.id, ok=False, detail="no such mapping")) == [
+        (CLI, Error("refused", "up on h0: no such mapping", "q"))
+    ]
+
+
+def test_only_an_uploader_has_uploads() -> None:
+    broker = with_an_uploader()
+    error = refusal(broker, Steer("q", 0, "", "walker-0", "pause", "", (), 0))
+    assert error == Error(
+        "no-such-agent", "no uploader walker-0 is there; there are: up on h0", "q"
+    )
+
+
+def test_a_question_that_nobody_answers_is_dropped_and_an_order_stands() -> None:
+    broker = with_an_uploader()
+    broker.take(CLI, QUEUE)
+    broker.take(CLI, Steer("q2", 0, "", "up", "pause", "", (), 0))
+    details = {error.request: error.detail for error in only(broker.after(4.0), Error, CLI)}
+    assert details == {
+        "q": "up on h0 does not answer", "q2": "up on h0 does not answer; the order stands"
+    }  # fmt: skip
+    again = broker.take(UP, heartbeat())
+    assert len(only(again, SteerOrder, UP)) == 1
+    assert only(again, QueueOrder, UP) == []
+
+
+def test_an_uploader_that_ends_carries_nothing_out() -> None:
+    broker = with_an_uploader()
+    broker.take(CLI, STEER)
+    sent = broker.take(UP, Bye("drained"))
+    assert only(sent, Error, CLI) == [Error("no-such-agent", "up on h0 has ended", "q")]

@@ -19,6 +19,7 @@ from zfs_walk.mirror.handling import HandlerStatistics
 from zfs_walk.mirror.mapping import Mapping, Symlinks
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
+from zfs_walk.mirror.wishes import PAUSED
 from zfs_walk.sinks.interface import Memory, Remote, Report
 from zfs_walk.sinks.local import LocalOptions, LocalSink
 from zfs_walk.sinks.source import Source
@@ -282,7 +283,7 @@ def test_names_that_are_one_on_the_other_side_are_told(
     assert "are one file" not in caplog.text
     # The one that was sent last is as it was sent; of the other one it is seen.
     for times in (2, 3):
-        mirror.rescan()
+        mirror.wishes.rescan()
         pair.compared(times)
         pair.idle()
     [told] = {record.getMessage() for record in caplog.records if "one file" in record.message}
@@ -370,7 +371,7 @@ def test_many_deletions_wait_until_they_are_confirmed(pair: Pair) -> None:
     (pair.here / "10").unlink()
     mirror = pair.start()
     pair.wait("the later one is held, too", lambda: pair.statistics.counts.held == 11)
-    assert mirror.confirm() == 11
+    assert mirror.wishes.confirm() == 11
     pair.agrees()
     assert pair.handled.deleted == 11
 
@@ -384,7 +385,7 @@ def test_who_has_put_something_right_need_not_wait(
     mirrored.wait("trouble", lambda: mirrored.handled.trouble)
     away.rename(mirrored.there)
     assert mirrored.mirror is not None
-    mirrored.mirror.retry()
+    mirrored.mirror.wishes.retry()
     mirrored.agrees()
 
 
@@ -399,7 +400,7 @@ def test_a_folder_that_is_made_anew_takes_nothing_away(mirrored: Pair) -> None:
     assert "the folder is another one than before: 0 of 20" in mirrored.statistics.held_why
     assert {name: tree(mirrored.there)[name] for name in before} == before
     assert mirrored.mirror is not None
-    mirrored.mirror.confirm()
+    mirrored.mirror.wishes.confirm()
     mirrored.agrees()
 
 
@@ -476,7 +477,7 @@ def test_a_folder_below_that_can_not_be_read_takes_nothing_away(mirrored: Pair) 
         assert mirrored.mirror is not None
         make(mirrored.here / "new")
         mirrored.wait("others are sent", (mirrored.there / "new").exists)
-        mirrored.mirror.rescan()
+        mirrored.mirror.wishes.rescan()
         mirrored.compared(2)
     finally:
         below.chmod(0o755)
@@ -510,7 +511,7 @@ def test_what_somebody_does_to_the_other_side_is_put_right(mirrored: Pair) -> No
     make(mirrored.there / "1" / "1", "somebody's")
     make(mirrored.there / "extra")
     assert mirrored.mirror is not None
-    mirrored.mirror.rescan()
+    mirrored.mirror.wishes.rescan()
     mirrored.compared(2)
     mirrored.agrees()
 
@@ -531,11 +532,11 @@ def test_an_other_side_that_is_away_is_waited_for(mirrored: Pair) -> None:
 
 def test_while_it_is_paused_changes_are_queued(mirrored: Pair) -> None:
     assert mirrored.mirror is not None
-    mirrored.mirror.pause("a test")
+    mirrored.mirror.wishes.pause()
     make(mirrored.here / "new")
     mirrored.wait("it is queued", lambda: mirrored.statistics.counts.ready == 1)
-    assert mirrored.handled.paused == ("a test",)
-    mirrored.mirror.resume("a test")
+    assert mirrored.handled.paused == (PAUSED,)
+    mirrored.mirror.wishes.resume()
     mirrored.agrees()
 
 

@@ -42,6 +42,7 @@ class Sides:
         self.there.mkdir()
         self.journal = Journal(place / "journal.db", "a test")
         self.sink = sink(f"file://{self.there}")
+        self.listed: list[bool] = []
 
     def compare(
         self,
@@ -59,6 +60,7 @@ class Sides:
             Rules(complete_sync, 5.0, self.sink.granularity_ns),
             2,
             device,
+            self.listed.append,
             stopped or Flag(),
         )
         reconcile.run()

@@ -21,21 +21,36 @@ from zfs_walk.agents.events import (
     Welcomed,
 )
 from zfs_walk.agents.link import Identity, Link, on_error
-from zfs_walk.agents.uploader.events import Close, Closed, Event, Instruction, Unwanted
+from zfs_walk.agents.uploader.events import (
+    Close,
+    Closed,
+    Event,
+    Instruction,
+    Serve,
+    Served,
+    Unwanted,
+)
 from zfs_walk.protocol.messages import (
     Bye,
     ByeAck,
     Command,
+    CommandDone,
     Error,
     HeartbeatAck,
     Message,
+    QueueOrder,
+    QueueRows,
     Rehello,
+    SteerOrder,
     Welcome,
 )
 
 UNWANTED_FOR: Final = 30.0
 """Seconds until a broker that did not want this agent is asked again: whoever put that right sees
 it in the next look, and the broker's log has two lines a minute."""
+
+REMEMBERED: Final = 256
+"""Orders whose answers are kept for a broker that repeats them."""
 
 
 class UploaderCore:
@@ -57,6 +72,8 @@ class UploaderCore:
         self._leaving = ""
         self._closed = self._bye_sent = False
         self._unwanted = ""
+        # Orders in hand, and what became of the last ones: the broker repeats them until it hears.
+        self._orders: dict[int, CommandDone | None] = {}
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
@@ -78,6 +95,8 @@ class UploaderCore:
                 self._leave(reason)
             case Closed():
                 self._closed = True
+            case Served(answer):
+                self._served(answer)
             case Tick():
                 self._tick(event, now)
         self._say_bye()
@@ -109,6 +128,8 @@ class UploaderCore:
                 self._out.append(self.link.rehello(message, now))
             case Command():
                 self._obey(message)
+            case SteerOrder() | QueueOrder():
+                self._serve(message)
             case HeartbeatAck():
                 self.link.acknowledged(message, now)
             case Error():
@@ -132,6 +153,25 @@ class UploaderCore:
             text = f"mirroring on without the broker: {reason}"
             self._out.append(Note(logging.ERROR, text))
         self._out.append(self.link.turned_away(UNWANTED_FOR, now))
+
+    def _serve(self, order: SteerOrder | QueueOrder) -> None:
+        """Have an order carried out, once."""
+        if order.id not in self._orders:
+            self._orders[order.id] = None
+            self._out.append(Serve(order))
+            while len(self._orders) > REMEMBERED:
+                del self._orders[next(iter(self._orders))]
+        elif (answer := self._orders[order.id]) is not None:
+            self._out.append(Send(answer))
+
+    def _served(self, answer: CommandDone | QueueRows) -> None:
+        if isinstance(answer, CommandDone):
+            self._orders[answer.id] = answer
+        else:
+            # It is asked again if this does not arrive, and the answer is a newer one then.
+            self._orders.pop(answer.id, None)
+        if self.link.live:
+            self._out.append(Send(answer))
 
     def _obey(self, command: Command) -> None:
         self._out += obey(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from zfs_walk.agents.events import Common, CommonInstruction
+from zfs_walk.protocol.messages import CommandDone, QueueOrder, QueueRows, SteerOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,14 @@ class Closed:
     """Every mirror has ended, whatever it had in hand."""
 
 
-OwnEvent = Unwanted | Closed
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An order was carried out, or refused."""
+
+    answer: CommandDone | QueueRows
+
+
+OwnEvent = Unwanted | Closed | Served
 Event = Common | OwnEvent
 
 
@@ -26,4 +34,12 @@ class Close:
     """End the mirrors; `Closed` says when that is done."""
 
 
-Instruction = CommonInstruction | Close
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Carry out an order; `Served` says how it went."""
+
+    order: SteerOrder | QueueOrder
+
+
+OwnInstruction = Close | Serve
+Instruction = CommonInstruction | OwnInstruction

@@ -3,17 +3,29 @@
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from typing import Final
 
 from zfs_walk.agents.link import Identity
 from zfs_walk.agents.loop import AgentLoop
+from zfs_walk.agents.uploader.clerk import Answer, Clerk
 from zfs_walk.agents.uploader.core import UploaderCore
-from zfs_walk.agents.uploader.events import Close, Closed, OwnEvent, Unwanted
+from zfs_walk.agents.uploader.door import Door
+from zfs_walk.agents.uploader.events import (
+    Close,
+    Closed,
+    OwnEvent,
+    OwnInstruction,
+    Serve,
+    Served,
+    Unwanted,
+)
 from zfs_walk.agents.uploader.narrator import Narrator
 from zfs_walk.agents.uploader.once import LOOK_EVERY as LOOK_AGAIN
 from zfs_walk.agents.uploader.once import Once
@@ -58,7 +70,7 @@ class Surroundings:
     reread: Callable[[], None]
 
 
-class UploaderLoop(AgentLoop[OwnEvent, Close]):
+class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
     """One uploader agent; `run` until it has left."""
 
     def __init__(  # noqa: PLR0913, PLR0917 -- what an uploader is made of
@@ -66,6 +78,7 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         mirrors: Sequence[Mirror],
         limit: Limit,
         surroundings: Surroundings,
+        state: Path,
         bus: Bus,
         identity: Identity,
         handler: LogHandler | None,
@@ -77,6 +90,7 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
             mirrors: not started.
             limit: that they share.
             surroundings: what may change while it runs.
+            state: the agent's state folder; its door is in it.
             bus: this process's context.
             identity: who the agent is.
             handler: what numbers and publishes this process's log records; None: nothing does.
@@ -93,9 +107,12 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         self._closer: Thread | None = None
         self._narrator = Narrator()
         self._told: tuple[MappingStatistics, ...] = ()
-        self._happened: list[OwnEvent] = []
+        self._happened: deque[OwnEvent] = deque()
         self._reread = False
         self._once = once
+        self._state = state
+        self._clerk = Clerk(self._mirrors, limit)
+        self._door: Door | None = None
 
     @property
     def ready(self) -> bool:
@@ -121,10 +138,16 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         )  # fmt: skip
 
     def _begin(self) -> None:
+        self._door = Door(
+            self._bus, self._state, self._core.link.identity.name, self._waiter, self._clerk,
+            self._wake.ring,
+        )  # fmt: skip
         for mirror in self._mirrors:
             mirror.start()
 
     def _end(self) -> None:
+        if self._door is not None:
+            self._door.close()
         self._start_closing().join()
 
     def _every_second(self, now: float) -> None:
@@ -159,11 +182,24 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
         return min(pulse(now), now + LOOK_AGAIN)
 
     def _own_events(self) -> list[OwnEvent]:
-        happened, self._happened = self._happened, []
+        if self._door is not None and self._door.look() and self._closer is None:
+            self.drain("stopped by request")
+        # One by one: other threads put them there.
+        happened = []
+        while self._happened:
+            happened.append(self._happened.popleft())
         return happened
 
-    def _do(self, _instruction: Close) -> None:
-        self._start_closing()
+    def _do(self, instruction: OwnInstruction) -> None:
+        match instruction:
+            case Close():
+                self._start_closing()
+            case Serve(order):
+                self._clerk.serve(order, self._served)
+
+    def _served(self, answer: Answer) -> None:
+        self._happened.append(Served(answer))
+        self._wake.ring()
 
     def _start_closing(self) -> Thread:
         """End the mirrors, all at once; the session goes on meanwhile."""
@@ -174,6 +210,7 @@ class UploaderLoop(AgentLoop[OwnEvent, Close]):
 
     def _close_mirrors(self) -> None:
         try:
+            self._clerk.close()
             with ThreadPoolExecutor(len(self._mirrors)) as pool:
                 for closing in [pool.submit(mirror.close) for mirror in self._mirrors]:
                     closing.result()

@@ -6,8 +6,9 @@ from typing import Final
 from zfs_walk.errors import LeftBehindError, MirrorStuckError, ZfsWalkError
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.statistics import Phase
+from zfs_walk.mirror.wishes import PAUSED
 
-LOOK_EVERY: Final = 0.1
+LOOK_EVERY: Final = 0.02
 """Seconds between two looks whether all is done."""
 
 
@@ -39,6 +40,8 @@ class Once:
             trouble = known.why if known.phase is Phase.WAITING else known.reconcile.failed
             if known.handler is not None:
                 trouble = trouble or known.handler.trouble
+                if PAUSED in known.handler.paused:
+                    trouble = trouble or PAUSED
             if not trouble:
                 self._stuck.pop(known.name, None)
             elif now - self._stuck.setdefault(known.name, now) >= self._patience:

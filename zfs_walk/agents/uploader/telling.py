@@ -5,6 +5,7 @@ from typing import Final
 
 from zfs_walk.mirror.handling import HandlerStatistics
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
+from zfs_walk.mirror.wishes import PAUSED
 from zfs_walk.protocol.statistics import MappingStatistics
 
 OK: Final = "ok"
@@ -54,6 +55,8 @@ def health_of(known: MirrorStatistics) -> str:
     handler = known.handler or _NOTHING
     if known.phase is Phase.WAITING:
         trouble.append(known.why)
+    if PAUSED in handler.paused:
+        trouble.append(PAUSED)
     if handler.trouble:
         trouble.append(handler.trouble)
     if known.reconcile.failed:

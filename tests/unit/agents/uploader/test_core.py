@@ -18,8 +18,16 @@ from zfs_walk.agents.events import (
     Welcomed,
 )
 from zfs_walk.agents.link import Identity
-from zfs_walk.agents.uploader.core import UNWANTED_FOR, UploaderCore
-from zfs_walk.agents.uploader.events import Close, Closed, Event, Instruction, Unwanted
+from zfs_walk.agents.uploader.core import REMEMBERED, UNWANTED_FOR, UploaderCore
+from zfs_walk.agents.uploader.events import (
+    Close,
+    Closed,
+    Event,
+    Instruction,
+    Serve,
+    Served,
+    Unwanted,
+)
 from zfs_walk.protocol.messages import (
     Bye,
     ByeAck,
@@ -30,7 +38,10 @@ from zfs_walk.protocol.messages import (
     Hello,
     Message,
     Parked,
+    QueueOrder,
+    QueueRows,
     Rehello,
+    SteerOrder,
     Welcome,
 )
 from zfs_walk.protocol.records import NO_ENDPOINTS
@@ -176,6 +187,52 @@ def test_messages_of_other_roles_are_a_sign_of_life() -> None:
     for _ in range(10):
         uploader.hear(Parked(1))
         assert not found(Reconnect, uploader.after(1.0))
+
+
+STEER = SteerOrder(9, "pause", "", (), 0)
+QUEUE = QueueOrder(9, "", "", "", b"", 5)
+
+
+def test_an_order_is_carried_out_once_and_its_answer_repeated_when_it_is() -> None:
+    uploader = connected()
+    assert uploader.hear(STEER) == [Serve(STEER)]
+    assert uploader.hear(STEER) == []
+    done = CommandDone(9, ok=True, detail="paused")
+    assert uploader.take(Served(done)) == [Send(done)]
+    assert uploader.hear(STEER) == [Send(done)]
+
+
+def test_a_question_that_comes_again_is_answered_anew() -> None:
+    uploader = connected()
+    assert uploader.hear(QUEUE) == [Serve(QUEUE)]
+    assert uploader.hear(QUEUE) == []
+    rows = QueueRows(9, 1, False, (), (), ())
+    assert uploader.take(Served(rows)) == [Send(rows)]
+    assert uploader.hear(QUEUE) == [Serve(QUEUE)]
+
+
+def test_an_answer_waits_for_a_broker_that_asks_again() -> None:
+    uploader = connected()
+    uploader.hear(STEER)
+    uploader.hear(Rehello(9))
+    done = CommandDone(9, ok=True, detail="paused")
+    assert uploader.take(Served(done)) == []
+    uploader.take(Connected())
+    uploader.hear(welcome())
+    assert uploader.hear(STEER) == [Send(done)]
+
+
+def test_only_so_many_answers_are_remembered() -> None:
+    uploader = connected()
+    for number in range(2 * REMEMBERED):
+        order = SteerOrder(number, "pause", "", (), 0)
+        uploader.hear(order)
+        uploader.take(Served(CommandDone(number, ok=True, detail="")))
+    assert uploader.hear(SteerOrder(0, "pause", "", (), 0))[0] == Serve(
+        SteerOrder(0, "pause", "", (), 0)
+    )
+    last = 2 * REMEMBERED - 1
+    assert sent(CommandDone, uploader.hear(SteerOrder(last, "pause", "", (), 0)))
 
 
 # ------------------------------------------------------------------------- the end

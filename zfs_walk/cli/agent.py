@@ -7,7 +7,15 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from zfs_walk.cli.command import PREFIX, SECONDS, broker_option_from, run_command, shared
+from zfs_walk.cli.command import (
+    CONFIG,
+    PREFIX,
+    SECONDS,
+    broker_option_from,
+    run_command,
+    shared,
+    take_defaults,
+)
 from zfs_walk.cli.logs import begin_logging, log_options
 from zfs_walk.config.rates import RATE_FORM, parse_rate
 from zfs_walk.config.values import Described
@@ -79,21 +87,46 @@ class Rate(Described):
             self.fail(f"{value!r} is not accepted; accepted: {self.wanted}", param, ctx)
 
 
+class AgentCommand(click.Command):
+    """An uploader that is not told what to mirror takes its usual file."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; then once more, if that file is there, with its defaults."""
+        again = list(args)
+        rest = super().parse_args(ctx, args)
+        untold = ctx.params.get("mappings") is None and CONFIG not in ctx.meta
+        if ctx.params.get("role") != UPLOADER or not untold or ctx.resilient_parsing:
+            return rest
+        from zfs_walk.config.places import uploader_files  # noqa: PLC0415 -- of this role only
+
+        file = next(filter(os.path.exists, uploader_files()), None)
+        if file is None:
+            return rest
+        take_defaults(ctx, str(file))
+        ctx.params.clear()
+        return super().parse_args(ctx, again)
+
+
 @click.command(
+    cls=AgentCommand,
     epilog="""Examples:
 
 \b
   zfs-agent --role walker
   zfs-agent --role walker --broker tcp://127.0.0.1:5570 --workers 8 --wait
   zfs-agent --role scout --watch /data --watch /scratch --exclude '*.tmp'
+  zfs-agent --role uploader
   zfs-agent --role uploader --config /etc/zfs_walk/uploader.yaml
+
+Without --config and --mappings an uploader reads ~/.config/zfs_walk/uploader.yaml, which `zfs-ctl
+config wizard uploader` writes; root's then /etc/zfs_walk/uploader.yaml.
 
 The first SIGTERM or Ctrl-C gives all work and all folders back, stops transfers, and ends; a second
 one ends at once (the broker grants the work anew, transfers are gone on with at the next start).
 
 Exit codes: 0 drained, 2 wrong use or refused, 4 no broker, 5 another protocol version, 6 the state
 folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 workers can't live,
-14 no usable key."""
+14 no usable key.""",
 )
 @click.option("--role", type=click.Choice([WALKER, SCOUT, UPLOADER]), required=True,
               help="What this agent does.")  # fmt: skip

@@ -21,6 +21,7 @@ from zfs_walk.cli.connection import find_target
 from zfs_walk.cli.serve_agent import AgentArguments, AgentProcess
 from zfs_walk.cli.state import private_folder
 from zfs_walk.config.mappings import Placed, compose, read_mappings
+from zfs_walk.config.places import uploader_files
 from zfs_walk.config.rates import parse_rate
 from zfs_walk.errors import KeyFileError, NoKeyError, WrongUseError, ZfsWalkError
 from zfs_walk.mirror.mapping import Mapping
@@ -84,9 +85,12 @@ def _chosen(arguments: AgentArguments) -> list[Placed]:
 
 def _configured(arguments: AgentArguments) -> list[Placed]:
     if arguments.mappings is None:
-        raise WrongUseError(
-            reason="an uploader needs `mappings:` in the file of --config (docs/uploader.md)"
+        reason = (
+            "an uploader needs `mappings:` in the file of --config, or else in"
+            f" {uploader_files()[0]}, which `zfs-ctl config wizard uploader` writes"
+            " (docs/uploader.md)"
         )
+        raise WrongUseError(reason=reason)
     context = click.get_current_context()
     if context.get_parameter_source("mappings") is ParameterSource.DEFAULT_MAP:
         return read_mappings(context.meta[SETTINGS]["mappings"].node, context.meta[CONFIG])

@@ -66,10 +66,18 @@ def _print_version(context: click.Context, _parameter: click.Parameter, value: o
 
 def _read_config(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     """Take a file's values as defaults, checked as those of the command line are."""
-    if not value:
-        return
-    context.meta[CONFIG] = value
-    settings = context.meta[SETTINGS] = read_settings(context, value)
+    if value:
+        take_defaults(context, value)
+
+
+def take_defaults(context: click.Context, file: str) -> None:
+    """Take what a file sets as the defaults of the command's parameters.
+
+    Raises:
+        WrongUseError: as `read_settings`.
+    """
+    context.meta[CONFIG] = file
+    settings = context.meta[SETTINGS] = read_settings(context, file)
     context.default_map = {name: setting.value for name, setting in settings.items()}
 
 

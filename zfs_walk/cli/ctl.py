@@ -5,6 +5,7 @@ import click
 from zfs_walk.cli.asking import EXIT_CODES
 from zfs_walk.cli.command import run_command, version_option
 from zfs_walk.cli.ctl_agents import agent_group
+from zfs_walk.cli.ctl_config import config_group
 from zfs_walk.cli.ctl_doctor import doctor
 from zfs_walk.cli.ctl_files import claims, files
 from zfs_walk.cli.ctl_keys import key_group
@@ -33,6 +34,7 @@ main.add_command(run_group)
 main.add_command(agent_group)
 main.add_command(upload_group)
 main.add_command(key_group)
+main.add_command(config_group)
 main.add_command(files)
 main.add_command(claims)
 main.add_command(status)

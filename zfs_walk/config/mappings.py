@@ -132,6 +132,25 @@ KEYS: Final = tuple(_Form.model_fields)
 """Of a mapping."""
 
 
+def default_of(key: str) -> Any:
+    """What a key of a mapping is when it is left out, as YAML has it; None: there is nothing."""
+    field = _Form.model_fields[key]
+    return None if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def check_value(key: str, value: Any) -> None:
+    """See that a key of a mapping takes a value.
+
+    Raises:
+        ValueError: it does not; the text says what it does take, and not what was given.
+    """
+    try:
+        _Form.model_validate({"name": "a", key: value})
+    except ValidationError:
+        message = f"wanted: {_Form.model_fields[key].description}"
+        raise ValueError(message) from None
+
+
 def read_mappings(node: yaml.Node, file: str) -> list[Placed]:
     """The mappings of a list in YAML.
 

@@ -1,6 +1,7 @@
-"""JSON files with keys: only their owner may read or write them, and a reader sees whole ones."""
+"""Files that only their owner may read or write, most of them JSON with keys; they are whole."""
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -70,9 +71,31 @@ def write_private(path: Path, schema: int, content: dict[str, Any], *, replace: 
         KeyFileError: it can't be written, or is there already.
     """
     text = json.dumps({"schema": schema, **content}, indent=2) + "\n"
+    try:
+        write_private_text(path, text, replace=replace)
+    except FileExistsError as error:
+        raise KeyFileError(
+            path=path, reason="it is there already and is not overwritten; name another file"
+        ) from error
+    except OSError as error:
+        raise KeyFileError(path=path, reason=error.strerror) from error
+
+
+def write_private_text(path: Path, text: str, *, replace: bool) -> None:
+    """Write a file, durably and as a whole, that only this user can read.
+
+    Args:
+        path: the file; its folder is made if need be.
+        text: what it holds.
+        replace: if there is one already; else it is left alone.
+
+    Raises:
+        FileExistsError: it is there already.
+        OSError: it can't be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(path.parent)
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -84,15 +107,17 @@ def write_private(path: Path, schema: int, content: dict[str, Any], *, replace: 
         else:
             os.link(temporary, path)
         _sync(path.parent)
-    except FileExistsError as error:
-        raise KeyFileError(
-            path=path, reason="it is there already and is not overwritten; name another file"
-        ) from error
-    except OSError as error:
-        raise KeyFileError(path=path, reason=error.strerror) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        # Not to be taken for a file that is there already.
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder) from error
 
 
 def _sync(folder: Path) -> None:

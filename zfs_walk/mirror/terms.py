@@ -23,15 +23,29 @@ def keep_apart(mapping: Mapping, folder: bytes, state: Path) -> None:
     Raises:
         WrongUseError: the state lies in the folder, or one side in the other.
     """
-    shown = os.fsdecode(folder)
     if _is_in(os.path.realpath(os.fsencode(state)), folder):
+        shown = os.fsdecode(folder)
         reason = f"{mapping.name}: the state {state} lies in the mirrored folder {shown}"
         raise WrongUseError(reason=reason)
+    keep_sides_apart(mapping, folder)
+
+
+def keep_sides_apart(mapping: Mapping, folder: bytes) -> None:
+    """See that neither side lies in the other.
+
+    Args:
+        mapping: what is mirrored.
+        folder: of it, without links.
+
+    Raises:
+        WrongUseError: one does.
+    """
     url = urlsplit(mapping.url)
     if url.scheme == "file":
         other = os.path.realpath(unquote_to_bytes(url.path))
         if _is_in(other, folder) or _is_in(folder, other):
-            reason = f"{mapping.name}: {shown} and {os.fsdecode(other)} lie in each other"
+            shown = f"{os.fsdecode(folder)} and {os.fsdecode(other)}"
+            reason = f"{mapping.name}: {shown} lie in each other"
             raise WrongUseError(reason=reason)
 
 

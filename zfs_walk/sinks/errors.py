@@ -70,6 +70,10 @@ class SinkRefusedError(SinkError):
     again = False
 
 
+class UnknownHostError(SinkRefusedError):
+    """{place} refuses: {reason}; sending goes on when that has been put right."""
+
+
 class ChangedError(Exception):
     """The local file is another one than when it was opened."""
 

@@ -26,13 +26,13 @@ _PartSize = Annotated[ByteSize, Field(ge=SMALLEST_PART, le=LARGEST_PART)]
 class S3Options(BaseModel):
     """The ``options:`` of an ``s3://`` mapping; none of them is a secret."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     endpoint_url: str | None = Field(default=None, pattern=r"^https?://[^/]")
-    """Of a server that is not Amazon's; None: as the AWS configuration says."""
+    """Of a server that is not Amazon's; without it: as the AWS configuration says."""
 
     region: str | None = None
-    """None: as the AWS configuration says, else us-east-1."""
+    """Of the server; without it: as the AWS configuration says, else us-east-1."""
 
     profile: str | None = None
     """Of the AWS configuration, with the credentials to use."""
@@ -57,13 +57,13 @@ class S3Options(BaseModel):
     """Parts of one file that are sent at a time."""
 
     storage_class: str | None = None
-    """None: the bucket's own."""
+    """Of the objects; without it: the bucket's own."""
 
     encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
-    """At the server; None: as the bucket says."""
+    """At the server; without it: as the bucket says."""
 
     kms_key: str | None = None
-    """Id of the key for ``aws:kms``; None: the account's own."""
+    """Id of the key for ``aws:kms``; without it: the account's own."""
 
     timeout: float = Field(default=60.0, gt=0)
     """Seconds without a byte until a connection counts as dead."""

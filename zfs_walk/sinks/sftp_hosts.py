@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zfs_walk.sinks.errors import SinkRefusedError
+from zfs_walk.sinks.errors import SinkRefusedError, UnknownHostError
 from zfs_walk.sinks.sftp_options import PORT, Address, SftpOptions
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class Believed:
         """See that a server is the right one.
 
         Raises:
-            SinkRefusedError: it is not known to be.
+            UnknownHostError: nothing is known of it; the field ``fingerprint`` has that of its key.
+            SinkRefusedError: it is known to be another one.
         """
         raw = key.asbytes()
         digest = base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
@@ -87,6 +88,7 @@ class Believed:
                 f"its host key {shown} ({key.get_name()}) is unknown: compare it with what who"
                 " runs it says, and add it to known_hosts, or name it by the option `fingerprint`"
             )
+            raise UnknownHostError(place=self.place, reason=reason, fingerprint=shown)
         raise SinkRefusedError(place=self.place, reason=reason)
 
 

@@ -18,7 +18,7 @@ Fingerprint = Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{4
 class SftpOptions(BaseModel):
     """The ``options:`` of a mapping to SFTP; docs/sftp.md explains them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     known_hosts: list[Path] = [Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts")]
     """Files with the host keys that are believed; those that are not there are passed over."""
@@ -33,7 +33,7 @@ class SftpOptions(BaseModel):
     """Whether the agent of ``SSH_AUTH_SOCK`` is asked, when no ``key_file`` is named."""
 
     password_file: Path | None = None
-    """Its first line is the password, or that of an encrypted key."""
+    """A file; its first line is the password, or that of an encrypted key."""
 
     password_env: str | None = None
     """The environment variable that holds it instead."""

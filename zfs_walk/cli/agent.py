@@ -34,7 +34,6 @@ OF_ROLE: Final = {
 """Options that one role alone has."""
 
 WATCH_VARIABLES: Final = (f"{PREFIX}_WATCH", "MONITOR_DIR")
-NOTIFY_VARIABLES: Final = (f"{PREFIX}_NOTIFY", "DATABASE_URL")
 BROKER_VARIABLES: Final = (f"{PREFIX}_BROKER", "SCOUT_MASTER_ADDRESS")
 """The second ones are those of deployments of scout and scoutmaster, which go on as they are."""
 
@@ -182,7 +181,7 @@ folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 
 @click.option("--take-over", nargs=2, multiple=True, metavar="NAME QUEUE",
               help="uploader: queue what an older uploader has left in its persist-queue UniqueQ"
               " (its folder or file), for this mapping; may be given several times.")  # fmt: skip
-@click.option("--notify", metavar="URL", default="", envvar=NOTIFY_VARIABLES,
+@click.option("--notify", metavar="URL", default="",
               help="uploader: tell this database what becomes of uploads: sqlite:////FILE,"
               " postgresql://HOST/NAME, or `on` for a file in the state folder"
               " (docs/notify.md).")  # fmt: skip

@@ -27,6 +27,7 @@ from zfs_walk.errors import KeyFileError, NoKeyError, WrongUseError, ZfsWalkErro
 from zfs_walk.mirror.mapping import Mapping
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.pace import Limit
+from zfs_walk.notify.database import has_password
 from zfs_walk.notify.notifier import Notifier
 
 LOG: Final = logging.getLogger("zfs_walk.uploader")
@@ -45,7 +46,7 @@ def serve_uploader(arguments: AgentArguments) -> None:
     finder = _Finder(arguments.broker)
     process = AgentProcess(arguments, needs_broker=False)
     limit = Limit(arguments.bwlimit or None)
-    notifier = Notifier(arguments.notify, process.state) if arguments.notify else None
+    notifier = _notifier(arguments.notify, process.state)
     with process.opened(0) as opened, _mirrors(mappings, process.state, limit, notifier) as mirrors:
         _take_up(arguments, mirrors)
         rereader = _Rereader(arguments, mirrors, limit)
@@ -63,6 +64,18 @@ def serve_uploader(arguments: AgentArguments) -> None:
         process.run(loop)
     if once is not None and once.failure is not None:
         raise once.failure
+
+
+def _notifier(given: str, state: Path) -> Notifier | None:
+    """Who tells a database; None: nobody does."""
+    if given and has_password(given):
+        raise WrongUseError(
+            reason="--notify: a password belongs into the environment variable DATABASE_URL, or"
+            " into PGPASSFILE, where --show-config and the process list do not show it"
+        )
+    # It may have a password, so it is no option's.
+    database = given or os.environ.get("DATABASE_URL", "")
+    return Notifier(database, state) if database else None
 
 
 # ---------------------------------------------------------------------- mappings

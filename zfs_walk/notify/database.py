@@ -1,6 +1,8 @@
 """The database: its URL, and how it is connected to."""
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from zfs_walk.errors import MissingExtraError, WrongUseError
 
@@ -42,6 +44,13 @@ def parse(text: str) -> "URL":
         return url
     reason = f"no uploader writes to {name}; there are sqlite:////PATH and postgresql://HOST/NAME"
     raise WrongUseError(reason=reason)
+
+
+def has_password(text: str) -> bool:
+    """Whether a text that may be a URL has a password in it."""
+    with contextlib.suppress(ValueError):
+        return urlsplit(text).password is not None
+    return True
 
 
 def open_engine(url: "URL") -> "Engine":

@@ -8,6 +8,7 @@ from zfs_walk.errors import StateError
 from zfs_walk.notify.database import open_engine, parse
 from zfs_walk.notify.outbox import Outbox
 from zfs_walk.notify.writer import Teller, Writer
+from zfs_walk.storage import make_private
 
 OWN: Final = "on"
 """In place of a URL: a file in the uploader's state folder."""
@@ -29,7 +30,10 @@ class Notifier:
     """
 
     def __init__(self, database: str, state: Path) -> None:
-        url = parse(f"sqlite:///{state / FILE}" if database == OWN else database)
+        if database == OWN:
+            database = f"sqlite:///{state / FILE}"
+            make_private(state / FILE)
+        url = parse(database)
         self._engine = open_engine(url)
         self._wake = Flag()
         self._tellers: list[Teller] = []

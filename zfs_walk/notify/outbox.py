@@ -77,6 +77,11 @@ class Outbox:
         """Items that were not taken yet."""
         return int(self._queue.size)
 
+    @property
+    def kept(self) -> int:
+        """Items that have arrived and are still in the file."""
+        return int(self._queue.acked_count())
+
     def put(self, events: Sequence[Event]) -> None:
         """Keep them; durable when it returns.
 

@@ -139,8 +139,9 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
 
     def statistics(self) -> UploaderStatistics:
         """What the agent knows about itself and its mirrors."""
+        untold = self._writer.trouble if self._writer else ""
         return UploaderStatistics(
-            health(self._told), self._told, round(self._limit.rate or 0), self._vitals.own,
+            health(self._told, untold), self._told, round(self._limit.rate or 0), self._vitals.own,
             self._tick.cpu_ms, self._lag_ms, *self._published(),
         )  # fmt: skip
 

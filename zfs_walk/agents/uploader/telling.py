@@ -92,7 +92,9 @@ def progress(host: str, agent: str, known: MirrorStatistics, told: MappingStatis
     return Progress(row, (known.handler or _NOTHING).active)
 
 
-def health(mappings: Iterable[MappingStatistics]) -> str:
-    """That of the agent: each mapping's that is not well."""
-    trouble = (f"{each.name}: {each.health}" for each in mappings if each.health != OK)
+def health(mappings: Iterable[MappingStatistics], untold: str = "") -> str:
+    """That of the agent: each mapping's that is not well, and why the database can't be told."""
+    trouble = [f"{each.name}: {each.health}" for each in mappings if each.health != OK]
+    if untold:
+        trouble.append(f"the database can't be told: {untold}")
     return "; ".join(trouble)[:MOST] or OK

@@ -81,12 +81,14 @@ def finish(db: sqlite3.Connection, actions: Sequence[Action], now: float) -> Non
     """Take away what is done; what had a change since is ready again."""
     for some in batches(actions):
         meant = ", ".join(["(?, ?)"] * len(some))
-        removed = db.execute(
+        db.execute(
             f"WITH meant (path, generation) AS (VALUES {meant})"  # noqa: S608 -- our own marks
             " DELETE FROM action WHERE id IN (SELECT action.id FROM meant JOIN action"
             " ON action.path = meant.path AND action.generation = meant.generation)",
             [value for action in some for value in (action.path, action.generation)],
-        ).rowcount
+        )
+        # Not the cursor's count: it has none for what begins with WITH.
+        (removed,) = db.execute("SELECT changes()").fetchone()
         if removed < len(some):
             for action in some:
                 rule = partial(coalesce.finished, generation=action.generation, now=now)

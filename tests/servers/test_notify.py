@@ -20,9 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.big, needs_postgres]
 
 FILES = 1_000
 
-REFUSED = ".zfs-walk.00000000.0000000000000000.part"
-"""A name that the other side can't have."""
-
 STAGES = "SELECT stage, count(*), count(DISTINCT path) FROM zfs_walk_action GROUP BY stage"
 
 
@@ -58,30 +55,37 @@ def test_each_action_is_there_once_with_what_has_become_of_it(
     mirrored: Mirrored, postgres: Postgres
 ) -> None:
     mirrored.configure({"notify": postgres.url}, complete_sync=True)
-    (mirrored.data / REFUSED).write_text("content")
     process = mirrored.start()
     files = len(listed(mirrored.data)) - 1
-    wait_for("all are told", lambda: stages(postgres).get("sent", (0, 0))[0] == files - 1)
-    query = "SELECT detail, tries FROM zfs_walk_action WHERE stage = 'aside'"
-    wait_for("the one that can't be is told", lambda: postgres.rows(query))
-    [[detail, tries]] = postgres.rows(query)
-    assert "such are the names" in detail
-    assert tries == "1"
+    wait_for("all are told", lambda: stages(postgres).get("sent") == (files, files))
     (mirrored.data / "d0/f000000").rename(mirrored.data / "moved")
     (mirrored.data / "d1/f000000").unlink()
-    wait_for("a move and a deletion are told", lambda: {
-        tuple(row) for row in postgres.rows(
-            "SELECT stage, path_text, detail FROM zfs_walk_action"
-            " WHERE stage IN ('moved', 'deleted')"
-        )
-    } == {("moved", "moved", "d0/f000000"), ("deleted", "d1/f000000", "")})  # fmt: skip
-    assert postgres.rows("SELECT path_text FROM zfs_walk_action WHERE ended_at IS NULL") == [
-        [REFUSED]
-    ]
-    [[host, name, health]] = postgres.rows("SELECT host, name, health FROM zfs_walk_mapping")
-    assert (bool(host), name) == (True, "one")
-    assert "set aside" in health
+    query = (
+        "SELECT stage, path_text, detail FROM zfs_walk_action WHERE stage IN ('moved', 'deleted')"
+    )
+    wait_for("a move and a deletion are told", lambda: sorted(postgres.rows(query)) == [
+        ["deleted", "d1/f000000", ""], ["moved", "moved", "d0/f000000"]
+    ])  # fmt: skip
+    assert postgres.rows("SELECT number FROM zfs_walk_action WHERE ended_at IS NULL") == []
+    wait_for("it is well", lambda: postgres.rows("SELECT name, health FROM zfs_walk_mapping") == [
+        ["one", "ok"]
+    ])  # fmt: skip
     mirrored.end(process)
+
+
+def test_what_was_set_aside_is_told_with_the_reason(mirrored: Mirrored, postgres: Postgres) -> None:
+    mirrored.configure({"notify": postgres.url}, tries=1)
+    (mirrored.copy / "blocked").mkdir()
+    (mirrored.copy / "blocked/stays").write_text("in the way")
+    (mirrored.data / "blocked").write_text("content")
+    mirrored.start()
+    query = "SELECT path_text, tries, detail FROM zfs_walk_action WHERE stage = 'aside'"
+    wait_for("it is told", lambda: postgres.rows(query))
+    [[path, tries, detail]] = postgres.rows(query)
+    assert (path, tries) == ("blocked", "1")
+    assert "in the way" in detail
+    query = "SELECT health FROM zfs_walk_mapping WHERE health LIKE '%set aside%'"
+    wait_for("the mapping's health says so", lambda: postgres.rows(query))
 
 
 def test_names_that_are_not_utf8_are_told(mirrored: Mirrored, postgres: Postgres) -> None:
@@ -156,14 +160,12 @@ def test_tables_of_a_newer_release_are_left_alone(mirrored: Mirrored, postgres: 
     assert postgres.rows("SELECT * FROM zfs_walk_schema") == [["99"]]
 
 
-def test_a_password_is_told_to_nobody(
-    mirrored: Mirrored, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_password_is_told_to_nobody(mirrored: Mirrored, postgres: Postgres) -> None:
     secret = "hunter2-hunter2"  # noqa: S105 -- that is what must not be told
     url = postgres.url.replace("zw@", f"zw:{secret}@")
     code, said = mirrored.run("--notify", url)
     assert (code, secret in said, "DATABASE_URL" in said) == (2, False, True)
-    monkeypatch.setenv("DATABASE_URL", url)
+    mirrored.place.env["DATABASE_URL"] = url
     process = mirrored.start()
     mirrored.becomes_equal("the first ones")
     postgres.stop()

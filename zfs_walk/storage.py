@@ -58,7 +58,7 @@ def connect(path: Path | str) -> sqlite3.Connection:
         sqlite3.DatabaseError: it can't be; `failure` says what that means.
     """
     if str(path) != ":memory:":
-        _make_private(path)
+        make_private(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         # Takes effect where there is no table yet.
@@ -88,8 +88,11 @@ def failure(
     return JournalError(path=path, reason=str(error))
 
 
-def _make_private(path: Path | str) -> None:
-    """Paths are in it: the folder may be open to others. SQLite's other files get its mode."""
+def make_private(path: Path | str) -> None:
+    """Have a file for a database that its user alone can read; SQLite's other files get its mode.
+
+    Paths are in it: the folder may be open to others.
+    """
     with contextlib.suppress(OSError):  # SQLite will say what is wrong
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         try:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.process import trees
 from tests.process.ledger import Ledger
-from tests.process.mirroring import Mirrored
+from tests.process.mirroring import Mirrored, mirroring
 from tests.process.place import Brake, Place, Site, places, remove, wait_for
 
 
@@ -135,8 +135,4 @@ class PrivateLedger:
 
 @pytest.fixture
 def mirrored(place: Place) -> Iterator[Mirrored]:
-    made = Mirrored(place)
-    yield made
-    for process in place.started:
-        if process.poll() is None:
-            process.terminate()
+    yield from mirroring(place)

@@ -4,7 +4,7 @@ import json
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,15 @@ def grow(folder: Path) -> Path:
 def listed(folder: Path) -> list[bytes]:
     """Names, sizes, times and permissions; empty folders count for nothing."""
     form = r"%P\t%s\t%T@\t%m\0"
-    words: list[str | Path] = ["find", folder, "-type", "f", "-printf", form]
+    words: list[str | Path] = [
+        "find",
+        folder,
+        "-ignore_readdir_race",
+        "-type",
+        "f",
+        "-printf",
+        form,
+    ]
     return sorted(subprocess.run(words, capture_output=True, check=True).stdout.split(b"\0"))
 
 
@@ -109,3 +117,12 @@ def same(one: Path, other: Path) -> bool:
     words: list[str | Path] = ["diff", "-rq", one, other]
     said = subprocess.run(words, capture_output=True, check=False).stdout
     return all(line.startswith(b"Only in") for line in said.splitlines())
+
+
+def mirroring(place: Place) -> Iterator[Mirrored]:
+    """A folder to be mirrored, at a place; whatever uploaders still run end."""
+    made = Mirrored(place)
+    yield made
+    for process in place.started:
+        if process.poll() is None:
+            process.terminate()

@@ -82,7 +82,9 @@ class Place:
         self.home.mkdir(mode=0o700)
         self.mark = uuid.uuid4().hex
         self.env = {
-            name: value for name, value in os.environ.items() if not name.startswith("ZFS_WALK")
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("ZFS_WALK") and name != "DATABASE_URL"
         } | {
             "XDG_RUNTIME_DIR": str(self.sockets),
             "XDG_STATE_HOME": str(self.state),

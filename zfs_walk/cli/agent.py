@@ -29,7 +29,7 @@ UPLOADER: Final = "uploader"
 OF_ROLE: Final = {
     WALKER: ("workers", "dir_timeout"),
     SCOUT: ("watch", "poll", "settle", "monitor", "no_recursive", "hidden", "include", "exclude"),
-    UPLOADER: ("mappings", "only", "once", "confirm", "retry", "take_over", "bwlimit"),
+    UPLOADER: ("mappings", "only", "once", "confirm", "retry", "take_over", "bwlimit", "notify"),
 }
 """Options that one role alone has."""
 
@@ -181,6 +181,10 @@ folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 
 @click.option("--take-over", nargs=2, multiple=True, metavar="NAME QUEUE",
               help="uploader: queue what an older uploader has left in its persist-queue UniqueQ"
               " (its folder or file), for this mapping; may be given several times.")  # fmt: skip
+@click.option("--notify", metavar="URL", default="",
+              help="uploader: tell this database what becomes of uploads: sqlite:////FILE,"
+              " postgresql://HOST/NAME, or `on` for a file in the state folder"
+              " (docs/notify.md).")  # fmt: skip
 @click.option("--bwlimit", metavar="RATE", type=Rate(), default=0, show_default=True,
               help="uploader: bytes a second that all mappings together may send, such as 10M;"
               " 0: no limit. SIGUSR1 reads it anew from the file.")  # fmt: skip

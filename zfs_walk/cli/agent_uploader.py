@@ -27,6 +27,8 @@ from zfs_walk.errors import KeyFileError, NoKeyError, WrongUseError, ZfsWalkErro
 from zfs_walk.mirror.mapping import Mapping
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.pace import Limit
+from zfs_walk.notify.database import has_password
+from zfs_walk.notify.notifier import Notifier
 
 LOG: Final = logging.getLogger("zfs_walk.uploader")
 
@@ -44,13 +46,15 @@ def serve_uploader(arguments: AgentArguments) -> None:
     finder = _Finder(arguments.broker)
     process = AgentProcess(arguments, needs_broker=False)
     limit = Limit(arguments.bwlimit or None)
-    with process.opened(0) as opened, _mirrors(mappings, process.state, limit) as mirrors:
+    notifier = _notifier(arguments.notify, process.state)
+    with process.opened(0) as opened, _mirrors(mappings, process.state, limit, notifier) as mirrors:
         _take_up(arguments, mirrors)
         rereader = _Rereader(arguments, mirrors, limit)
         once = Once(tuple(mirrors.values()), arguments.timeout) if arguments.once else None
         loop = UploaderLoop(
             tuple(mirrors.values()), limit, Surroundings(finder.find, rereader.reread),
             process.state, opened.bus, opened.identity, opened.handler, once,
+            notifier.writer() if notifier else None,
         )  # fmt: skip
 
         def reread(_number: int, _frame: FrameType | None) -> None:
@@ -60,6 +64,18 @@ def serve_uploader(arguments: AgentArguments) -> None:
         process.run(loop)
     if once is not None and once.failure is not None:
         raise once.failure
+
+
+def _notifier(given: str, state: Path) -> Notifier | None:
+    """Who tells a database; None: nobody does."""
+    if given and has_password(given):
+        raise WrongUseError(
+            reason="--notify: a password belongs into the environment variable DATABASE_URL, or"
+            " into PGPASSFILE, where --show-config and the process list do not show it"
+        )
+    # It may have a password, so it is no option's.
+    database = given or os.environ.get("DATABASE_URL", "")
+    return Notifier(database, state) if database else None
 
 
 # ---------------------------------------------------------------------- mappings
@@ -105,14 +121,19 @@ def _check_allowed(arguments: AgentArguments, mappings: Iterable[Placed]) -> Non
 
 
 @contextmanager
-def _mirrors(mappings: Sequence[Placed], state: Path, limit: Limit) -> Iterator[dict[str, Mirror]]:
+def _mirrors(
+    mappings: Sequence[Placed], state: Path, limit: Limit, notifier: Notifier | None
+) -> Iterator[dict[str, Mirror]]:
     """A mirror of each mapping, by name; all are closed at the end, also if one can't be made."""
     mirrors: dict[str, Mirror] = {}
     narrator = Narrator()
     above = private_folder(state / FOLDER)
     try:
         for mapping, origin in mappings:
-            mirrors[mapping.name] = _mirror(mapping, origin, above / mapping.name, limit, narrator)
+            mirror = _mirror(mapping, origin, above / mapping.name, limit, narrator)
+            mirrors[mapping.name] = mirror
+            if notifier is not None:
+                mirror.tell(notifier.outbox(mirror.id, above / mapping.name).put)
         yield mirrors
     finally:
         for mirror in mirrors.values():

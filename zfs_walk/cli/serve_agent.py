@@ -60,6 +60,7 @@ class AgentArguments:
     retry: tuple[str, ...]
     take_over: tuple[tuple[str, str], ...]
     bwlimit: int
+    notify: str
     once: bool
 
     @property

@@ -1,12 +1,23 @@
 """Writes into the journal what has become of actions."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
+from zfs_walk.mirror.handling import What
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.plan import Later
 from zfs_walk.mirror.records import Change, Done, Kind
 from zfs_walk.mirror.result import Result
 from zfs_walk.mirror.retry import Again, Aside
+from zfs_walk.mirror.story import Ended, Stage
+
+_STAGES: Final = {
+    None: Stage.UNCHANGED,
+    What.SENT: Stage.SENT,
+    What.MOVED: Stage.MOVED,
+    What.DELETED: Stage.DELETED,
+}
+"""How an action has ended, by what was done."""
 
 
 def acknowledge(journal: Journal, results: Sequence[Result], later: float) -> Iterator[Result]:
@@ -25,7 +36,8 @@ def acknowledge(journal: Journal, results: Sequence[Result], later: float) -> It
     """
     done = [result for result in results if isinstance(result.outcome, Done)]
     if done:
-        journal.done([result.outcome for result in done if isinstance(result.outcome, Done)])
+        ended = {result.action.path: Ended(_STAGES[result.what], result.told) for result in done}
+        journal.done([r.outcome for r in done if isinstance(r.outcome, Done)], ended)
         yield from done
     for result in results:
         action = result.action

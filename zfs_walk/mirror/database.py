@@ -3,14 +3,18 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
 from zfs_walk.errors import StateError
+from zfs_walk.mirror import story
 from zfs_walk.mirror.records import Kind, State
 from zfs_walk.mirror.schema import APPLICATION, SCHEMA, TABLES, WAITING
+from zfs_walk.mirror.story import NOTHING, Ended
 from zfs_walk.storage import connect, failure, lock
 
 IF_DAMAGED: Final = "move it away: the next start compares both sides, and sends what differs"
@@ -23,6 +27,7 @@ class Database:
     """An open journal of our schema; several threads may use it, no other process.
 
     Attributes:
+        id: of the journal, random; it is kept as long as the journal.
         clean: the last process that had it has closed it.
     """
 
@@ -38,7 +43,9 @@ class Database:
             StateError: it is no journal, a damaged one, of a newer schema, or of other places.
             JournalError: it can't be written.
         """
+        self.id = ""
         self._path = path
+        self._tell: story.Tell | None = None
         self._lock = threading.RLock()
         with ExitStack() as if_refused:
             descriptor = lock(path.parent, f"{path.name}.lock")
@@ -69,6 +76,7 @@ class Database:
             )
         self._check(identity)
         with self.writing() as db:
+            (self.id,) = db.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
             (value,) = db.execute("SELECT value FROM meta WHERE key = 'clean'").fetchone()
             self.clean = bool(value)
             db.execute("UPDATE meta SET value = 0 WHERE key = 'clean'")
@@ -79,8 +87,8 @@ class Database:
                 db.execute(statement)
             db.execute(
                 "INSERT INTO meta VALUES"
-                " ('identity', ?), ('clean', 0), ('entries', 0), ('paused', 0)",
-                (identity,),
+                " ('identity', ?), ('id', ?), ('clean', 0), ('entries', 0), ('paused', 0)",
+                (identity, uuid.uuid4().hex),
             )
             states = [WAITING, *(state.value for state in State)]
             db.executemany(
@@ -128,9 +136,18 @@ class Database:
             finally:
                 db.rollback()
 
+    def tell(self, tell: story.Tell) -> None:
+        """Tell what every transaction from now on makes of actions, before it is durable."""
+        with self.reading() as db:
+            story.begin(db)
+            self._tell = tell
+
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, ended: Mapping[bytes, Ended] = NOTHING) -> Iterator[sqlite3.Connection]:
         """One transaction: all of it is durable afterwards, or, if something is raised, nothing.
+
+        Args:
+            ended: how actions end in it, by their names.
 
         Raises:
             StateError: the journal is damaged.
@@ -140,6 +157,10 @@ class Database:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                if self._tell is not None:
+                    events = story.of_transaction(db, ended, time.time())
+                    if events:
+                        self._tell(events)
                 db.execute("COMMIT")
             except BaseException:
                 db.rollback()

@@ -8,7 +8,7 @@ as far as we know; it is written in the transaction that acknowledges.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from zfs_walk.mirror.records import (
     State,
 )
 from zfs_walk.mirror.schema import to_text
+from zfs_walk.mirror.story import NOTHING, Ended, Tell
 
 
 class Journal:
@@ -37,6 +38,7 @@ class Journal:
     again when there is room.
 
     Attributes:
+        id: random, made with the journal.
         clean: the last process that had the journal has closed it; False of a new one.
     """
 
@@ -55,6 +57,7 @@ class Journal:
         """
         self._clock = clock
         self._database = Database(path, identity)
+        self.id = self._database.id
         self.clean = self._database.clean
         try:
             self._step_all(State.TAKEN, coalesce.recovered)
@@ -91,18 +94,31 @@ class Journal:
         with self._database.writing() as db:
             return queue.take(db, limit, now, order)
 
-    def done(self, results: Sequence[Done]) -> None:
+    def tell(self, tell: Tell) -> None:
+        """Tell what becomes of every action, from now on.
+
+        It is told in the transaction that makes it so, and before that is durable: what was told
+        and did not come to pass is told again, as what it has become. What ``tell`` raises lets the
+        transaction fail.
+        """
+        self._database.tell(tell)
+
+    def done(self, results: Sequence[Done], ended: Mapping[bytes, Ended] = NOTHING) -> None:
         """Acknowledge actions, and keep in the index what is on the other side now.
 
         An action that has had a change since it was taken becomes ready again. The notes of a
         transfer that has brought an entry are forgotten, and so are deletions of what was moved
         away. No name may be in two of the results.
+
+        Args:
+            results: of tries that succeeded.
+            ended: how their actions are told to have ended, by name.
         """
         now = self._clock()
         brought = [result.entry for result in results if result.entry is not None]
         gone = [path for result in results for path in result.gone]
         own = {result.action.path for result in results}
-        with self._database.writing() as db:
+        with self._database.writing(ended) as db:
             index.drop(db, gone)
             for path in gone:
                 if path not in own:

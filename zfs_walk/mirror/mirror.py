@@ -28,6 +28,7 @@ from zfs_walk.mirror.reconcile import BATCH, Found, Reconcile
 from zfs_walk.mirror.reconciler import Reconciler
 from zfs_walk.mirror.sending import Sending
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
+from zfs_walk.mirror.story import Tell
 from zfs_walk.mirror.terms import handler_options, keep_apart, watch_options, windows
 from zfs_walk.mirror.wishes import Calls, Wishes
 from zfs_walk.sinks.choose import open_sink
@@ -119,6 +120,10 @@ class Mirror:
         self._swept = False
         self._thread = Thread(target=self._run, name=f"mirror {mapping.name}", daemon=True)
 
+    def tell(self, tell: Tell) -> None:
+        """Tell what becomes of every action, before it begins; see `Journal.tell`."""
+        self._journal.tell(tell)
+
     def start(self) -> None:
         """Begin; what is not there yet, the folder or the other side, is waited for."""
         self._thread.start()
@@ -146,6 +151,11 @@ class Mirror:
     def name(self) -> str:
         """The mapping's."""
         return self._mapping.name
+
+    @property
+    def id(self) -> str:
+        """Of its journal; random."""
+        return self._journal.id
 
     def statistics(self) -> MirrorStatistics:
         """What it knows about itself; not to be called after `close`."""

@@ -93,6 +93,15 @@ def finish(db: sqlite3.Connection, actions: Sequence[Action], now: float) -> Non
             for action in some:
                 rule = partial(coalesce.finished, generation=action.generation, now=now)
                 step(db, action.path, rule, now)
+                _renumber(db, action.path)
+
+
+def _renumber(db: sqlite3.Connection, path: bytes) -> None:
+    """What is queued of a name is another action than the one that is done."""
+    (number,) = db.execute(
+        "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'action' RETURNING seq"
+    ).fetchone()
+    db.execute("UPDATE action SET id = ? WHERE path = ?", (number, path))
 
 
 def find(db: sqlite3.Connection, path: bytes) -> Action | None:

@@ -20,7 +20,8 @@ TABLES: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
     """
     CREATE TABLE action (
-        id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE, kind TEXT NOT NULL, state TEXT NOT NULL,
+        id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL UNIQUE, kind TEXT NOT NULL,
+        state TEXT NOT NULL,
         generation INTEGER NOT NULL, size INTEGER NOT NULL, added REAL NOT NULL,
         not_before REAL NOT NULL, tries INTEGER NOT NULL, error TEXT NOT NULL,
         unsure INTEGER NOT NULL, confirmed INTEGER NOT NULL, magnitude INTEGER NOT NULL)

@@ -29,16 +29,20 @@ from zfs_walk.agents.uploader.events import (
 from zfs_walk.agents.uploader.narrator import Narrator
 from zfs_walk.agents.uploader.once import LOOK_EVERY as LOOK_AGAIN
 from zfs_walk.agents.uploader.once import Once
-from zfs_walk.agents.uploader.telling import health, mapping_statistics
+from zfs_walk.agents.uploader.telling import health, mapping_statistics, progress
 from zfs_walk.bus.curve import Curve
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import VersionRefusedError
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.pace import Limit
+from zfs_walk.notify.writer import Writer
 from zfs_walk.protocol.statistics import MappingStatistics, UploaderStatistics
 
 LOG: Final = logging.getLogger("zfs_walk.uploader")
+
+PARTING: Final = 5.0
+"""Seconds in which what was told last may still reach the database; the rest is kept."""
 
 LOOK_EVERY: Final = 2.0
 """Seconds between two looks whether a broker has become known, or another one."""
@@ -83,6 +87,7 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
         identity: Identity,
         handler: LogHandler | None,
         once: Once | None = None,
+        writer: Writer | None = None,
     ) -> None:
         """Nothing is mirrored yet.
 
@@ -95,6 +100,7 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
             identity: who the agent is.
             handler: what numbers and publishes this process's log records; None: nothing does.
             once: ends it when everything is done; None: it mirrors until it is told to end.
+            writer: brings what the mirrors tell to a database; None: there is none.
         """
         core = UploaderCore(identity, time.monotonic())
         super().__init__(core, bus, (), math.inf, LOG, handler)
@@ -110,6 +116,7 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
         self._happened: deque[OwnEvent] = deque()
         self._reread = False
         self._once = once
+        self._writer = writer
         self._state = state
         self._clerk = Clerk(self._mirrors, limit)
         self._door: Door | None = None
@@ -132,8 +139,9 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
 
     def statistics(self) -> UploaderStatistics:
         """What the agent knows about itself and its mirrors."""
+        untold = self._writer.trouble if self._writer else ""
         return UploaderStatistics(
-            health(self._told), self._told, round(self._limit.rate or 0), self._vitals.own,
+            health(self._told, untold), self._told, round(self._limit.rate or 0), self._vitals.own,
             self._tick.cpu_ms, self._lag_ms, *self._published(),
         )  # fmt: skip
 
@@ -144,17 +152,27 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
         )  # fmt: skip
         for mirror in self._mirrors:
             mirror.start()
+        if self._writer is not None:
+            self._writer.start()
 
     def _end(self) -> None:
         if self._door is not None:
             self._door.close()
         self._start_closing().join()
+        if self._writer is not None:
+            self._writer.close(PARTING)
 
     def _every_second(self, now: float) -> None:
         if self._closer is None:
             known = [mirror.statistics() for mirror in self._mirrors]
             self._narrator.look(known)
             self._told = tuple(map(mapping_statistics, known))
+            if self._writer is not None:
+                host, agent = self._core.link.identity.host, self._core.link.identity.name
+                self._writer.progress = {
+                    mirror.id: progress(host, agent, each, told)
+                    for mirror, each, told in zip(self._mirrors, known, self._told, strict=True)
+                }
         if not self.live and now >= self._look_at:
             self._look_at = now + LOOK_EVERY
             self._look_for_broker()

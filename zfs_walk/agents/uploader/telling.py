@@ -6,6 +6,8 @@ from typing import Final
 from zfs_walk.mirror.handling import HandlerStatistics
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
 from zfs_walk.mirror.wishes import PAUSED
+from zfs_walk.notify.schema import COUNTS
+from zfs_walk.notify.writer import Progress, columns_of
 from zfs_walk.protocol.statistics import MappingStatistics
 
 OK: Final = "ok"
@@ -68,7 +70,31 @@ def health_of(known: MirrorStatistics) -> str:
     return "; ".join(filter(None, trouble)) or OK
 
 
-def health(mappings: Iterable[MappingStatistics]) -> str:
-    """That of the agent: each mapping's that is not well."""
-    trouble = (f"{each.name}: {each.health}" for each in mappings if each.health != OK)
+def progress(host: str, agent: str, known: MirrorStatistics, told: MappingStatistics) -> Progress:
+    """What a database is told of a mirror.
+
+    Args:
+        host: that the uploader runs on.
+        agent: its name.
+        known: of the mirror.
+        told: what is published of it.
+    """
+    row = {
+        "host": host,
+        "agent": agent,
+        "name": told.name,
+        **columns_of(told.path),
+        "url": told.url,
+        "phase": told.phase,
+        "health": told.health,
+        **{name: getattr(told, name) for name in COUNTS},
+    }
+    return Progress(row, (known.handler or _NOTHING).active)
+
+
+def health(mappings: Iterable[MappingStatistics], untold: str = "") -> str:
+    """That of the agent: each mapping's that is not well, and why the database can't be told."""
+    trouble = [f"{each.name}: {each.health}" for each in mappings if each.health != OK]
+    if untold:
+        trouble.append(f"the database can't be told: {untold}")
     return "; ".join(trouble)[:MOST] or OK

@@ -1,0 +1,1 @@
+"""What becomes of uploads, in a database for people elsewhere; it never keeps a mirror waiting."""

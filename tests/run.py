@@ -21,7 +21,8 @@ def run(*arguments: str) -> int:
 def main() -> int:
     """Run the tests."""
     arguments = sys.argv[1:]
-    code = run(*arguments, "-n", "3", "--dist", "loadfile")
+    # First, so that arguments may say otherwise.
+    code = run("-n", "3", "--dist", "loadfile", *arguments)
     if code != 1:
         return code
     sys.stdout.write(f"{ALONE}\n")

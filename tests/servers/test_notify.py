@@ -134,7 +134,7 @@ def test_a_database_that_is_away_stops_nothing_and_misses_nothing(
 
 
 def test_it_is_a_file_of_its_own_if_nobody_names_another(mirrored: Mirrored) -> None:
-    mirrored.configure({"notify": "on"})
+    mirrored.configure({"notify": "file"})
     mirrored.start()
     mirrored.becomes_equal("the first ones")
     files = len(listed(mirrored.data)) - 1

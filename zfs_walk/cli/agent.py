@@ -183,7 +183,7 @@ folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 
               " (its folder or file), for this mapping; may be given several times.")  # fmt: skip
 @click.option("--notify", metavar="URL", default="",
               help="uploader: tell this database what becomes of uploads: sqlite:////FILE,"
-              " postgresql://HOST/NAME, or `on` for a file in the state folder"
+              " postgresql://HOST/NAME, or `file` for one in the state folder"
               " (docs/notify.md).")  # fmt: skip
 @click.option("--bwlimit", metavar="RATE", type=Rate(), default=0, show_default=True,
               help="uploader: bytes a second that all mappings together may send, such as 10M;"

@@ -10,7 +10,7 @@ from zfs_walk.notify.outbox import Outbox
 from zfs_walk.notify.writer import Teller, Writer
 from zfs_walk.storage import make_private
 
-OWN: Final = "on"
+OWN: Final = "file"
 """In place of a URL: a file in the uploader's state folder."""
 
 FILE: Final = "notifications.db"

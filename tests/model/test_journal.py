@@ -322,7 +322,8 @@ class Schedules(RuleBasedStateMachine):
         ]
         assert self.journal.forget(names) == len(left)
         for name in left:
-            del self.kept.queue[name]
+            if self.kept.queue.pop(name).unsure:
+                self.kept.index.pop(name, None)
 
     # ------------------------------------------------------------------ the rest
 

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import termios
 from collections.abc import Iterator
@@ -28,8 +29,7 @@ class Dialogue:
             place.command("ctl", "config", "wizard", "uploader", *arguments),
             stdin=theirs, stdout=theirs, stderr=theirs, text=True, cwd=place.folder,
             env={**place.env, "TERM": "dumb", **(env or {})},
-            # It must be the terminal that Ctrl-C comes from, and that passwords are read from.
-            preexec_fn=lambda: os.login_tty(theirs),  # noqa: PLW1509 -- no other thread runs here
+            preexec_fn=lambda: _take_over(theirs),  # noqa: PLW1509 -- no other thread runs here
         )  # fmt: skip
         os.close(theirs)
         place.started.append(self.process)
@@ -120,3 +120,10 @@ def is_nowhere(place: Place, secret: str, *texts: str) -> None:
     words = ["grep", "-rlaF", secret, str(place.folder)]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (1, "")
+
+
+def _take_over(terminal: int) -> None:
+    """Be who Ctrl-C is meant for, and whom passwords are read from."""
+    os.login_tty(terminal)
+    # Whoever runs the tests in the background may have it ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

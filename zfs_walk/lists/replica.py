@@ -249,9 +249,13 @@ class Replica:
     def _on_changes(self, change: FileChanges) -> None:
         key = change.host, change.path
         copy = self.copies.get(key)
-        if copy is None or not copy.line.serving:
+        if copy is None:
             return
-        if copy.reading is not None:
+        if not copy.line.serving:
+            # It serves again, and that was missed: an answer that is older than this may say so.
+            if (change.generation, change.version) > (copy.edition, copy.version):
+                copy.files, copy.edition, copy.version = None, 0, 0
+        elif copy.reading is not None:
             if not copy.reading.hear(change):
                 self._read(key, copy)
             elif copy.reading.whole:

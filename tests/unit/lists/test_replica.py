@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.broker.making import Broker, claim, files, heartbeat, hello, only
@@ -344,6 +344,8 @@ def step(dice: random.Random) -> tuple[str, int, set[bytes], int]:
 # Lists of steps that hypothesis makes by itself hardly ever change a list while it is being read.
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
+# A change of a claim of which it was missed that it serves again, before the claims are known.
+@example(22_477)
 def test_a_replica_comes_to_the_truth_whatever_happens_on_the_way(seed: int) -> None:
     dice = random.Random(seed)
     world = World()

@@ -2,7 +2,7 @@
 
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from zfs_walk.errors import MissingExtraError, WrongUseError
 
@@ -49,7 +49,8 @@ def parse(text: str) -> "URL":
 def has_password(text: str) -> bool:
     """Whether a text that may be a URL has a password in it."""
     with contextlib.suppress(ValueError):
-        return urlsplit(text).password is not None
+        found = urlsplit(text)
+        return found.password is not None or "password" in parse_qs(found.query)
     return True
 
 

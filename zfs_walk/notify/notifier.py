@@ -1,5 +1,6 @@
 """Where mirrors tell what becomes of their actions, and who brings it to the database."""
 
+import sqlite3
 from pathlib import Path
 from threading import Event as Flag
 from typing import Final
@@ -54,6 +55,9 @@ class Notifier:
             outbox = Outbox(place, self._wake)
         except OSError as error:
             raise StateError(path=place, reason=error.strerror) from error
+        except sqlite3.DatabaseError as error:
+            reason = f"{error}; move it away: what it had to tell is lost, and nothing else"
+            raise StateError(path=place, reason=reason) from error
         self._tellers.append(Teller(id_, outbox))
         return outbox
 

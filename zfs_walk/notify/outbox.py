@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event as Flag
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -31,11 +31,6 @@ class _Packed:
     """persist-queue's serializer: names are bytes, and nothing is run when it is read."""
 
     @staticmethod
-    def dump(value: Any, file: BinaryIO) -> None:
-        """Write."""
-        file.write(msgpack.packb(value))
-
-    @staticmethod
     def dumps(value: Any) -> bytes:
         """To bytes."""
         packed: bytes = msgpack.packb(value, unicode_errors="surrogatepass")
@@ -56,6 +51,7 @@ class Outbox:
 
     Raises:
         MissingExtraError: persist-queue is not installed.
+        sqlite3.DatabaseError: the file is damaged, or another program's.
     """
 
     def __init__(self, folder: Path, wake: Flag) -> None:
@@ -71,16 +67,6 @@ class Outbox:
         )
         self._wake = wake
         self._done = 0
-
-    @property
-    def waiting(self) -> int:
-        """Items that were not taken yet."""
-        return int(self._queue.size)
-
-    @property
-    def kept(self) -> int:
-        """Items that have arrived and are still in the file."""
-        return int(self._queue.acked_count())
 
     def put(self, events: Sequence[Event]) -> None:
         """Keep them; durable when it returns.

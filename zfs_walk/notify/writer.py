@@ -85,11 +85,6 @@ class Writer:
         self.progress: Mapping[str, Progress] = {}
         self._thread = Thread(target=self._run, name="notify", daemon=True)
 
-    @property
-    def waiting(self) -> int:
-        """Items that wait to be written."""
-        return sum(teller.outbox.waiting + len(teller.items) for teller in self._tellers)
-
     def start(self) -> None:
         """Begin."""
         self._thread.start()

@@ -150,7 +150,11 @@ class Sftp(Place):
             f"known_hosts_file='{sshd.known}',shell_type=none:"
         )
         rclone = [tool("rclone"), "copy", "--transfers", "8", "--checkers", "8"]
-        options: dict[str, object] = {"key_file": [str(sshd.key)], "known_hosts": [str(sshd.known)]}
+        options: dict[str, object] = {
+            "key_file": [str(sshd.key)],
+            "known_hosts": [str(sshd.known)],
+            "key_exchange": ["curve25519-sha256"],
+        }
 
         def batch(tree: Path, name: str) -> Command:
             script = self._scratch / "batch"

@@ -15,7 +15,9 @@ from tests.servers.ssh import (
     refused,
     room,
     run,
+    serving,
 )
+from zfs_walk.sinks.errors import SinkError
 
 pytestmark = [pytest.mark.slow, pytest.mark.big, needs_sshd]
 
@@ -88,3 +90,20 @@ def test_a_key_of_the_agent_lets_in(sshd: Server, sftp_to: Sinks) -> None:
         sink = sftp_to(sshd, room(sshd), key_file=[])
         sink.check()
         sink.close()
+
+
+def test_keys_are_agreed_upon_as_it_is_told(sftp_to: Sinks) -> None:
+    """By both transports; what one of them does not know it passes over."""
+    theirs, foreign = "ecdh-sha2-nistp384", "sntrup761x25519-sha512@openssh.com"
+    with serving("sshd", f"KexAlgorithms {theirs}") as sshd:
+        for transport in ("openssh", "paramiko"):
+            told = [foreign, theirs]
+            sftp_to(sshd, room(sshd), transport=transport, key_exchange=told).check()
+            other = sftp_to(
+                sshd, room(sshd), transport=transport, key_exchange=["curve25519-sha256"]
+            )
+            with pytest.raises(SinkError):
+                other.check()
+            other.close()
+        unknown = sftp_to(sshd, room(sshd), key_exchange=["none-such"])
+        assert "key_exchange: none-such: known are " in refused(unknown)

@@ -14,7 +14,17 @@ import pytest
 
 from tests.process.place import wait_for
 from tests.servers.proxy import proxied
-from tests.servers.ssh import Server, Sinks, agent_with, make_key, needs_sshd, refused, room, run
+from tests.servers.ssh import (
+    Server,
+    Sinks,
+    agent_with,
+    free_port,
+    make_key,
+    needs_sshd,
+    refused,
+    room,
+    run,
+)
 from zfs_walk.sinks.conformance.place import Notes, Origin, freely
 from zfs_walk.sinks.errors import UnreachableSinkError
 
@@ -56,6 +66,44 @@ def test_each_fork_has_a_client_of_its_own_that_ends_with_it(sshd: Server, sftp_
         fork.close()
     assert clients() == []
     assert not any(process.is_running() for process in started)
+
+
+def test_what_was_dialed_is_what_the_first_use_takes(sshd: Server, sftp_to: Sinks) -> None:
+    sink = sftp_to(sshd, room(sshd))
+    sink.dial()
+    [dialed] = clients()
+    fork = sink.fork()
+    fork.check()
+    assert clients() == [dialed]
+    fork.close()
+
+
+def test_what_was_dialed_and_is_not_used_is_hung_up(sshd: Server, sftp_to: Sinks) -> None:
+    sink = sftp_to(sshd, room(sshd))
+    sink.dial()
+    [dialed] = clients()
+    sink.close()
+    assert not dialed.is_running()
+    sink.check()
+
+
+def test_what_was_dialed_in_vain_is_told_by_the_first_use(sshd: Server, sftp_to: Sinks) -> None:
+    sink = sftp_to(sshd, room(sshd), free_port())
+    sink.dial()
+    with pytest.raises(UnreachableSinkError, match="refused"):
+        sink.check()
+
+
+def test_what_was_dialed_long_ago_is_dialed_anew(
+    sshd: Server, sftp_to: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = sftp_to(sshd, room(sshd))
+    sink.dial()
+    [dialed] = clients()
+    dialed.kill()
+    monkeypatch.setattr("zfs_walk.sinks.sftp_connect._OLD", 0.0)
+    sink.check()
+    assert [process.is_running() for process in clients()] == [True]
 
 
 def test_a_key_of_the_agent_is_used_by_it_too(sshd: Server, sftp_to: Sinks) -> None:

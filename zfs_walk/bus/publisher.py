@@ -113,6 +113,9 @@ class Publisher:
             if self._ending is None:
                 self._ending = time.monotonic() + PARTING
         self._queue.put(None)
+        if not self._endpoint:
+            # It waits for one.
+            self._moved.set()
         self._thread.join()
 
     # ------------------------------------------------------------------ the thread
@@ -146,7 +149,7 @@ class Publisher:
 
     def _ready(self) -> bool:
         """Connect where it should be; True once the relay listens there."""
-        if self._moved.is_set() or (self._pub is None and self._endpoint):
+        if self._endpoint and (self._moved.is_set() or self._pub is None):
             self._moved.clear()
             if self._pub is not None:
                 self._pub.close()

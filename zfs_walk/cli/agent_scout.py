@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from zfs_walk.agents.scout.loop import ScoutLoop
-from zfs_walk.cli.serve_agent import AgentArguments, AgentProcess
+from zfs_walk.cli.agent_arguments import AgentArguments
+from zfs_walk.cli.serve_agent import AgentProcess
 from zfs_walk.errors import WrongUseError
 from zfs_walk.watch.folder import Folder, look_at_folder
 from zfs_walk.watch.watch import WatchOptions

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from zfs_walk.agents.walker.core import AgentSettings
 from zfs_walk.agents.walker.loop import WalkerLoop
 from zfs_walk.agents.walker.pool import Nursery
-from zfs_walk.cli.serve_agent import AgentArguments, AgentProcess
+from zfs_walk.cli.agent_arguments import AgentArguments
+from zfs_walk.cli.serve_agent import AgentProcess
 from zfs_walk.cli.state import ipc_folder
 
 

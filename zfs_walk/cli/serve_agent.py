@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
 from zfs_walk import __version__
 from zfs_walk.agents.link import Identity
@@ -18,6 +17,7 @@ from zfs_walk.agents.loop import AgentLoop
 from zfs_walk.agents.signals import HANDLED
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.sockets import Bus
+from zfs_walk.cli.agent_arguments import AgentArguments
 from zfs_walk.cli.command import host_name
 from zfs_walk.cli.connection import find_target
 from zfs_walk.cli.logs import close_log, open_log
@@ -26,59 +26,6 @@ from zfs_walk.cli.state import free_slot, state_base
 from zfs_walk.errors import StateInUseError, WrongUseError
 from zfs_walk.protocol.statistics import Origin
 from zfs_walk.storage import lock
-
-FOREVER: Final = 10.0 * 366 * 86_400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentArguments:
-    """The options of ``zfs-agent`` by their names; its help says what each means."""
-
-    role: str
-    broker: str
-    allow: tuple[str, ...]
-    name: str | None
-    host: str | None
-    state: str | None
-    wait: bool
-    timeout: float
-    log_size: int
-    log_count: int
-    workers: int
-    dir_timeout: float
-    watch: tuple[str, ...]
-    poll: float
-    settle: float
-    monitor: str
-    no_recursive: bool
-    hidden: bool
-    include: tuple[str, ...]
-    exclude: tuple[str, ...]
-    mappings: Any
-    only: tuple[str, ...]
-    confirm: tuple[str, ...]
-    retry: tuple[str, ...]
-    take_over: tuple[tuple[str, str], ...]
-    bwlimit: int
-    notify: str
-    once: bool
-
-    @property
-    def patience(self) -> float:
-        """Seconds to wait for a first broker."""
-        return FOREVER if self.wait else self.timeout
-
-    def allowed(self) -> tuple[bytes, ...]:
-        """Where the allowed folders really are; nothing if everything is allowed.
-
-        Raises:
-            WrongUseError: one is none.
-        """
-        missing = [folder for folder in self.allow if not Path(folder).is_dir()]
-        if missing:
-            raise WrongUseError(reason=f"--allow {missing[0]}: there is no such folder")
-        real = tuple(os.fsencode(Path(folder).resolve()) for folder in self.allow)
-        return () if b"/" in real else real
 
 
 @dataclass(frozen=True, slots=True)

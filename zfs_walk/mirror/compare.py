@@ -76,7 +76,16 @@ def merge(
     """Go through three lists, each sorted by the bytes of its names, which it has once."""
     each_row, each_entry, each_remote = iter(rows), iter(entries), iter(remotes)
     row, entry, remote = next(each_row, None), next(each_entry, None), next(each_remote, None)
-    while names := [names[0] for names in (row, entry, remote) if names is not None]:
+    while True:
+        if row and entry and remote and row.name == entry.path == remote.name:
+            # Nearly every name is in all three.
+            yield Trio(row.name, row, entry, remote)
+            row, entry = next(each_row, None), next(each_entry, None)
+            remote = next(each_remote, None)
+            continue
+        names = [names[0] for names in (row, entry, remote) if names is not None]
+        if not names:
+            return
         name = min(names)
         here = there = known = None
         if row is not None and row.name == name:

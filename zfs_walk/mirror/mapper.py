@@ -47,6 +47,9 @@ class Mapper:
 
     def take(self, row: Row) -> Row | None:
         """A row as it is sent; None: nothing is sent of it."""
+        if not (row.flags & LINK or self._skipped or self._targets):
+            # Where there are no links nothing is known of any.
+            return row
         found = None
         with self._lock:
             self._forget(row.name)

@@ -20,6 +20,7 @@ from zfs_walk.mirror.guard import Guard
 from zfs_walk.mirror.handler import Handler, Parts
 from zfs_walk.mirror.handling import Happening
 from zfs_walk.mirror.journal import Journal
+from zfs_walk.mirror.listing import Listing
 from zfs_walk.mirror.mapper import Mapper
 from zfs_walk.mirror.mapping import Mapping
 from zfs_walk.mirror.origin import Origin
@@ -32,6 +33,7 @@ from zfs_walk.mirror.story import Tell
 from zfs_walk.mirror.terms import handler_options, keep_apart, watch_options, windows
 from zfs_walk.mirror.wishes import Calls, Wishes
 from zfs_walk.sinks.choose import open_sink
+from zfs_walk.sinks.interface import Sink
 from zfs_walk.watch.watch import Watch
 
 AGAIN: Final = 1.0
@@ -57,6 +59,7 @@ class Mirror:
         state: folder of its own, made if it is not there; outside the mirrored folder.
         limits: of bytes a second that it shares with others, besides its own.
         notify: told of what happens to actions, from any thread; must not wait.
+        sink: of the mapping's URL, if it is open already; it is closed with this.
 
     Raises:
         WrongUseError: the URL, the sink's options, a pattern or a window is wrong; or the folder
@@ -76,6 +79,7 @@ class Mirror:
         state: Path,
         limits: Sequence[Limit] = (),
         notify: Callable[[Happening], None] = _ignore,
+        sink: Sink | None = None,
     ) -> None:
         folder = os.path.realpath(mapping.local)
         keep_apart(mapping, folder, state)
@@ -95,7 +99,7 @@ class Mirror:
         self._phase, self._why = Phase.STARTING, ""
         self._bell = Flag()
         self._closing = Flag()
-        self._sink = open_sink(mapping.url, mapping.options)
+        self._sink = sink or open_sink(mapping.url, mapping.options)
         self._journal = _open_journal(state, f"{folder!r} to {mapping.url}")
         guard = Guard(mapping.guard_files, mapping.guard_percent)
         self._gate = Gate(mapping.name, self._journal, guard)
@@ -117,7 +121,7 @@ class Mirror:
             self._gate,
             Calls(self._rescan, self._accepted.set, self._wake),
         )
-        self._swept = False
+        self._listing = Listing(self._sink, self._sweep)
         self._thread = Thread(target=self._run, name=f"mirror {mapping.name}", daemon=True)
 
     def tell(self, tell: Tell) -> None:
@@ -223,6 +227,10 @@ class Mirror:
             self._gate.doubt("")
             self._sending.resume(DOUBTFUL)
         watch = self._origin.open()
+        if self._listing.begins():
+            # The other side is listed while the folder is read.
+            self._reconciler.request()
+            self._reconciler.begin()
         state = watch.state
         if not state.serving:
             self._leave(state.why)
@@ -240,6 +248,7 @@ class Mirror:
     def _leave(self, why: str) -> None:
         """The folder is not watched: what is there can't be believed."""
         self._serving = False
+        self._listing.leave()
         self._sending.pause(NOT_WATCHED, stop=True)
         fresh = self._origin.watch is not None and self._phase is Phase.STARTING
         self._tell(Phase.STARTING if fresh else Phase.WAITING, why)
@@ -255,7 +264,8 @@ class Mirror:
         else:
             origin.accept()
         self._sending.serve(folder.place)
-        self._reconciler.request()
+        if not (self._listing.enter() and self._reconciler.running):
+            self._reconciler.request()
         self._serving = True
         self._sending.resume(NOT_WATCHED)
 
@@ -276,27 +286,25 @@ class Mirror:
 
     def _compare(self, stopped: Flag) -> Reconcile:
         """A new comparison; called from its thread."""
-        watch = self._origin.open()
         mapping = self._mapping
+        remotes = self._listing.read(stopped)
+        watch = self._origin.open()
         rules = Rules(mapping.complete_sync, mapping.deletion_delay, self._sink.granularity_ns)
         folder = Folder(watch.folder.path, mapping.symlinks)
         if folder.identity != watch.folder.place:
             raise FolderError(path=os.fsdecode(watch.folder.path), reason="it is another one now")
         return Reconcile(
-            *(folder, lambda: self._mapper.rows(watch), self._journal, self._sink, rules),
-            *(mapping.transfers, self._origin.device, self._sweep, stopped),
+            *(folder, lambda: self._mapper.rows(watch), self._journal, self._sink, remotes),
+            *(rules, mapping.transfers, self._origin.device, stopped),
         )
 
-    def _sweep(self, listed: bool) -> None:  # noqa: FBT001 -- what the comparison says
+    def _sweep(self, *, whole: bool) -> None:
         """Take away what dead transfers have left, before there are any that live.
 
         Where the other side can't be listed, nothing is swept, and sending begins nevertheless.
         """
-        if self._swept:
-            return
-        self._swept = True
         try:
-            count = listed and self._sink.sweep(self._journal.memories())
+            count = whole and self._sink.sweep(self._journal.memories())
             if count:
                 _log.info("%s: %d dead transfers were swept", self._mapping.name, count)
         finally:

@@ -30,7 +30,7 @@ from zfs_walk.mirror.origin import Device
 from zfs_walk.mirror.plan import Gone, Local
 from zfs_walk.mirror.records import Change, Entry, Kind
 from zfs_walk.mirror.twins import Twins
-from zfs_walk.sinks.errors import SinkError, StoppedError
+from zfs_walk.sinks.errors import StoppedError
 from zfs_walk.sinks.interface import Remote, Sink
 from zfs_walk.watch.tree import Row
 
@@ -79,11 +79,11 @@ class Reconcile:
         rows: of the folder's list, sorted, as they are sent.
         journal: holds what is known, and takes what is found.
         sink: of the other side; used by this thread only.
+        remotes: what the other side has, sorted by name.
         rules: how both sides are compared.
         lookers: looks at the other side at once.
         device: of the folder, if its number is another one than what is known has; inodes are then
             looked at as well.
-        listed: called when the other side's list was read, or could not be; True: it was.
         stopped: ends it when it is set.
 
     Attributes:
@@ -96,14 +96,15 @@ class Reconcile:
         rows: Callable[[], Iterator[Row]],
         journal: Journal,
         sink: Sink,
+        remotes: list[Remote],
         rules: Rules,
         lookers: int,
         device: Device | None,
-        listed: Callable[[bool], None],
         stopped: Flag,
     ) -> None:
         self.found = Found()
-        self._twins = Twins([])
+        self._twins = Twins(remotes)
+        self._remotes = remotes
         self._folder = folder
         self._rows = rows
         self._journal = journal
@@ -111,7 +112,6 @@ class Reconcile:
         self._rules = rules
         self._lookers = lookers
         self._device = device
-        self._listed = listed
         self._stopped = stopped
         self._batch = _Batch()
         self._opened: Opened
@@ -120,29 +120,22 @@ class Reconcile:
         """Compare everything.
 
         Raises:
-            SinkError: the other side can't be listed, or looked at.
+            SinkError: the other side can't be looked at.
             StoppedError: it was stopped.
             OtherFolderError: another folder is there now, or none.
             JournalError: the journal can't be written.
         """
-        try:
-            remotes = self._list()
-        except SinkError:
-            self._listed(False)  # noqa: FBT003 -- says it
-            raise
-        self._listed(True)  # noqa: FBT003 -- says it
-        self._twins = Twins(remotes)
         with self._folder.opened() as opened:
             self._opened = opened
-            self._merge(remotes)
+            self._merge()
 
     @property
     def twins(self) -> list[tuple[bytes, bytes]]:
         """Pairs of names that are one on the other side, so far."""
         return self._twins.found
 
-    def _merge(self, remotes: list[Remote]) -> None:
-        trios = merge(self._rows(), self._entries(), remotes)
+    def _merge(self) -> None:
+        trios = merge(self._rows(), self._entries(), self._remotes)
         with Lookers(self._folder, self._sink, self._rules, self._lookers) as lookers:
             looking: deque[tuple[Trio, Future[Look]]] = deque()
             for trio in trios:
@@ -159,15 +152,6 @@ class Reconcile:
                 self._looked(*looking.popleft())
                 self._go_on()
         self._flush()
-
-    def _list(self) -> list[Remote]:
-        remotes = []
-        for remote in self._sink.list(b""):
-            remotes.append(remote)
-            if self._stopped.is_set():
-                raise StoppedError
-        remotes.sort(key=lambda remote: remote.name)
-        return remotes
 
     def _entries(self) -> Iterator[Entry]:
         after = b""

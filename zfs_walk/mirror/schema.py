@@ -132,9 +132,12 @@ def from_entry(entry: Entry) -> tuple[Any, ...]:
 
 def to_entry(row: tuple[Any, ...]) -> Entry:
     """An entry, from the columns `ENTRY`."""
-    path, *numbers, tag, born_ns = row
-    size, mtime_ns, dev, ino, mode = map(int, numbers)
-    return Entry(path, size, mtime_ns, dev, ino, mode, to_text(tag), int(born_ns))
+    path, size, mtime_ns, dev, ino, mode, tag, born_ns = row
+    # One by one: a comparison has millions of them.
+    return Entry(
+        path, int(size), int(mtime_ns), int(dev), int(ino), int(mode),
+        to_text(tag) if tag else "", int(born_ns),
+    )  # fmt: skip
 
 
 def from_number(number: int) -> int | str:

@@ -204,3 +204,12 @@ class Together(Protocol):
             changes nothing of the others.
         """
         ...
+
+
+@runtime_checkable
+class Dialing(Protocol):
+    """What a sink may offer besides `Sink`, if to connect takes it a while."""
+
+    def dial(self) -> None:
+        """Begin to connect, without waiting; what goes wrong is told by whatever is done first."""
+        ...

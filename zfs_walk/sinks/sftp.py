@@ -62,6 +62,10 @@ class SftpSink:
         twin._session = None  # noqa: SLF001 -- one of us
         return twin
 
+    def dial(self) -> None:
+        """Begin to connect, without waiting."""
+        self._connector.dial()
+
     def place(self, name: bytes) -> str:
         """Where a name goes, as a URL."""
         self._tree.path(name)
@@ -228,6 +232,7 @@ class SftpSink:
 
     def close(self) -> None:
         """End the connection."""
+        self._connector.hang_up()
         if self._session is not None:
             self._session.close()
             self._session = None

@@ -3,7 +3,8 @@
 import contextlib
 import logging
 import threading
-from typing import Final
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from zfs_walk.sinks import sftp_openssh as openssh
 from zfs_walk.sinks import sftp_paramiko
@@ -13,6 +14,12 @@ from zfs_walk.sinks.sftp_hosts import Believed
 from zfs_walk.sinks.sftp_openssh import Vouched
 from zfs_walk.sinks.sftp_options import Address, SftpOptions
 from zfs_walk.sinks.sftp_session import LostError, Session
+
+if TYPE_CHECKING:
+    from zfs_walk.sinks.sftp_child import Child
+
+_OLD: Final = 10.0
+"""Seconds after which what was dialed may have met with another state of things."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -36,6 +43,25 @@ class Connector:
         if options.transport != "paramiko":
             self._ssh = openssh.program()
         self._alone = openssh.goes_alone(options)
+        self._dialed: Child | None = None
+        self._dialed_at = 0.0
+
+    def dial(self) -> None:
+        """Begin to connect, without waiting; what goes wrong is found by `connect`."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._ssh is not None and self._alone and self._dialed is None:
+                self._dialed = openssh.dial(self._ssh, self._address, self._options)
+                self._dialed_at = monotonic()
+
+    def hang_up(self) -> None:
+        """Give up what was dialed, unless a session takes it now."""
+        if self._lock.acquire(blocking=False):
+            try:
+                dialed, self._dialed = self._dialed, None
+                if dialed is not None:
+                    dialed.close()
+            finally:
+                self._lock.release()
 
     def connect(self) -> Session:
         """A new session.
@@ -71,8 +97,13 @@ class Connector:
         Raises:
             LostError: nobody is there, so paramiko need not look.
         """
+        dialed, self._dialed = self._dialed, None
+        if dialed is not None and monotonic() - self._dialed_at > _OLD:
+            dialed.close()
+            dialed = None
         try:
-            return openssh.connect_alone(ssh, self._address, self._options)
+            dialed = dialed or openssh.dial(ssh, self._address, self._options)
+            return openssh.greeted(dialed, self._options)
         except LostError as error:
             if openssh.is_nobody(error):
                 raise

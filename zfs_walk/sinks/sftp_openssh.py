@@ -67,8 +67,10 @@ def goes_alone(options: SftpOptions) -> bool:
     return all(_PLAIN.fullmatch(str(path)) for path in files)
 
 
-def connect_alone(ssh: str, address: Address, options: SftpOptions) -> Session:
-    """Connect to a server that known_hosts knows, by keys that are not encrypted, or the agent's.
+def dial(ssh: str, address: Address, options: SftpOptions) -> Child:
+    """Begin to connect to a server that known_hosts knows.
+
+    It logs in by keys that are not encrypted, or the agent's.
 
     Args:
         ssh: the program.
@@ -76,8 +78,6 @@ def connect_alone(ssh: str, address: Address, options: SftpOptions) -> Session:
         options: of the sink, for which `goes_alone`.
 
     Raises:
-        LostError: it did not get as far as the greeting; it says what ssh said.
-        GarbledError: what greets is no SFTP server.
         OSError: it can't be started.
     """
     settings = {"UserKnownHostsFile": " ".join(map(str, _expanded(options.known_hosts)))}
@@ -86,7 +86,7 @@ def connect_alone(ssh: str, address: Address, options: SftpOptions) -> Session:
     elif not options.agent:
         settings |= {"IdentityAgent": "none"}
     words = _command(ssh, settings, _expanded(options.key_file), address, options)
-    return _greeted(words, options)
+    return _child(words, options)
 
 
 def connect(ssh: str, vouched: Vouched, address: Address, options: SftpOptions) -> Session:
@@ -115,12 +115,17 @@ def connect(ssh: str, vouched: Vouched, address: Address, options: SftpOptions) 
         if vouched.login.agent is None:
             settings["IdentityAgent"] = "none"
         keys = [vouched.login.file or Path(public)]
-        return _greeted(_command(ssh, settings, keys, address, options), options)
+        child = _child(_command(ssh, settings, keys, address, options), options)
+        return greeted(child, options)
 
 
-def _greeted(words: list[str], options: SftpOptions) -> Session:
-    # The line, and the login.
-    child = Child(words, 2 * options.connect_timeout)
+def greeted(child: Child, options: SftpOptions) -> Session:
+    """The session that a child has begun; it is ended if there is none.
+
+    Raises:
+        LostError: it did not get as far as the greeting; it says what ssh said.
+        GarbledError: what greets is no SFTP server.
+    """
     try:
         session = Session(child)
         child.greeted(options.timeout)
@@ -128,6 +133,11 @@ def _greeted(words: list[str], options: SftpOptions) -> Session:
         child.close()
         raise
     return session
+
+
+def _child(words: list[str], options: SftpOptions) -> Child:
+    # The line, and the login.
+    return Child(words, 2 * options.connect_timeout)
 
 
 def _expanded(paths: Iterable[Path]) -> list[Path]:
@@ -180,6 +190,8 @@ def _command(
         "StrictHostKeyChecking": "yes",
         "UpdateHostKeys": "no",
     }
+    if options.key_exchange:
+        common["KexAlgorithms"] = ",".join(options.key_exchange)
     words = [ssh, "-F", "none"]
     for path in keys:
         words += ["-i", str(path).replace("%", "%%")]

@@ -44,6 +44,9 @@ class SftpOptions(BaseModel):
     ciphers: list[str] = []
     """In order of preference; none: what is fastest of what is safe."""
 
+    key_exchange: list[str] = []
+    """How keys are agreed upon, in order of preference; none: as OpenSSH or paramiko prefers."""
+
     connect_timeout: float = Field(default=20, gt=0, le=600)
     """Seconds that connecting may take, each step of it."""
 

@@ -201,6 +201,14 @@ def _prefer(transport: "paramiko.Transport", options: SftpOptions, believed: "Be
     except ValueError as error:
         reason = f"ciphers: {' '.join(options.ciphers)}: known are {' '.join(CIPHERS)}"
         raise SinkRefusedError(place=believed.place, reason=reason) from error
+    if options.key_exchange:
+        # OpenSSH's client knows more of them.
+        wanted = tuple(name for name in options.key_exchange if name in security.kex)
+        if not wanted:
+            names = " ".join(options.key_exchange)
+            reason = f"key_exchange: {names}: known are {' '.join(security.kex)}"
+            raise SinkRefusedError(place=believed.place, reason=reason)
+        security.kex = wanted
     security.digests = DIGESTS
     # A server with several keys is to show the one that is known.
     known = [kind for kind in security.key_types if kind in believed.kinds]

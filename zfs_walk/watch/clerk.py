@@ -139,11 +139,12 @@ class Clerk:
         tree = self.tree
         if tree.identity(listing.directory) is None:
             return []
+        fresh = next(tree.children(listing.directory), None) is None
         for path, value in listing.directories.items():
             tree.enter(path, value)
         for path, value in listing.files.items():
             self._put(path, value, by, now)
-        return self._missing(listing)
+        return [] if fresh else self._missing(listing)
 
     def compared(self, listing: Listing, now: float) -> None:
         """Take a poll's listing beside events: what is another than in the list is a suspicion."""

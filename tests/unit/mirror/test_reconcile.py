@@ -42,7 +42,6 @@ class Sides:
         self.there.mkdir()
         self.journal = Journal(place / "journal.db", "a test")
         self.sink = sink(f"file://{self.there}")
-        self.listed: list[bool] = []
 
     def compare(
         self,
@@ -57,10 +56,10 @@ class Sides:
             lambda: (row for row in rows(self.here) if row.name not in hidden),
             self.journal,
             self.sink,
+            sorted(self.sink.list(b"")),
             Rules(complete_sync, 5.0, self.sink.granularity_ns),
             2,
             device,
-            self.listed.append,
             stopped or Flag(),
         )
         reconcile.run()

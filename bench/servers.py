@@ -15,6 +15,10 @@ from typing import Any, Self
 
 KEY, SECRET = "AKIDBENCH", "SECRETBENCH12345"
 
+LOOK, RESTED, AT_REST = 0.5, 3, 0.05
+"""Seconds between two looks at a server, looks that it must be at rest in, and its share of a CPU
+then."""
+
 
 def tool(name: str) -> str:
     """A program beside this Python, or on the path."""
@@ -62,6 +66,14 @@ class Server:
                 if int(fields[2]) == self._process.pid:
                     ticks += sum(map(int, fields[11:15]))
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def rest(self) -> None:
+        """Wait until it does nothing any more, such as giving back what a bucket took."""
+        idle = 0
+        while idle < RESTED:
+            before = self.cpu()
+            time.sleep(LOOK)
+            idle = idle + 1 if self.cpu() - before < LOOK * AT_REST else 0
 
 
 class Weed(Server):
@@ -148,4 +160,28 @@ class Sshd(Server):
                 return
             time.sleep(0.05)
         message = "sshd does not answer"
+        raise SystemExit(message)
+
+
+class RcloneS3(Server):
+    """S3 by rclone, which keeps what it is sent in a folder; nothing else goes over its line."""
+
+    bucket = "bucket"
+
+    def __init__(self, folder: Path) -> None:
+        """Start it, with its data in a folder."""
+        (folder / self.bucket).mkdir(parents=True)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = subprocess.Popen(
+            [tool("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}",
+             "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null", str(folder)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                return
+            time.sleep(0.05)
+        message = "rclone does not answer"
         raise SystemExit(message)

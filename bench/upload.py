@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from measure import HEAD, Row, Run, program, run
-from servers import Sshd, Weed, tool
+from servers import Server, Sshd, Weed, tool
 
 SMALL, LARGE = (20_000, 4 << 10), (4, 1 << 30)
 """Files and their bytes."""
@@ -51,12 +51,14 @@ class Place(ABC):
 
     Args:
         scratch: for states and configurations.
+        server: that has it.
     """
 
     name = ""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, server: Server) -> None:
         self._scratch = scratch
+        self._server = server
         self._states = itertools.count()
 
     @abstractmethod
@@ -70,6 +72,10 @@ class Place(ABC):
     @abstractmethod
     def check(self, tree: Path, target: str) -> None:
         """Compare by rclone, which reads what is there; ends if there is a difference."""
+
+    def rest(self) -> None:
+        """Wait until the server has nothing to do any more."""
+        self._server.rest()
 
     @abstractmethod
     def forget(self, target: str) -> None:
@@ -93,7 +99,7 @@ class S3(Place):
     name = "S3"
 
     def __init__(self, scratch: Path, weed: Weed) -> None:
-        super().__init__(scratch)
+        super().__init__(scratch, weed)
         self._weed = weed
 
     def tools(self) -> dict[str, Callable[[Path, str], Command]]:
@@ -136,7 +142,7 @@ class Sftp(Place):
     name = "SFTP"
 
     def __init__(self, scratch: Path, sshd: Sshd) -> None:
-        super().__init__(scratch)
+        super().__init__(scratch, sshd)
         self._sshd = sshd
         self._there = scratch / "sftp"
         self._there.mkdir()
@@ -205,13 +211,18 @@ def compare(place: Place, tree: Path, kind: str, gigabytes: float, rounds: int) 
     first: dict[str, list[Run]] = {name: [] for name in tools}
     again: dict[str, list[Run]] = {name: [] for name in tools}
     for turn in range(rounds):
-        for number, (name, make) in enumerate(tools.items()):
+        numbered = list(enumerate(tools.items()))
+        # What came before may matter: each tool is the first one in turn.
+        at = turn % len(numbered)
+        for number, (name, make) in numbered[at:] + numbered[:at]:
             target = f"{kind}-{number}-{turn}"
             place.make(target)
             command = make(tree, target)
+            place.rest()
             first[name].append(timed(command))
             place.check(tree, target)
             if name != "sftp -b":
+                place.rest()
                 again[name].append(timed(command))
             place.forget(target)
     ours, *others = tools

@@ -1,20 +1,53 @@
 """A piece of a file as the body of a request."""
 
 import io
-from typing import Final
+from time import monotonic
+from typing import Final, Protocol
 
 from zfs_walk.sinks.interface import Report
 from zfs_walk.sinks.source import Source
 
-_BLOCK: Final = 1 << 18
-"""Bytes read at a time: whoever sends asks for 16 KiB, which costs more time than it saves."""
+_LARGE: Final = 1 << 20
+"""Bytes read at a time: whoever sends asks for 16 KiB, which costs more time than it saves ..."""
+_SMALL: Final = 1 << 16
+"""... and at a time while there is a limit to be waited for: else a connection would be silent for
+so long that the server ends it."""
+_WAITED: Final = 0.01
+"""Seconds that tell a wait for a limit."""
+
+
+class Readable(Protocol):
+    """Something with bytes at offsets."""
+
+    def read(self, size: int, offset: int) -> bytes | memoryview:
+        """So many bytes from there on."""
+        ...
+
+
+class Held:
+    """A piece of a file that is held in memory: read once, though it is hashed and then sent.
+
+    Args:
+        source: the file.
+        offset: where the piece begins.
+        size: its bytes.
+    """
+
+    def __init__(self, source: Source, offset: int, size: int) -> None:
+        self._data = memoryview(source.read(size, offset))
+        self._begin = offset
+
+    def read(self, size: int, offset: int) -> memoryview:
+        """So many bytes from there on, by their offset in the file."""
+        at = offset - self._begin
+        return self._data[at : at + size]
 
 
 class Body:
     """Read while it is sent, so that a part may be larger than the memory.
 
     Args:
-        source: the file.
+        source: the file, or a piece of it that is held.
         offset: where the piece begins.
         size: its bytes.
         report: told of bytes before they are sent, again if they are sent again.
@@ -25,7 +58,7 @@ class Body:
         sending: it is read to be sent; before that it may be read to be signed.
     """
 
-    def __init__(self, source: Source, offset: int, size: int, report: Report) -> None:
+    def __init__(self, source: Readable, offset: int, size: int, report: Report) -> None:
         self.size = size
         self.failure: Exception | None = None
         self.sending = False
@@ -33,13 +66,18 @@ class Body:
         self._begin = offset
         self._report = report
         self._at = 0
+        self._block = _SMALL
 
-    def read(self, size: int = -1) -> bytes:  # noqa: ARG002 -- more than asked for is taken, too
+    def read(self, size: int = -1) -> bytes | memoryview:  # noqa: ARG002 -- more than asked for is taken, too
         """The next bytes: more than asked for, if there are."""
-        count = min(_BLOCK, self.size - self._at)
+        block = self._block if self.sending else _LARGE
+        count = min(block, self.size - self._at)
         try:
             if count and self.sending:
+                begun = monotonic()
                 self._report(count)
+                waited = monotonic() - begun > _WAITED
+                self._block = _SMALL if waited else min(2 * block, _LARGE)
             data = self._source.read(count, self._begin + self._at)
         except Exception as error:
             self.failure = error

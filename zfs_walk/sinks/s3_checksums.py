@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from zfs_walk.sinks.s3_body import Readable
 from zfs_walk.sinks.source import Source
 
 BLOCK: Final = 1 << 20
@@ -21,7 +22,7 @@ class _Crc32:
     def __init__(self) -> None:
         self._value = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         self._value = zlib.crc32(data, self._value)
 
     def digest(self) -> bytes:
@@ -44,7 +45,7 @@ class Algorithm:
     upload: dict[str, str]
     per_part: bool
 
-    def of(self, blocks: Iterable[bytes]) -> str:
+    def of(self, blocks: Iterable[bytes | memoryview]) -> str:
         """The checksum, in base64."""
         crc32 = self.name == "crc32"
         state: Any = _Crc32() if crc32 else hashlib.new(self.name, usedforsecurity=False)
@@ -63,7 +64,7 @@ ALGORITHMS: Final = {each.name: each for each in (SHA256, CRC32, MD5)}
 so that over plain HTTP nothing needs to be hashed twice; the last one every server verifies."""
 
 
-def blocks(source: Source, offset: int, size: int) -> Iterator[bytes]:
+def blocks(source: Readable, offset: int, size: int) -> Iterator[bytes | memoryview]:
     """A piece of a file, some at a time."""
     end = offset + size
     while offset < end:

@@ -31,6 +31,7 @@ from zfs_walk.sinks.s3_errors import (
 from zfs_walk.sinks.s3_fast import FastPut
 from zfs_walk.sinks.s3_keys import PROBE
 from zfs_walk.sinks.s3_options import Bucket, S3Options
+from zfs_walk.sinks.s3_turns import Turns
 
 _CONNECT: Final = 10.0
 """Seconds until a connection must stand."""
@@ -44,12 +45,16 @@ class Client:
     Args:
         bucket: whose objects it is about.
         options: of the sink.
+
+    Attributes:
+        turns: whose part is sent next.
     """
 
     def __init__(self, bucket: Bucket, options: S3Options) -> None:
         self.bucket = bucket
         self.options = options
         self.place = f"s3://{bucket.name}/{bucket.prefix}"
+        self.turns = Turns(options.part_transfers)
         self._lock = threading.RLock()
         self._users = 1
         self._session: Any = None

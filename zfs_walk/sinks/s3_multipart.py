@@ -26,7 +26,7 @@ from zfs_walk.sinks.errors import (
     TransientError,
 )
 from zfs_walk.sinks.interface import Memory, Report
-from zfs_walk.sinks.s3_body import Body
+from zfs_walk.sinks.s3_body import Body, Held
 from zfs_walk.sinks.s3_checksums import blocks, md5_of
 from zfs_walk.sinks.s3_client import Client
 from zfs_walk.sinks.s3_errors import code_of
@@ -37,6 +37,9 @@ OURS: Final = "zfs-walk-upload"
 """The metadata that has the token of the upload."""
 PART_SIZE: Final = "zfs-walk-part-size"
 """The metadata that has the bytes of a part."""
+
+HELD: Final = 16 << 20
+"""Bytes of a part that is read once; a larger one is read for its checksum, and once more."""
 
 _LOST: Final = {"NoSuchUpload", "NoSuchKey", "404"}
 _UNUSABLE: Final = {*_LOST, "InvalidPart", "InvalidPartOrder", "NotImplemented", "EntityTooSmall"}
@@ -65,6 +68,7 @@ class Multipart:
         self._place = place
         self._memory = memory
         self._known = memory.load()
+        self._rank = client.turns.upload()
 
     # ------------------------------------------------------------------ from outside
 
@@ -221,14 +225,16 @@ class Multipart:
     def _send_part(self, source: Source, number: int, report: Report) -> _Part:
         begin, size = self._slice(source, number)
         algorithm = self._client.algorithm
-        checksum = algorithm.of(blocks(source, begin, size))
-        answer = self._call(
-            "upload_part",
-            UploadId=self._known["upload"],
-            PartNumber=number,
-            body=Body(source, begin, size, report),
-            **{algorithm.field: checksum},
-        )
+        with self._client.turns.turn((self._rank, number)):
+            piece = Held(source, begin, size) if size <= HELD else source
+            checksum = algorithm.of(blocks(piece, begin, size))
+            answer = self._call(
+                "upload_part",
+                UploadId=self._known["upload"],
+                PartNumber=number,
+                body=Body(piece, begin, size, report),
+                **{algorithm.field: checksum},
+            )
         faults.point("s3.part-sent")
         return _Part(number, answer["ETag"].strip('"'), checksum)
 

@@ -50,11 +50,11 @@ class S3Options(BaseModel):
     multipart_above: _PartSize = ByteSize(16 * MIB)
     """Bytes; larger files are sent in parts, and gone on with where that stopped."""
 
-    part_size: _PartSize = ByteSize(16 * MIB)
+    part_size: _PartSize = ByteSize(8 * MIB)
     """Bytes of a part; of files that had more than 10,000 of them it is larger."""
 
-    part_transfers: int = Field(default=4, ge=1, le=64)
-    """Parts of one file that are sent at a time."""
+    part_transfers: int = Field(default=10, ge=1, le=64)
+    """Parts that are sent at a time, of all files together."""
 
     storage_class: str | None = None
     """Of the objects; without it: the bucket's own."""

@@ -6,9 +6,11 @@ The oracle is psql or sqlite3 for the database, find for what was sent.
 import os
 import signal
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 
 import pytest
 
@@ -19,6 +21,10 @@ from tests.servers.postgres import Postgres, needs_postgres, serving
 pytestmark = [pytest.mark.slow, pytest.mark.big, needs_postgres]
 
 FILES = 1_000
+SIZE = 10_000
+"""Bytes of a file that is sent slowly."""
+AWAY, LOOK = 60, 10
+"""Seconds for which a database is away, and between two looks."""
 
 STAGES = "SELECT stage, count(*), count(DISTINCT path) FROM zfs_walk_action GROUP BY stage"
 
@@ -35,11 +41,11 @@ def postgres() -> Iterator[Postgres]:
         yield started
 
 
-def plant(mirrored: Mirrored, name: str, files: int = FILES) -> None:
+def plant(mirrored: Mirrored, name: str, size: int = 0) -> None:
     folder = mirrored.data / name
     folder.mkdir()
-    for number in range(files):
-        (folder / f"f{number}").write_text(f"{name} {number}")
+    for number in range(FILES):
+        (folder / f"f{number}").write_text(f"{name} {number}".ljust(size))
 
 
 def stages(postgres: Postgres) -> dict[str, tuple[int, int]]:
@@ -130,6 +136,40 @@ def test_a_database_that_is_away_stops_nothing_and_misses_nothing(
     wait_for("all of it is told", lambda: stages(postgres).get("sent") == (everything, everything))
     left = Counter({stage: rows for stage, (rows, _) in stages(postgres).items()})
     assert set(left) <= {"sent", "unchanged", "dropped"}
+    mirrored.end(process)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("killed", [False, True], ids=["running", "killed"])
+def test_a_minute_without_the_database_is_made_up_for(
+    mirrored: Mirrored, postgres: Postgres, *, killed: bool
+) -> None:
+    # All of that minute files are sent, because no more may be sent.
+    mirrored.configure({"notify": postgres.url}, bwlimit=FILES * SIZE // (AWAY + 10))
+    process = mirrored.start()
+    mirrored.becomes_equal("the first ones")
+    before = sent(mirrored)
+    wait_for("they are told", lambda: stages(postgres).get("sent") == (before, before))
+    plant(mirrored, "slowly", SIZE)
+    wait_for("some are sent", lambda: before < sent(mirrored))
+    postgres.stop()
+    counts = [sent(mirrored)]
+    for look in range(AWAY // LOOK):
+        if killed and look == AWAY // LOOK // 2:
+            process.kill()
+            assert mirrored.place.end(process).code == -signal.SIGKILL
+            assert mirrored.actions(), "the kill has left something to do"
+            process = mirrored.start()
+        time.sleep(LOOK)
+        counts.append(sent(mirrored))
+    assert all(one < next_ for one, next_ in pairwise(counts)), "it went on all the time"
+    everything = before + FILES
+    assert counts[-1] < everything
+    assert mirrored.says("the database can't be told")
+    postgres.start()
+    mirrored.becomes_equal("the rest of it")
+    wait_for("all of it is told", lambda: stages(postgres).get("sent") == (everything, everything))
+    assert set(stages(postgres)) <= {"sent", "unchanged", "dropped"}
     mirrored.end(process)
 
 

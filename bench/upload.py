@@ -23,7 +23,8 @@ from servers import Server, Sshd, Weed, tool
 SMALL, LARGE = (20_000, 4 << 10), (4, 1 << 30)
 """Files and their bytes."""
 
-ROUNDS = {"small": 5, "large": 3}
+ROUNDS = {"small": 6, "large": 6}
+"""So that each of three tools is the first one equally often."""
 GB = 10**9
 
 Command = tuple[list[str], dict[str, str]]
@@ -206,7 +207,11 @@ def timed(command: Command) -> Run:
 
 
 def compare(place: Place, tree: Path, kind: str, gigabytes: float, rounds: int) -> Iterator[Row]:
-    """All tools in turn, and a second time with nothing to do."""
+    """All tools in turn, and a second time with nothing to do.
+
+    That is judged with many files: with four it is the start of a process that takes the time, of
+    Python's for us.
+    """
     tools = place.tools()
     first: dict[str, list[Run]] = {name: [] for name in tools}
     again: dict[str, list[Run]] = {name: [] for name in tools}
@@ -226,7 +231,11 @@ def compare(place: Place, tree: Path, kind: str, gigabytes: float, rounds: int) 
                 again[name].append(timed(command))
             place.forget(target)
     ours, *others = tools
-    for runs, what, goal in ((first, f"{kind} files", 1.0), (again, f"{kind} files again", 1.0)):
+    judged = kind == "small"
+    for runs, what, goal in (
+        (first, f"{kind} files", True),
+        (again, f"{kind} files again", judged),
+    ):
         for name in others:
             if not runs[name]:
                 continue
@@ -241,7 +250,7 @@ def compare(place: Place, tree: Path, kind: str, gigabytes: float, rounds: int) 
                 f"{place.name}, {what}: zfs-agent / {name}"
                 f" ({seconds[0]:.1f} s / {seconds[1]:.1f} s; "
                 f"CPU a GB {cpu[0]:.1f} s / {cpu[1]:.1f} s)",
-                f"{ratio:.2f}", f"<= {goal:.1f}", ratio <= goal,
+                f"{ratio:.2f}", "<= 1.0" if goal else "", ratio <= 1.0 if goal else None,
             )  # fmt: skip
 
 
@@ -251,7 +260,7 @@ def main() -> None:
     parser.add_argument("scratch", type=Path)
     parser.add_argument("--only", choices=["S3", "SFTP"])
     parser.add_argument("--kind", choices=["small", "large"])
-    parser.add_argument("--rounds", type=int, help="instead of five and three")
+    parser.add_argument("--rounds", type=int, help="instead of six")
     given = parser.parse_args()
     scratch = given.scratch / "upload"
     shutil.rmtree(scratch, ignore_errors=True)

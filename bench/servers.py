@@ -42,6 +42,17 @@ def free_port() -> int:
                 return port
 
 
+def await_answer(name: str, port: int) -> None:
+    """Wait until a server takes connections."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    message = f"{name} does not answer"
+    raise SystemExit(message)
+
+
 class Server:
     """A process group that ends with this."""
 
@@ -154,13 +165,7 @@ class Sshd(Server):
             ["/usr/sbin/sshd", "-D", "-f", str(config), "-E", str(folder / "sshd.log")],
             start_new_session=True,
         )
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return
-            time.sleep(0.05)
-        message = "sshd does not answer"
-        raise SystemExit(message)
+        await_answer("sshd", self.port)
 
 
 class RcloneS3(Server):
@@ -178,10 +183,4 @@ class RcloneS3(Server):
              "--auth-key", f"{KEY},{SECRET}", "--config", "/dev/null", str(folder)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                return
-            time.sleep(0.05)
-        message = "rclone does not answer"
-        raise SystemExit(message)
+        await_answer("rclone", port)

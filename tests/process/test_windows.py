@@ -70,11 +70,12 @@ def test_what_is_on_its_way_waits_from_the_moment_the_window_closes(mirrored: Mi
 
     wait_for("it is on its way", lambda: any(parts()))
     assert time.time() < closes
-    time.sleep(closes + 1 - time.time())
+    wait_for("the window is closed", lambda: time.time() > closes + 1, SOON.seconds + 5)
     then = parts()
     (mirrored.data / "new").write_text("x")
     wait_for("it is queued", lambda: "new" in mirrored.actions())
-    time.sleep(3)
-    assert parts() == then
+    watched = time.monotonic() + 3
+    while time.monotonic() < watched:
+        assert parts() == then
     assert max(arrived(mirrored.copy)) <= closes + 1
     assert not (mirrored.copy / "new").exists()

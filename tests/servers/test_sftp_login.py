@@ -105,5 +105,6 @@ def test_keys_are_agreed_upon_as_it_is_told(sftp_to: Sinks) -> None:
             with pytest.raises(SinkError):
                 other.check()
             other.close()
-        unknown = sftp_to(sshd, room(sshd), key_exchange=["none-such"])
-        assert "key_exchange: none-such: known are " in refused(unknown)
+        for option in ("key_exchange", "ciphers"):
+            unknown = sftp_to(sshd, room(sshd), **{option: ["none-such"]})
+            assert f"{option}: none-such: known are " in refused(unknown)

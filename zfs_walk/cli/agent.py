@@ -193,7 +193,7 @@ folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 
 def main(verbose: int, **given: Any) -> None:
     """Serve a bus as one of its agents, until SIGTERM."""
     _check_use(given["role"])
-    # Whoever asks for --help does not wait for ZeroMQ, nor do the sinks of an uploader.
+    # Whoever asks for --help waits for none of this, and an uploader's sinks not for ZeroMQ.
     from zfs_walk.cli.agent_arguments import AgentArguments  # noqa: PLC0415
 
     begin_logging(verbose)

@@ -23,18 +23,17 @@ def serve_uploader(arguments: AgentArguments) -> None:
     """
     chosen = [(placed, _dialed(placed)) for placed in _chosen(arguments)]
     # The sinks connect while this is read in.
-    from zfs_walk.cli.uploader_process import serve  # noqa: PLC0415
+    from zfs_walk.cli.serve_uploader import serve  # noqa: PLC0415
 
     serve(arguments, chosen)
 
 
 def _dialed(placed: Placed) -> Sink:
     """The sink of a mapping, which begins to connect."""
-    mapping, origin = placed
     try:
-        sink = open_sink(mapping.url, mapping.options)
+        sink = open_sink(placed.mapping.url, placed.mapping.options)
     except WrongUseError as error:
-        raise WrongUseError(reason=f"{origin}: {error.fields['reason']}") from error
+        raise placed.wrong(error) from error
     if isinstance(sink, Dialing):
         sink.dial()
     return sink

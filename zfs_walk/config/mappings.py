@@ -34,6 +34,10 @@ class Placed(NamedTuple):
     mapping: Mapping
     origin: str
 
+    def wrong(self, error: WrongUseError) -> WrongUseError:
+        """What is wrong with it, and where it stands."""
+        return WrongUseError(reason=f"{self.origin}: {error.fields['reason']}")
+
 
 def _window(text: str) -> str:
     parse_window(text)

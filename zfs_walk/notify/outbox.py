@@ -1,6 +1,8 @@
 """Events that wait for the database: durable, first in, first out, each at least once."""
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any, Final, NamedTuple
@@ -10,6 +12,9 @@ import msgpack
 from zfs_walk.errors import MissingExtraError
 from zfs_walk.mirror.records import Kind
 from zfs_walk.mirror.story import Event, Stage
+
+_FILE: Final = "data.db"
+"""What persist-queue calls it."""
 
 _FORGET_EVERY: Final = 200
 """Items that were acknowledged, after which they are taken out of the file."""
@@ -61,6 +66,7 @@ class Outbox:
             raise MissingExtraError(
                 feature="Telling a database", package="persist-queue", extra="notify"
             ) from error
+        _check(folder / _FILE)
         # Whoever took something and did not say how it went is given it again.
         self._queue = SQLiteAckQueue(
             str(folder), multithreading=True, auto_resume=True, serializer=_Packed
@@ -102,6 +108,12 @@ class Outbox:
     def close(self) -> None:
         """Close the file."""
         self._queue.close()
+
+
+def _check(file: Path) -> None:
+    """See that it is a database, or becomes one: persist-queue would leave it open if it is not."""
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA schema_version").fetchone()
 
 
 def _event(raw: Sequence[Any]) -> Event:

@@ -38,7 +38,7 @@ OURS: Final = "zfs-walk-upload"
 PART_SIZE: Final = "zfs-walk-part-size"
 """The metadata that has the bytes of a part."""
 
-HELD: Final = 16 << 20
+LARGEST_HELD: Final = 16 << 20
 """Bytes of a part that is read once; a larger one is read for its checksum, and once more."""
 
 _LOST: Final = {"NoSuchUpload", "NoSuchKey", "404"}
@@ -226,7 +226,7 @@ class Multipart:
         begin, size = self._slice(source, number)
         algorithm = self._client.algorithm
         with self._client.turns.turn((self._rank, number)):
-            piece = Held(source, begin, size) if size <= HELD else source
+            piece = Held(source, begin, size) if size <= LARGEST_HELD else source
             checksum = algorithm.of(blocks(piece, begin, size))
             answer = self._call(
                 "upload_part",

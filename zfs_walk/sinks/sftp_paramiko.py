@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from zfs_walk.errors import MissingExtraError
@@ -194,21 +194,22 @@ def _line(address: Address, options: SftpOptions) -> socket.socket:
     return line
 
 
+def _among(known: Sequence[str], wanted: Sequence[str], option: str, place: str) -> tuple[str, ...]:
+    """The names that paramiko knows, in their order: OpenSSH's client knows others."""
+    found = tuple(name for name in wanted if name in known)
+    if not found:
+        reason = f"{option}: {' '.join(wanted)}: known are {' '.join(known)}"
+        raise SinkRefusedError(place=place, reason=reason)
+    return found
+
+
 def _prefer(transport: "paramiko.Transport", options: SftpOptions, believed: "Believed") -> None:
     security = transport.get_security_options()
-    try:
-        security.ciphers = tuple(options.ciphers) or CIPHERS
-    except ValueError as error:
-        reason = f"ciphers: {' '.join(options.ciphers)}: known are {' '.join(CIPHERS)}"
-        raise SinkRefusedError(place=believed.place, reason=reason) from error
+    place = believed.place
+    ciphers = options.ciphers or CIPHERS
+    security.ciphers = _among(security.ciphers, ciphers, "ciphers", place)
     if options.key_exchange:
-        # OpenSSH's client knows more of them.
-        wanted = tuple(name for name in options.key_exchange if name in security.kex)
-        if not wanted:
-            names = " ".join(options.key_exchange)
-            reason = f"key_exchange: {names}: known are {' '.join(security.kex)}"
-            raise SinkRefusedError(place=believed.place, reason=reason)
-        security.kex = wanted
+        security.kex = _among(security.kex, options.key_exchange, "key_exchange", place)
     security.digests = DIGESTS
     # A server with several keys is to show the one that is known.
     known = [kind for kind in security.key_types if kind in believed.kinds]

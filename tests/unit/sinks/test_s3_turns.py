@@ -29,23 +29,23 @@ def test_of_those_that_wait_the_oldest_upload_comes_first() -> None:
 
 
 def test_so_many_have_their_turn_at_a_time() -> None:
-    turns, most, lock = Turns(3), [0], threading.Lock()
-    now = 0
+    turns, lock, together = Turns(3), threading.Lock(), threading.Barrier(3, timeout=10)
+    now: list[int] = []
+    most = 0
 
     def send(number: int) -> None:
-        nonlocal now
+        nonlocal most
         with turns.turn((turns.upload(), number)):
             with lock:
-                now += 1
-                most[0] = max(most[0], now)
-            pause.wait(0.001)
+                now.append(number)
+                most = max(most, len(now))
+            together.wait()
             with lock:
-                now -= 1
+                now.remove(number)
 
-    pause = threading.Event()
     with ThreadPoolExecutor(12) as pool:
-        list(pool.map(send, range(200)))
-    assert most == [3]
+        list(pool.map(send, range(60)))
+    assert most == 3
     with turns.turn((0, 0)):  # each was given back
         pass
 

@@ -113,7 +113,7 @@ def _mirror(
     try:
         return Mirror(placed.mapping, private_folder(state), (limit,), notify, sink)
     except WrongUseError as error:
-        raise WrongUseError(reason=f"{placed.origin}: {error.fields['reason']}") from error
+        raise placed.wrong(error) from error
 
 
 def _take_up(arguments: AgentArguments, mirrors: dict[str, Mirror]) -> None:

@@ -93,7 +93,7 @@ class TestObjects(Place):
         assert not sink.matches(other, seen)
 
     def test_a_small_one_that_boto3_sends_is_the_same(self, origin: Origin, home: Home) -> None:
-        for checksum in ("auto", "crc32", "md5"):
+        for checksum in ("auto", "crc32", "crc32c", "md5"):
             sink = open_sink(home.url, home.options(checksum=checksum))
             name = checksum.encode()
             sent = sink.send(origin.made(name, b"content"), name, Notes(), freely)

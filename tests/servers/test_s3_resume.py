@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import pytest
 
 from tests.servers import sender
@@ -201,9 +203,11 @@ def test_a_part_that_somebody_has_replaced_is_not_taken_for_ours(scene: Scene) -
     scene.origin.write(b"file", data)
     scene.killed("s3.part-sent:4")
     upload = scene.notes.load()["upload"]
+    other = os.urandom(PART)
+    checksum = b64encode(google_crc32c.value(other).to_bytes(4, "big")).decode()
     scene.home.client.upload_part(
         Bucket=BUCKET, Key=scene.home.uploads()[0], UploadId=upload, PartNumber=1,
-        Body=os.urandom(PART), ChecksumAlgorithm="SHA256",
+        Body=other, ChecksumCRC32C=checksum,
     )  # fmt: skip
     # SeaweedFS keeps both and takes the one whose ETag is named; others have the last one only.
     scene.again()

@@ -56,6 +56,10 @@ class S3Sink:
             self._puts.close()
             self._client.leave()
 
+    def dial(self) -> None:
+        """Begin to connect, without waiting."""
+        self._client.dial()
+
     def place(self, name: bytes) -> str:
         """The object's URL."""
         return self._client.place_of(self._key(name))

@@ -31,16 +31,20 @@ class Held:
         source: the file.
         offset: where the piece begins.
         size: its bytes.
+
+    Attributes:
+        data: all of it.
     """
 
     def __init__(self, source: Source, offset: int, size: int) -> None:
-        self._data = memoryview(source.read(size, offset))
+        self.data = source.read(size, offset)
+        self._view = memoryview(self.data)
         self._begin = offset
 
     def read(self, size: int, offset: int) -> memoryview:
         """So many bytes from there on, by their offset in the file."""
         at = offset - self._begin
-        return self._data[at : at + size]
+        return self._view[at : at + size]
 
 
 class Body:
@@ -68,9 +72,10 @@ class Body:
         self._at = 0
         self._block = _SMALL
 
-    def read(self, size: int = -1) -> bytes | memoryview:  # noqa: ARG002 -- more than asked for is taken, too
-        """The next bytes: more than asked for, if there are."""
-        block = self._block if self.sending else _LARGE
+    def read(self, size: int = -1) -> bytes | memoryview:
+        """The next bytes: what is sent is taken in blocks of our own, whatever is asked for."""
+        # Whoever signs has his reasons: AWS's own signer in C (awscrt) has room for no more.
+        block = self._block if self.sending else size if size > 0 else _LARGE
         count = min(block, self.size - self._at)
         try:
             if count and self.sending:

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from functools import partial
 from typing import Any, Final
 
 import boto3
@@ -9,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from zfs_walk.errors import ZfsWalkError
 from zfs_walk.sinks.errors import (
     CorruptedError,
     DeniedError,
@@ -18,7 +20,15 @@ from zfs_walk.sinks.errors import (
     UnreachableSinkError,
 )
 from zfs_walk.sinks.s3_body import Body
-from zfs_walk.sinks.s3_checksums import ALGORITHMS, MD5, SHA256, Algorithm
+from zfs_walk.sinks.s3_checksums import (
+    ALGORITHMS,
+    AUTO,
+    CRC32C,
+    MD5,
+    SHA256,
+    Algorithm,
+    has_fast_crc32c,
+)
 from zfs_walk.sinks.s3_errors import (
     DENIED,
     SERVER_ERROR,
@@ -35,6 +45,8 @@ from zfs_walk.sinks.s3_turns import Turns
 
 _CONNECT: Final = 10.0
 """Seconds until a connection must stand."""
+_PROOF: Final = "x-amz-checksum-sha256"
+"""The header of a checksum that proves what was sent."""
 _CONNECTIONS: Final = 64
 """Kept for the next request; more are opened when more are needed."""
 
@@ -60,6 +72,7 @@ class Client:
         self._session: Any = None
         self._boto: Any = None
         self._algorithm: Algorithm | None = None
+        self._part_algorithm: Algorithm | None = None
         self._fast: FastPut | None = None
         self._looked_for_fast = False
 
@@ -88,6 +101,18 @@ class Client:
             return self._algorithm or MD5
 
     @property
+    def part_algorithm(self) -> Algorithm:
+        """The checksum of parts that the server verifies: the one that takes the least time."""
+        with self._lock:
+            if self._part_algorithm is None:
+                self._part_algorithm = self.algorithm
+                if self.options.checksum == "auto" and has_fast_crc32c():
+                    if self._verifies(CRC32C):
+                        self._part_algorithm = CRC32C
+                    self._forget_probe()
+            return self._part_algorithm
+
+    @property
     def fast(self) -> FastPut | None:
         """The fast way for small files; None: it is not possible here."""
         with self._lock:
@@ -97,6 +122,18 @@ class Client:
                     self._session, self._connected().meta, self.bucket.name, self.options
                 )
             return self._fast
+
+    def dial(self) -> None:
+        """Begin to connect, without waiting; what goes wrong is told by whatever is done first."""
+
+        def probe() -> None:
+            with contextlib.suppress(ZfsWalkError):
+                self.probe()
+
+        with self._lock, contextlib.suppress(BotoCoreError):
+            # It takes CPU alone; so that the server is asked before anything else takes it.
+            self._connected()
+            threading.Thread(target=probe, name="dial", daemon=True).start()
 
     def place_of(self, key: str) -> str:
         """An object's URL."""
@@ -156,12 +193,10 @@ class Client:
                 self._write(self._algorithm)
             elif self.options.checksum != "auto":
                 self._write(ALGORITHMS[self.options.checksum])
-                self._choose(ALGORITHMS[self.options.checksum])
+                self._algorithm = ALGORITHMS[self.options.checksum]
             else:
-                self._choose(next(each for each in ALGORITHMS.values() if self._verifies(each)))
-        with contextlib.suppress(FileRefusedError):
-            # There are buckets that take what is new and give nothing up: one tiny object stays.
-            self._call("delete_object", self.place, Key=self.bucket.prefix + PROBE)
+                self._algorithm = next(each for each in AUTO if self._verifies(each))
+        self._forget_probe()
 
     def _verifies(self, algorithm: Algorithm) -> bool:
         if algorithm is MD5:
@@ -194,6 +229,11 @@ class Client:
                 raise
             raise UnreachableSinkError(**error.fields) from error.__cause__
 
+    def _forget_probe(self) -> None:
+        with contextlib.suppress(FileRefusedError):
+            # There are buckets that take what is new and give nothing up: one tiny object stays.
+            self._call("delete_object", self.place, Key=self.bucket.prefix + PROBE)
+
     def storage(self) -> dict[str, str]:
         """The fields that say how an object is to be kept."""
         options = self.options
@@ -206,18 +246,6 @@ class Client:
 
     # ------------------------------------------------------------------ connections
 
-    def _choose(self, algorithm: Algorithm) -> None:
-        self._algorithm = algorithm
-        if self._signs_payload(algorithm) and self._boto is not None:
-            self._boto.close()
-            self._boto = None
-
-    def _signs_payload(self, algorithm: Algorithm) -> bool:
-        # What TLS does not protect, the signature must: by a checksum that is signed itself, if
-        # nobody can make another content that has it, else by one of the payload.
-        url = self.options.endpoint_url or ""
-        return url.startswith("http://") and algorithm is not SHA256
-
     def _connected(self) -> Any:
         if self._boto is None:
             self._boto = self._connect()
@@ -228,28 +256,39 @@ class Client:
         style = options.addressing
         if style == "auto" and options.endpoint_url is not None:
             style = "path"
-        signed = self._signs_payload(self._algorithm or ALGORITHMS.get(options.checksum, SHA256))
         self._session = boto3.Session(profile_name=options.profile)
+        config = Config(
+            connect_timeout=_CONNECT,
+            read_timeout=options.timeout,
+            max_pool_connections=_CONNECTIONS,
+            # Only what passes within a moment: the rest is waited for by whoever queues.
+            retries={"mode": "standard", "total_max_attempts": 3},
+            # Each request that has a checksum is given it by us.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": style, "payload_signing_enabled": False},
+        )
         made = self._session.client(
             "s3",
             endpoint_url=options.endpoint_url,
             region_name=options.region or self._session.region_name or "us-east-1",
             verify=None if options.ca_file is None else str(options.ca_file),
-            config=Config(
-                connect_timeout=_CONNECT,
-                read_timeout=options.timeout,
-                max_pool_connections=_CONNECTIONS,
-                # Only what passes within a moment: the rest is waited for by whoever queues.
-                retries={"mode": "standard", "total_max_attempts": 3},
-                # Each request that has a checksum is given it by us.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                s3={"addressing_style": style, "payload_signing_enabled": signed},
-            ),
+            config=config,
         )
+        if made.meta.endpoint_url.startswith("http://"):
+            signs = {"addressing_style": style, "payload_signing_enabled": True}
+            sign = partial(_sign_payload, made.meta.config.merge(Config(s3=signs)))
+            made.meta.events.register("before-sign.s3", sign)
         made.meta.events.register("before-sign.s3", _signing)
         made.meta.events.register("before-send.s3", _sending)
         return made
+
+
+def _sign_payload(config: Config, request: Any, **_: Any) -> None:
+    # What TLS does not protect, the signature must: by a checksum that is signed itself, if nobody
+    # can make another content that has it, else by one of the payload.
+    if _PROOF not in request.headers:
+        request.context["client_config"] = config
 
 
 def _signing(request: Any, **_: Any) -> None:

@@ -6,6 +6,7 @@ What is kept in the `Memory` of a transfer:
   there is, the process died while it made one: what is unfinished at this very key is ours.
 - ``upload``: the server's id of it; empty after it was given up.
 - ``part_size``: bytes.
+- ``checksum``: which one its parts have.
 - ``part.N``: the token, ETag and checksum of a part that the server has.
 
 A part is sent again unless the server's own list has it, with its size, and with the ETag that was
@@ -26,8 +27,8 @@ from zfs_walk.sinks.errors import (
     TransientError,
 )
 from zfs_walk.sinks.interface import Memory, Report
-from zfs_walk.sinks.s3_body import Body, Held
-from zfs_walk.sinks.s3_checksums import blocks, md5_of
+from zfs_walk.sinks.s3_body import Body, Held, Readable
+from zfs_walk.sinks.s3_checksums import ALGORITHMS, Algorithm, blocks, md5_of
 from zfs_walk.sinks.s3_client import Client
 from zfs_walk.sinks.s3_errors import code_of
 from zfs_walk.sinks.s3_options import part_size
@@ -128,12 +129,14 @@ class Multipart:
             self.abandon()
         size = part_size(source.size, self._client.options.part_size)
         token = uuid.uuid4().hex
+        algorithm = self._client.part_algorithm
         self._store("part_size", str(size))
+        self._store("checksum", algorithm.name)
         self._store("token", token)
         metadata = {**fields["Metadata"], OURS: token, PART_SIZE: str(size)}
         begun = self._call(
             "create_multipart_upload",
-            **{**fields, "Metadata": metadata, **self._client.algorithm.upload},
+            **{**fields, "Metadata": metadata, **algorithm.upload},
         )
         faults.point("s3.created")
         self._store("upload", begun["UploadId"])
@@ -186,8 +189,11 @@ class Multipart:
         if md5_of(source, begin, size) != there[0]:
             return None
         # It arrived when nobody was there any more to write it down.
-        checksum = self._client.algorithm.of(blocks(source, begin, size))
-        return _Part(number, there[0], checksum)
+        return _Part(number, there[0], self._algorithm.of(blocks(source, begin, size)))
+
+    @property
+    def _algorithm(self) -> Algorithm:
+        return ALGORITHMS[self._known["checksum"]]
 
     def _slice(self, source: Source, number: int) -> tuple[int, int]:
         size = int(self._known["part_size"])
@@ -224,10 +230,14 @@ class Multipart:
 
     def _send_part(self, source: Source, number: int, report: Report) -> _Part:
         begin, size = self._slice(source, number)
-        algorithm = self._client.algorithm
+        algorithm = self._algorithm
         with self._client.turns.turn((self._rank, number)):
-            piece = Held(source, begin, size) if size <= LARGEST_HELD else source
-            checksum = algorithm.of(blocks(piece, begin, size))
+            piece: Readable = source
+            if size <= LARGEST_HELD:
+                piece = held = Held(source, begin, size)
+                checksum = algorithm.of([held.data])
+            else:
+                checksum = algorithm.of(blocks(source, begin, size))
             answer = self._call(
                 "upload_part",
                 UploadId=self._known["upload"],
@@ -239,7 +249,7 @@ class Multipart:
         return _Part(number, answer["ETag"].strip('"'), checksum)
 
     def _complete(self, source: Source, parts: list[_Part]) -> str:
-        algorithm = self._client.algorithm
+        algorithm = self._algorithm
         listed = [
             {"PartNumber": part.number, "ETag": part.etag}
             | ({algorithm.field: part.checksum} if algorithm.per_part else {})

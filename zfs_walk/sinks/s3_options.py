@@ -44,8 +44,9 @@ class S3Options(BaseModel):
     ca_file: Path | None = None
     """Certificates that the server's must be signed by, in place of the system's."""
 
-    checksum: Literal["auto", "sha256", "crc32", "md5"] = "auto"
-    """Which checksum the server is to verify; auto: the first of these that it does verify."""
+    checksum: Literal["auto", "sha256", "crc32", "crc32c", "md5"] = "auto"
+    """Which checksum the server is to verify; auto: SHA-256, CRC-32 or MD5, the first one that it
+    does verify, and CRC-32C for parts."""
 
     multipart_above: _PartSize = ByteSize(16 * MIB)
     """Bytes; larger files are sent in parts, and gone on with where that stopped."""

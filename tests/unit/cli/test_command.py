@@ -1,6 +1,7 @@
 """How a command ends: one line and the documented code, whatever happened."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +29,7 @@ def end_with(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
             return outcome
 
         monkeypatch.setattr(sys, "argv", ["zfs-test", *words])
+        monkeypatch.setattr(os, "_exit", sys.exit)
         with pytest.raises(SystemExit) as caught:
             run_command(main, "zfs-test")
         return caught.value.code, capsys.readouterr().err

@@ -1,9 +1,11 @@
 """What a server says, over HTTP, and what an S3 sink makes of it."""
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -20,6 +22,10 @@ from zfs_walk.sinks.errors import (
     TransientError,
     UnreachableSinkError,
 )
+from zfs_walk.sinks.s3_body import Body
+from zfs_walk.sinks.s3_checksums import CRC32, CRC32C, MD5, SHA256, Algorithm
+from zfs_walk.sinks.s3_client import Client
+from zfs_walk.sinks.s3_options import S3Options, parse
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -29,9 +35,12 @@ class Answer(BaseHTTPRequestHandler):
     status: int
     body: bytes
     only = ""
+    heard: ClassVar[list[str]] = []
+    """What each request was signed with in place of its content."""
 
     def _answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.heard.append(self.headers.get("x-amz-content-sha256", ""))
         self.send_response(self.status if self.only in {"", self.command} else 200)
         body = b"" if self.command == "HEAD" else self.body
         self.send_header("Content-Length", str(len(body)))
@@ -50,6 +59,7 @@ def answer() -> type[Answer]:
     class Mine(Answer):
         status = 500
         body = b""
+        heard: ClassVar[list[str]] = []
 
     return Mine
 
@@ -140,3 +150,22 @@ def test_a_file_that_is_refused_alone_stays_alone(
     assert not caught.value.whole
     origin.close()
     sink.close()
+
+
+@pytest.mark.parametrize("algorithm", [SHA256, CRC32, CRC32C, MD5], ids=lambda each: each.name)
+def test_what_tls_does_not_protect_is_signed(
+    answer: type[Answer], endpoint: str, origin: Origin, algorithm: Algorithm
+) -> None:
+    answer.status = 200
+    content = b"content"
+    source = origin.made(b"file", content)
+    client = Client(parse("s3://bucket"), S3Options(endpoint_url=endpoint))
+    fields = {algorithm.field: algorithm.of([content])}
+    body = Body(source, 0, len(content), freely)
+    client.call("upload_part", "", Key="k", UploadId="u", PartNumber=1, body=body, **fields)
+    client.call("delete_object", "", Key="k")
+    # The checksum itself is signed, and nobody can make another content that has this one.
+    signed = "UNSIGNED-PAYLOAD" if algorithm is SHA256 else hashlib.sha256(content).hexdigest()
+    assert answer.heard == [signed, hashlib.sha256(b"").hexdigest()]
+    client.leave()
+    source.close()

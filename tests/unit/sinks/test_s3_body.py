@@ -42,6 +42,16 @@ def test_what_is_not_limited_is_sent_in_ever_larger_blocks(origin: Origin, held:
     source.close()
 
 
+def test_whoever_signs_gets_no_more_than_asked_for(origin: Origin) -> None:
+    source = origin.made(b"file", CONTENT)
+    body = Body(source, MIB, MIB, list[int]().append)
+    read = []
+    while data := body.read(5_000):
+        read.append(len(data))
+    assert (max(read), sum(read)) == (5_000, MIB)
+    source.close()
+
+
 def test_what_is_limited_is_sent_in_small_blocks(origin: Origin) -> None:
     source, told = origin.made(b"file", CONTENT), list[int]()
 

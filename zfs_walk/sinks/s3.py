@@ -10,6 +10,7 @@ from zfs_walk import faults
 from zfs_walk.sinks import s3_metadata
 from zfs_walk.sinks.errors import CorruptedError, FileRefusedError, MissingError
 from zfs_walk.sinks.interface import Memory, Parcel, PartsReport, Remote, Report, permissions
+from zfs_walk.sinks.kept_secret import need_keyring
 from zfs_walk.sinks.s3_checksums import has_etag
 from zfs_walk.sinks.s3_client import Client
 from zfs_walk.sinks.s3_copy import copy
@@ -35,6 +36,8 @@ class S3Sink:
 
     def __init__(self, url: str, options: S3Options) -> None:
         self._bucket = parse(url)
+        if options.credentials_keyring is not None:
+            need_keyring("credentials_keyring")
         self._client = Client(self._bucket, options)
         self._puts = Puts(self._client)
         self._open = True

@@ -17,6 +17,7 @@ from zfs_walk.sinks.errors import (
     TransientError,
     UnreachableSinkError,
 )
+from zfs_walk.sinks.kept_secret import secret_of
 from zfs_walk.sinks.s3_body import Body
 from zfs_walk.sinks.s3_checksums import ALGORITHMS, MD5, SHA256, Algorithm
 from zfs_walk.sinks.s3_errors import (
@@ -223,13 +224,24 @@ class Client:
             self._boto = self._connect()
         return self._boto
 
+    def _credentials(self) -> dict[str, str]:
+        """Of the keyring; none: boto3 finds them by itself."""
+        kept = self.options.credentials_keyring
+        if kept is None:
+            return {}
+        key, colon, secret = secret_of(kept, "credentials_keyring", self.place).partition(":")
+        if not (key and colon and secret):
+            reason = f"credentials_keyring: {kept} of the keyring is no ACCESS-KEY-ID:SECRET-KEY"
+            raise SinkRefusedError(place=self.place, reason=reason)
+        return {"aws_access_key_id": key, "aws_secret_access_key": secret}
+
     def _connect(self) -> Any:
         options = self.options
         style = options.addressing
         if style == "auto" and options.endpoint_url is not None:
             style = "path"
         signed = self._signs_payload(self._algorithm or ALGORITHMS.get(options.checksum, SHA256))
-        self._session = boto3.Session(profile_name=options.profile)
+        self._session = boto3.Session(profile_name=options.profile, **self._credentials())
         made = self._session.client(
             "s3",
             endpoint_url=options.endpoint_url,

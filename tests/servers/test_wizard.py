@@ -290,7 +290,7 @@ def test_keys_of_a_keyring_mirror_and_stand_nowhere_else(
     place: Place, folder: Path, weed_home: Home
 ) -> None:
     nothing = {name: value for name, value in CREDENTIALS.items() if "ACCESS_KEY" not in name}
-    env = nothing | keyring(place, "zfs_walk/test", "photos", f"{KEY}:{SECRET}")
+    env = {**nothing, **keyring(place, "zfs_walk/test", "photos", f"{KEY}:{SECRET}")}
     with wizard(place, "s3", env=env) as talk:
         begin(talk, folder)
         talk.answer("Bucket", BUCKET)

@@ -32,7 +32,7 @@ class Mirrored:
         self.state = place.folder / "uploader-state"
         self.configure()
 
-    def configure(self, options: Mapping[str, Any] | None = None, **keys: Any) -> None:
+    def configure(self, options: Mapping[str, Any] | None = None, /, **keys: Any) -> None:
         """Write the file, with options of the command and keys of the mapping."""
         mapping = {"name": "one", "local": str(self.data), "to": f"file://{self.copy}", **keys}
         content = {"role": "uploader", "state": str(self.state), "mappings": [mapping]}

@@ -197,7 +197,8 @@ def test_who_leaves_during_the_trial_leaves_nothing_behind(sides: Sides) -> None
         talk.answer("Port", str(silent.getsockname()[1]))
         talk.leave_empty(
             "User", "Folder there", "Private key", "File with the password",
-            "Variable with the password", "File with known host keys",
+            "Variable with the password", "Keyring entry with the password",
+            "File with known host keys",
         )  # fmt: skip
         with silent.accept()[0]:
             talk.type("\x03")

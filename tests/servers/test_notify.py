@@ -195,16 +195,6 @@ def test_it_is_a_file_of_its_own_if_nobody_names_another(mirrored: Mirrored) -> 
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_tables_of_a_newer_release_are_left_alone(mirrored: Mirrored, postgres: Postgres) -> None:
-    postgres.rows("CREATE TABLE zfs_walk_schema (version integer PRIMARY KEY)")
-    postgres.rows("INSERT INTO zfs_walk_schema VALUES (99)")
-    mirrored.configure({"notify": postgres.url})
-    mirrored.start()
-    mirrored.becomes_equal("it mirrors nevertheless")
-    wait_for("it says why", lambda: mirrored.says("schema 99"))
-    assert postgres.rows("SELECT * FROM zfs_walk_schema") == [["99"]]
-
-
 def test_a_password_is_told_to_nobody(mirrored: Mirrored, postgres: Postgres) -> None:
     secret = "hunter2-hunter2"  # noqa: S105 -- that is what must not be told
     url = postgres.url.replace("zw@", f"zw:{secret}@")

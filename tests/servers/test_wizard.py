@@ -3,8 +3,12 @@
 The oracle is find, sha256sum and the server read with other clients.
 """
 
+import json
 import os
+import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +19,13 @@ from tests.process.dialogue import Dialogue, is_nowhere, wizard
 from tests.process.place import Env, Place, places
 from tests.servers import ssh
 from tests.servers.compare import differences
-from tests.servers.s3 import BUCKET, CREDENTIALS, GIVEN, SECRET, Home
+from tests.servers.s3 import BUCKET, CREDENTIALS, GIVEN, KEY, SECRET, Home
 from tests.servers.ssh import needs_sshd
 
 pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 FILES = {b"one": b"1", b"in/two \xc3\xa9": b"22", b"in/deep/#3: 'x'": b"333"}
+KEPT_KEYS, KEPT_PASSWORD = "Keyring entry with the keys", "Keyring entry with the password"
 HOW = (
     "Delete there what is deleted here (yes or no)", "Transfers at once", "Limit, bytes a second",
     "Hours in which files are sent",
@@ -80,7 +85,7 @@ def to_bucket(talk: Dialogue, home: Home) -> None:
     talk.answer("Bucket", BUCKET)
     talk.answer("Folder in the bucket", home.prefix)
     talk.answer("Endpoint", home.server.endpoint)
-    talk.leave_empty("Region", "Profile", "Addressing (auto, path or virtual)")
+    talk.leave_empty("Region", "Profile", KEPT_KEYS, "Addressing (auto, path or virtual)")
     if home.server.endpoint.startswith("https:"):
         talk.leave_empty("File with certificates")
 
@@ -114,6 +119,9 @@ def test_to_s3_wrong_answers_are_explained_and_asked_again(
         talk.answer("Endpoint", weed_home.server.endpoint)
         talk.refused("Region", "no region", "wanted: letters, digits")
         talk.leave_empty("Region", "Profile")
+        talk.refused(KEPT_KEYS, "no-slash", "wanted: SERVICE/USER")
+        talk.refused(KEPT_KEYS, f"zfs_walk/{KEY}:{SECRET}", "No secret belongs")
+        talk.leave_empty(KEPT_KEYS)
         talk.refused("Addressing (auto, path or virtual)", "both", "'auto', 'path' or 'virtual'")
         talk.leave_empty("Addressing (auto, path or virtual)")
         talk.asked("What now")
@@ -122,7 +130,9 @@ def test_to_s3_wrong_answers_are_explained_and_asked_again(
         talk.answer("Bucket", BUCKET)
         talk.answer("Folder in the bucket", weed_home.prefix)
         # As before.
-        talk.leave_empty("Endpoint", "Region", "Profile", "Addressing (auto, path or virtual)")
+        talk.leave_empty(
+            "Endpoint", "Region", "Profile", KEPT_KEYS, "Addressing (auto, path or virtual)"
+        )
         assert weed_home.url.rstrip("/") in finish(place, talk)
     mirror(place, CREDENTIALS)
     assert arrived(weed_home, folder)
@@ -169,6 +179,8 @@ def to_host(talk: Dialogue, server: ssh.Server, path: Path, **options: str) -> N
     talk.answer("Private key", options.get("key", str(server.key)))
     talk.leave_empty("File with the password")
     talk.answer("Variable with the password", options.get("variable", ""))
+    if "variable" not in options:
+        talk.answer(KEPT_PASSWORD, options.get("kept", ""))
     talk.answer("File with known host keys", options.get("known_hosts", ""))
 
 
@@ -217,7 +229,9 @@ def test_to_sftp_wrong_answers_are_explained_and_asked_again(
         talk.refused("Private key", "/no/key", "can't be read: No such file")
         talk.leave_empty("Private key", "File with the password")
         talk.refused("Variable with the password", "hunter2", "the password itself never")
-        talk.leave_empty("Variable with the password", "File with known host keys")
+        talk.leave_empty("Variable with the password")
+        talk.refused(KEPT_PASSWORD, "hunter2", "the secret itself never")
+        talk.leave_empty(KEPT_PASSWORD, "File with known host keys")
         talk.asked("What now")
         assert "can't be reached: " in talk.words
         assert "Connection refused" in talk.words
@@ -256,3 +270,111 @@ def test_a_password_for_the_trial_alone_is_kept_nowhere(
     mirror(place, {variable: secret})
     assert differences(folder, there) == []
     is_nowhere(place, secret)
+
+
+# ---------------------------------------------------------------------- keyring
+
+
+def keyring(place: Place, service: str, user: str, secret: str) -> Env:
+    """Put a secret into a keyring of the place, by keyring's own command; how it is found."""
+    env = {
+        "PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring",
+        "XDG_DATA_HOME": str(place.folder / "keyring"),
+    }
+    words = [sys.executable, "-m", "keyring", "set", service, user]
+    subprocess.run(words, input=secret, text=True, check=True, env={**place.env, **env})
+    return env
+
+
+def test_keys_of_a_keyring_mirror_and_stand_nowhere_else(
+    place: Place, folder: Path, weed_home: Home
+) -> None:
+    nothing = {name: value for name, value in CREDENTIALS.items() if "ACCESS_KEY" not in name}
+    env = {**nothing, **keyring(place, "zfs_walk/test", "photos", f"{KEY}:{SECRET}")}
+    with wizard(place, "s3", env=env) as talk:
+        begin(talk, folder)
+        talk.answer("Bucket", BUCKET)
+        talk.answer("Folder in the bucket", weed_home.prefix)
+        talk.answer("Endpoint", weed_home.server.endpoint)
+        talk.leave_empty("Region", "Profile")
+        talk.answer(KEPT_KEYS, "zfs_walk/test/nobody")
+        talk.leave_empty("Addressing (auto, path or virtual)")
+        talk.asked("What now")
+        assert "the keyring has no zfs_walk/test/nobody" in talk.words
+        assert "`keyring set zfs_walk/test nobody` adds it" in talk.words
+        talk.answer("What now", "again")
+        talk.leave_empty("Bucket", "Folder in the bucket", "Endpoint", "Region", "Profile")
+        talk.answer(KEPT_KEYS, "zfs_walk/test/photos")
+        talk.leave_empty("Addressing (auto, path or virtual)")
+        text = finish(place, talk)
+    assert "It works" in talk.words
+    options = yaml.safe_load(text)["mappings"][0]["options"]
+    assert options["credentials_keyring"] == "zfs_walk/test/photos"
+    mirror(place, env)
+    assert arrived(weed_home, folder)
+    shutil.rmtree(place.folder / "keyring")
+    is_nowhere(place, SECRET, talk.seen, text)
+    is_nowhere(place, KEY, talk.seen, text)
+
+
+@needs_sshd
+def test_a_password_of_a_keyring_mirrors_and_stands_nowhere_else(
+    place: Place, folder: Path, sshd: ssh.Server
+) -> None:
+    there, secret = ssh.room(sshd), "the long secret"
+    key = ssh.make_key(place.home / "key", secret)
+    with (sshd.folder / "authorized_keys").open("a") as keys:
+        keys.write(key.with_suffix(".pub").read_text())
+    env = keyring(place, "vault", "me", secret)
+    with wizard(place, "sftp", env=env) as talk:
+        begin(talk, folder)
+        options = {"key": str(key), "kept": "vault/me", "known_hosts": str(sshd.known_hosts)}
+        to_host(talk, sshd, there, **options)
+        text = finish(place, talk)
+    assert "It works" in talk.words
+    assert "password_keyring: vault/me" in text
+    mirror(place, env)
+    assert differences(folder, there) == []
+    shutil.rmtree(place.folder / "keyring")
+    is_nowhere(place, secret, talk.seen, text)
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [("keyring.backends.fail.Keyring", "the keyring can't be read (NoKeyringError)"),
+     ("keyrings.alt.file.PlaintextKeyring", "the keyring has no vault/me")],
+)  # fmt: skip
+def test_a_keyring_that_does_not_have_it_is_explained(
+    place: Place, folder: Path, weed_home: Home, backend: str, said: str
+) -> None:
+    options = weed_home.options(credentials_keyring="vault/me")
+    file = place.folder / "uploader.yaml"
+    mapping = {"name": "test", "local": str(folder), "to": weed_home.url, "options": options}
+    file.write_text(json.dumps({"role": "uploader", "mappings": [mapping]}))
+    env = {"PYTHON_KEYRING_BACKEND": backend, "XDG_DATA_HOME": str(place.folder / "empty")}
+    ended = place.run("agent", "--config", file, "--once", "--timeout", "2", env=env)
+    assert ended.code == 15
+    assert said in ended.err
+
+
+def test_without_the_library_it_is_said_what_to_install(
+    place: Place, folder: Path, weed_home: Home
+) -> None:
+    options = weed_home.options(credentials_keyring="vault/me")
+    mapping = {"name": "test", "local": str(folder), "to": weed_home.url, "options": options}
+    # It is not there for a Python that is told so.
+    hides = "import sys; sys.modules['keyring'] = None; from zfs_walk.cli.agent import run; run()"
+    words = ("--role", "uploader", "--once", "--mappings", json.dumps([mapping]))
+    process = place.start_python(hides, *words)
+    ended = place.end(process)
+    assert ended.code == 10
+    assert "pip install 'zfs_walk[keyring]'" in ended.err
+
+
+def test_keys_come_from_one_place(place: Place, folder: Path, weed_home: Home) -> None:
+    options = weed_home.options(credentials_keyring="vault/me", profile="mine")
+    mapping = {"name": "test", "local": str(folder), "to": weed_home.url, "options": options}
+    words = ("--role", "uploader", "--once", "--mappings", json.dumps([mapping]))
+    ended = place.run("agent", *words)
+    assert ended.code == 2
+    assert "credentials come from it or from the `profile`, not from both" in ended.err

@@ -18,8 +18,15 @@ from zfs_walk.bus.vital import run_vital
 from zfs_walk.bus.wake import Wake
 from zfs_walk.protocol.codec import BUS, MalformedError, UnsupportedError, WrongMajorError
 from zfs_walk.protocol.files import FILE_TOPICS
-from zfs_walk.protocol.messages import AgentStatus, LogMark, LogRecord, wire_name
+from zfs_walk.protocol.messages import (
+    AgentStatus,
+    LogMark,
+    LogRecord,
+    UploaderActions,
+    wire_name,
+)
 from zfs_walk.protocol.stream import JOINED_TOPICS, LOG_TOPICS, STATUS_TOPICS
+from zfs_walk.protocol.uploads import ACTION_TOPICS
 
 LOG = logging.getLogger("zfs_walk.broker.relay")
 
@@ -27,6 +34,7 @@ INSIDE: Final = "inproc://publish"
 """Where the broker's own publisher connects, to a socket of its own: what comes there is its."""
 
 LOG_RECORD: Final = wire_name(LogRecord)
+ACTIONS: Final = wire_name(UploaderActions)
 
 FRAMES: Final = 3
 """Topic, magic, header."""
@@ -157,6 +165,9 @@ class Relay:
                     self._history.add_log(magic, header, time.time_ns())
                 else:
                     self._remember_mark(topic, frames)
+            elif topic.startswith(ACTION_TOPICS):
+                if BUS.type_of((magic, header)) != ACTIONS:
+                    self._remember_mark(topic, frames)
             elif topic.startswith(STATUS_TOPICS):
                 status = BUS.decode((magic, header))
                 if isinstance(status, AgentStatus):
@@ -185,11 +196,18 @@ class Relay:
         self._complaints.say(f"something strange was published: {why}", time.monotonic())
 
     def _serve_subscribers(self) -> None:
-        """Tell whoever asks that its subscriptions so far are in effect."""
+        """Tell whoever asks that its subscriptions so far are in effect.
+
+        Of what nobody has subscribed before, or does any more, publishers are told.
+        """
         while (frames := self._xpub.receive()) is not None:
             wanted = frames[0]
-            if wanted[:1] == b"\x01" and wanted[1:].startswith(JOINED_TOPICS):
-                self._xpub.send([wanted[1:]])
+            begins, topic = wanted[:1], wanted[1:]
+            if begins == b"\x01" and topic.startswith(JOINED_TOPICS):
+                self._xpub.send([topic])
+            elif begins in {b"\x00", b"\x01"} and topic.startswith(ACTION_TOPICS):
+                # Made only while somebody wants it: whoever publishes hears of it.
+                self._xsub.send(wanted)
 
     def _bind_again(self) -> None:
         for end in (self._xsub, self._xpub):

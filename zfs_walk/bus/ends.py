@@ -193,11 +193,33 @@ class Watched(End):
 
 
 class Pub(Watched):
-    """Publishes."""
+    """Publishes.
 
-    def subscribed(self, seconds: float) -> bool:
-        """Wait for the relay's subscription; False if it has not come in time."""
-        return bool(self.socket.poll(round(seconds * 1000))) and self._receive() is not None
+    Attributes:
+        wanted: what the relay subscribes, as far as was looked: everything, ``b""``, as long as it
+            listens, and besides what its own subscribers have asked for.
+    """
+
+    def __init__(self, socket: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]") -> None:
+        """Take over a socket and its monitor."""
+        super().__init__(socket, monitor)
+        self.wanted: frozenset[bytes] = frozenset()
+
+    def look(self, seconds: float) -> None:
+        """See what is subscribed, or is no more; wait so long for the first word of it."""
+        if not self.socket.poll(round(seconds * 1000)):
+            return
+        while (frames := self._receive()) is not None:
+            topic = frozenset({frames[0][1:]})
+            begins = frames[0][:1] == b"\x01"
+            self.wanted = self.wanted | topic if begins else self.wanted - topic
+
+    def lost_connection(self) -> bool:
+        """As of any end; what was subscribed over it is subscribed anew over the next one."""
+        lost = super().lost_connection()
+        if lost:
+            self.wanted = frozenset()
+        return lost
 
     def send_waiting(self, frames: Sequence[bytes]) -> Sent:
         """Publish; FULL when there was no room within its socket's time."""
@@ -216,6 +238,10 @@ class Pub(Watched):
 
 class XSub(Bound):
     """Takes what is published."""
+
+    def send(self, wanted: bytes) -> None:
+        """Tell publishers, those that come later too: ``1`` or ``0``, and a topic."""
+        self._send([wanted])
 
     def receive(self) -> list[bytes] | None:
         """The next message, or None."""

@@ -1,18 +1,19 @@
 """Finds what a subscriber missed, from the numbers of what it got. No I/O, no clock."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from zfs_walk.protocol.messages import LogMark, LogRecord
+from zfs_walk.protocol.messages import LogMark
 from zfs_walk.protocol.statistics import Origin
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Records of one publisher and level that did not arrive.
+    """Messages of one publisher and topic that did not arrive.
 
     Attributes:
         origin: who published them.
-        level: of all of them.
+        level: of all of them, if they are log records; else empty.
         first: the number of the first one.
         lost: how many they are.
     """
@@ -23,6 +24,18 @@ class Gap:
     lost: int
 
 
+class Numbered(Protocol):
+    """A message that is numbered by its publisher."""
+
+    @property
+    def origin(self) -> Origin:
+        """Who publishes it."""
+
+    @property
+    def seq(self) -> int:
+        """Its number; a mark's is that of the last message."""
+
+
 class Gaps:
     """The last number of every (publisher, level) that was heard."""
 
@@ -30,7 +43,7 @@ class Gaps:
         """Nothing was heard yet: what came before the first message of a publisher is no gap."""
         self._last: dict[tuple[str, str], int] = {}
 
-    def take(self, level: str, message: LogRecord | LogMark) -> tuple[bool, Gap | None]:
+    def take(self, level: str, message: Numbered) -> tuple[bool, Gap | None]:
         """A message came.
 
         Returns:

@@ -17,6 +17,7 @@ from zfs_walk.protocol.codec import BUS, TooLargeError
 from zfs_walk.protocol.messages import LogMark, Message
 from zfs_walk.protocol.statistics import Origin
 from zfs_walk.protocol.stream import LOG_TOPICS
+from zfs_walk.protocol.uploads import ACTION_TOPICS
 
 LOG = logging.getLogger("zfs_walk.publisher")
 
@@ -26,6 +27,15 @@ records of 300 bytes, 60 MB of memory at most. The next ones are not published, 
 
 MARK_EVERY: Final = 1.0
 """Seconds between two looks for topics that have grown."""
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks whether somebody subscribes what is made on demand."""
+
+EVERYTHING: Final = b""
+"""What a relay subscribes; longer topics are what its subscribers have asked for."""
+
+MARKED_TOPICS: Final = (LOG_TOPICS, ACTION_TOPICS)
+"""Of a status, the next one shows that one is missing."""
 
 PARTING: Final = 1.0
 """Seconds without progress after which a closing publisher gives up what still waits."""
@@ -62,7 +72,7 @@ class Publisher:
         self._moved = threading.Event()
         self._ending: float | None = None
         self._pub: Pub | None = None
-        self._listening = False
+        self._look_at = 0.0
         self._thread = threading.Thread(target=self._run, daemon=True, name="publisher")
         self._thread.start()
 
@@ -70,7 +80,7 @@ class Publisher:
         """Publish a message under the topic's next number, or count it as lost.
 
         Args:
-            topic: of `log_topic` or `status_topic`.
+            topic: of `log_topic`, `status_topic` or `actions_topic`.
             make: makes the message from its number; called at once, also if there is no room.
         """
         with self._lock:
@@ -99,6 +109,19 @@ class Publisher:
             self._numbers[topic] = last + lost
             self.lost += lost
             return last + 1
+
+    def pass_over(self, topic: bytes) -> None:
+        """Use up a number: what happened since the last one was not made, as nobody wanted it."""
+        with self._lock:
+            self._numbers[topic] = self._numbers.get(topic, 0) + 1
+
+    def wants(self, topic: bytes) -> bool:
+        """Whether somebody subscribes this topic, as of at most a second ago.
+
+        Only the relay's subscribers of topics that are made on demand are known here.
+        """
+        pub = self._pub
+        return pub is not None and any(topic.startswith(each) for each in pub.wanted if each)
 
     def connect(self, endpoint: str) -> None:
         """Publish at this endpoint from now on; nothing changes if it is the same."""
@@ -154,17 +177,21 @@ class Publisher:
             if self._pub is not None:
                 self._pub.close()
             self._pub = self._open()
-            self._listening = False
-        if self._pub is not None and self._pub.lost_connection():
-            # What is handed over now would wait where nobody counts it.
-            self._listening = False
-        if self._pub is None:
+        pub = self._pub
+        if pub is None:
             self._moved.wait(PUBLISH_WAIT_MS / 1000)
-        elif not self._listening:
-            self._listening = self._pub.subscribed(PUBLISH_WAIT_MS / 1000)
+            return False
+        # What is handed over after that would wait where nobody counts it.
+        lost = pub.lost_connection()
+        if lost or time.monotonic() >= self._look_at:
+            # At once: what was subscribed meanwhile is not to be taken for lost the next time.
+            self._look_at = time.monotonic() + LOOK_EVERY
+            pub.look(0.0)
+        if EVERYTHING not in pub.wanted:
+            pub.look(PUBLISH_WAIT_MS / 1000)
             # The relay may be another one, which knows no numbers yet.
             self._marked.clear()
-        return self._pub is not None and self._listening
+        return EVERYTHING in pub.wanted
 
     def _open(self) -> Pub | None:
         try:
@@ -199,7 +226,7 @@ class Publisher:
             numbers = {
                 topic: number
                 for topic, number in self._numbers.items()
-                if topic.startswith(LOG_TOPICS) and number != self._marked.get(topic)
+                if topic.startswith(MARKED_TOPICS) and number != self._marked.get(topic)
             }
             origin = self.origin
         for topic, number in numbers.items():

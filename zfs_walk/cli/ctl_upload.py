@@ -13,6 +13,7 @@ import click
 from zfs_walk.cli.asking import EXIT_CODES, at_a_bus
 from zfs_walk.cli.command import ENVIRONMENT, SECONDS, set_up_logging
 from zfs_walk.cli.keys import Keys, QuitAsked
+from zfs_walk.cli.uploadfollow import upload_follow
 from zfs_walk.config.rates import RATE_FORM, parse_rate
 from zfs_walk.errors import WrongUseError
 
@@ -28,7 +29,7 @@ SHOWN: Final = 20
 
 @click.group("upload")
 def upload_group() -> None:
-    """Uploads: list, retry, forget, pause, continue, confirm, rescan, limit, reset, stop."""
+    """Uploads: list, follow, pause, continue, retry, forget, confirm, rescan, limit, reset..."""
 
 
 def _of_uploaders(function: Any) -> Any:
@@ -144,6 +145,9 @@ def _watch(sought: "Sought", asked: tuple[str, str, int | None], interval: float
                     shown = show([look(each, *asked) for each in having])
                 except NoBrokerError as error:
                     shown = Text(f"{error}\n\nTrying again; q leaves.", "bold red")
+
+
+upload_group.add_command(upload_follow)
 
 
 # ---------------------------------------------------------------------- orders

@@ -15,7 +15,7 @@ from zfs_walk import names
 from zfs_walk.cli.screen import BAD, GOOD, HEAD, WARN
 from zfs_walk.cli.summary import human, show_path, show_text
 from zfs_walk.cli.uploaders import Uploader
-from zfs_walk.protocol.messages import ActionLine, TransferLine
+from zfs_walk.protocol.messages import ActionLine, ActionNews, TransferLine
 from zfs_walk.protocol.statistics import MappingStatistics
 from zfs_walk.protocol.uploads import MOST_ACTIONS
 
@@ -115,17 +115,23 @@ def _mappings(found: Look) -> Table:
 
 
 def _transfers(found: Look) -> Table:
-    table = _table("mapping", "sending", "", ">", ">of", ">rate", ">left")
+    table = _table("mapping", "sending", "", ">", ">of", "", ">rate", ">left")
     for one in found.transfers:
         seconds = max(0.0, (found.time_ns - one.since_ns) / NS)
         rate = one.sent / seconds if seconds else 0.0
-        left = "" if not rate else str(timedelta(seconds=round((one.size - one.sent) / rate)))
+        there = max(one.sent, one.size * one.parts_done // one.parts if one.parts else 0)
+        left = "" if not rate else str(timedelta(seconds=round((one.size - there) / rate)))
         table.add_row(
             Text(show_text(one.mapping)), Text(show_path(one.path)),
-            ProgressBar(total=max(1, one.size), completed=one.sent, width=BAR),
-            human(one.sent), human(one.size), f"{human(rate)}/s", left,
+            ProgressBar(total=max(1, one.size), completed=there, width=BAR),
+            human(one.sent), human(one.size), parts_text(one), f"{human(rate)}/s", left,
         )  # fmt: skip
     return table
+
+
+def parts_text(one: TransferLine) -> str:
+    """How many parts of a file are there; empty: it is sent as a whole."""
+    return f"{one.parts_done:,} of {one.parts:,} parts" if one.parts else ""
 
 
 def _queue(found: Look) -> Table:
@@ -165,16 +171,7 @@ def _as_json(found: Look) -> dict[str, Any]:
         "host": found.host,
         "name": found.name,
         "mappings": [_mapping(each) for each in found.mappings],
-        "transfers": [
-            {
-                "mapping": one.mapping,
-                **names.to_json(one.path),
-                "size": one.size,
-                "sent": one.sent,
-                "since": one.since_ns / NS,
-            }
-            for one in found.transfers
-        ],
+        "transfers": [transfer_fields(one) for one in found.transfers],
         "actions": [
             {
                 "mapping": one.mapping,
@@ -189,6 +186,35 @@ def _as_json(found: Look) -> dict[str, Any]:
             }
             for one in found.actions
         ],
+    }
+
+
+def transfer_fields(one: TransferLine) -> dict[str, Any]:
+    """A file that is being sent."""
+    return {
+        "mapping": one.mapping,
+        **names.to_json(one.path),
+        "size": one.size,
+        "sent": one.sent,
+        "parts": one.parts,
+        "parts_done": one.parts_done,
+        "since": one.since_ns / NS,
+    }
+
+
+def news_fields(one: ActionNews) -> dict[str, Any]:
+    """An action that stands somewhere else than before."""
+    return {
+        "mapping": one.mapping,
+        "number": one.number,
+        **names.to_json(one.path),
+        "action": one.kind,
+        "stage": one.stage,
+        "size": one.size,
+        "tries": one.tries,
+        "detail": one.detail,
+        "queued": one.queued_ns / NS,
+        "time": one.time_ns / NS,
     }
 
 

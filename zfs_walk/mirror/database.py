@@ -46,6 +46,8 @@ class Database:
         self.id = ""
         self._path = path
         self._tell: story.Tell | None = None
+        self._hear: story.Hear | None = None
+        self._noting = False
         self._lock = threading.RLock()
         with ExitStack() as if_refused:
             descriptor = lock(path.parent, f"{path.name}.lock")
@@ -139,8 +141,21 @@ class Database:
     def tell(self, tell: story.Tell) -> None:
         """Tell what every transaction from now on makes of actions, before it is durable."""
         with self.reading() as db:
-            story.begin(db)
             self._tell = tell
+            self._note(db)
+
+    def hear(self, hear: story.Hear | None) -> None:
+        """Let somebody hear what transactions make of actions, once they are durable, or nobody."""
+        with self.reading() as db:
+            self._hear = hear
+            self._note(db)
+
+    def _note(self, db: sqlite3.Connection) -> None:
+        """Note changes only while somebody wants them: that costs every transaction something."""
+        wanted = self._tell is not None or self._hear is not None
+        if wanted != self._noting:
+            (story.begin if wanted else story.end)(db)
+            self._noting = wanted
 
     @contextmanager
     def writing(self, ended: Mapping[bytes, Ended] = NOTHING) -> Iterator[sqlite3.Connection]:
@@ -157,14 +172,15 @@ class Database:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
-                if self._tell is not None:
-                    events = story.of_transaction(db, ended, time.time())
-                    if events:
-                        self._tell(events)
+                events = story.of_transaction(db, ended, time.time()) if self._noting else ()
+                if events and self._tell is not None:
+                    self._tell(events)
                 db.execute("COMMIT")
             except BaseException:
                 db.rollback()
                 raise
+            if events and self._hear is not None:
+                self._hear(events)
 
     def abort(self) -> None:
         """Close the file, without a word about the end."""

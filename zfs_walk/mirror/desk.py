@@ -19,6 +19,7 @@ from zfs_walk.mirror.records import Action, Entry
 from zfs_walk.mirror.result import Result, Trouble
 from zfs_walk.mirror.tally import Tally
 from zfs_walk.sinks.errors import StoppedError
+from zfs_walk.sinks.interface import Report
 
 _AHEAD: Final = 16
 """Actions in hand for each transfer, at least."""
@@ -34,6 +35,20 @@ _FIRST_PROBE: Final = 1.0
 
 class Probe(NamedTuple):
     """See whether the trouble is over."""
+
+
+class _Report:
+    """What the sink tells of one file; a `zfs_walk.sinks.interface.PartsReport`."""
+
+    def __init__(self, desk: "Desk", path: bytes) -> None:
+        self._desk = desk
+        self._path = path
+
+    def __call__(self, passing: int) -> None:
+        self._desk.passing(self._path, passing)
+
+    def parts(self, done: int, of: int) -> None:
+        self._desk.parts(self._path, done, of)
 
 
 class Desk:
@@ -130,21 +145,29 @@ class Desk:
         with self._work:
             return self._loans.doubted(path)
 
-    def begun(self, action: Action, size: int) -> Callable[[int], None]:
-        """A file is being sent; returns what the sink tells of its bytes."""
-        path = action.path
+    def begun(self, action: Action, size: int) -> Report:
+        """A file is being sent; returns what the sink tells of its bytes, and of its parts."""
         with self._work:
-            self._tally.begin(path, size, time.time())
+            self._tally.begin(action.path, size, time.time())
         self._notify(Happening(What.SENDING, action, time.time(), ""))
+        return _Report(self, action.path)
 
-        def report(passing: int) -> None:
-            if self._stopped:
-                raise StoppedError
-            self._pace.spend(passing)
-            with self._work:
-                self._tally.passing(path, passing, time.monotonic())
+    def passing(self, path: bytes, size: int) -> None:
+        """So many bytes of a file are about to be sent; waits until they may be.
 
-        return report
+        Raises:
+            StoppedError: this is the end.
+        """
+        if self._stopped:
+            raise StoppedError
+        self._pace.spend(size)
+        with self._work:
+            self._tally.passing(path, size, time.monotonic())
+
+    def parts(self, path: bytes, done: int, of: int) -> None:
+        """So many of a file's parts are there."""
+        with self._work:
+            self._tally.parts(path, done, of)
 
     def settle(self, result: Result) -> None:
         """A try has ended."""

@@ -100,12 +100,16 @@ class Transferring:
         sent: bytes that were given to the sink so far; what a resumed transfer finds on the other
             side is not among them.
         since: when it began, seconds since the epoch.
+        parts: that it is sent in; 0: it is sent as a whole, or that is not known yet.
+        parts_done: of them, those that the other side has, also from earlier tries.
     """
 
     path: bytes
     size: int
     sent: int
     since: float
+    parts: int = 0
+    parts_done: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from zfs_walk.mirror.records import (
     State,
 )
 from zfs_walk.mirror.schema import to_text
-from zfs_walk.mirror.story import NOTHING, Ended, Tell
+from zfs_walk.mirror.story import NOTHING, Ended, Hear, Tell
 
 
 class Journal:
@@ -102,6 +102,14 @@ class Journal:
         transaction fail.
         """
         self._database.tell(tell)
+
+    def hear(self, hear: Hear | None) -> None:
+        """Let somebody hear what becomes of every action, once it is durable; None: nobody.
+
+        It costs as long as somebody does. What happens to an action several times in one
+        transaction is heard as what it comes to.
+        """
+        self._database.hear(hear)
 
     def done(self, results: Sequence[Done], ended: Mapping[bytes, Ended] = NOTHING) -> None:
         """Acknowledge actions, and keep in the index what is on the other side now.

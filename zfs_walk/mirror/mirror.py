@@ -18,7 +18,7 @@ from zfs_walk.mirror.folder import Folder
 from zfs_walk.mirror.gate import Gate
 from zfs_walk.mirror.guard import Guard
 from zfs_walk.mirror.handler import Handler, Parts
-from zfs_walk.mirror.handling import Happening
+from zfs_walk.mirror.handling import Happening, Transferring
 from zfs_walk.mirror.journal import Journal
 from zfs_walk.mirror.listing import Listing
 from zfs_walk.mirror.mapper import Mapper
@@ -29,7 +29,7 @@ from zfs_walk.mirror.reconcile import BATCH, Found, Reconcile
 from zfs_walk.mirror.reconciler import Reconciler
 from zfs_walk.mirror.sending import Sending
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
-from zfs_walk.mirror.story import Tell
+from zfs_walk.mirror.story import Hear, Tell
 from zfs_walk.mirror.terms import handler_options, keep_apart, watch_options, windows
 from zfs_walk.mirror.wishes import Calls, Wishes
 from zfs_walk.sinks.choose import open_sink
@@ -127,6 +127,18 @@ class Mirror:
     def tell(self, tell: Tell) -> None:
         """Tell what becomes of every action, before it begins; see `Journal.tell`."""
         self._journal.tell(tell)
+
+    def hear(self, hear: Hear | None) -> None:
+        """Let somebody hear what becomes of every action; see `Journal.hear`.
+
+        Not to be called after `close`.
+        """
+        self._journal.hear(hear)
+
+    def transferring(self) -> tuple[Transferring, ...]:
+        """The files that are being sent, the one that began first."""
+        known = self._sending.statistics()
+        return known.active if known else ()
 
     def start(self) -> None:
         """Begin; what is not there yet, the folder or the other side, is waited for."""

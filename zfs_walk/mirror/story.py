@@ -102,6 +102,9 @@ NOTHING: Final[Mapping[bytes, Ended]] = {}
 Tell = Callable[[Sequence[Event]], None]
 """Is told of changes, in their order; must have them for good when it returns."""
 
+Hear = Callable[[Sequence[Event]], None]
+"""Hears of changes that are durable; must not wait, and must raise nothing."""
+
 _GONE: Final = "gone"
 
 _COLUMNS: Final = "id, path, kind, state, size, tries, error, added"
@@ -141,9 +144,22 @@ _BEGIN: Final = (
 )
 
 
+_END: Final = (
+    *(f"DROP TRIGGER temp.{name}" for name in
+      ("story_begins", "story_goes_on", "story_divides", "story_ends")),
+    "DROP TABLE temp.story",
+)  # fmt: skip
+
+
 def begin(db: sqlite3.Connection) -> None:
     """Note changes from now on, on this connection."""
     for statement in _BEGIN:
+        db.execute(statement)
+
+
+def end(db: sqlite3.Connection) -> None:
+    """Note nothing any more, on this connection."""
+    for statement in _END:
         db.execute(statement)
 
 

@@ -36,6 +36,11 @@ class Tally:
         if before := self.active.get(path):
             self.active[path] = replace(before, sent=before.sent + size)
 
+    def parts(self, path: bytes, done: int, of: int) -> None:
+        """So many of the parts that it is sent in are there."""
+        if before := self.active.get(path):
+            self.active[path] = replace(before, parts=of, parts_done=done)
+
     def end(self, result: Result) -> None:
         """A try has ended."""
         self.active.pop(result.action.path, None)

@@ -6,7 +6,7 @@ that.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -34,7 +34,7 @@ from zfs_walk.mirror.result import Result, Try, what_of
 from zfs_walk.mirror.retry import Again
 from zfs_walk.mirror.setback import Setback
 from zfs_walk.sinks.errors import MissingError, SinkError
-from zfs_walk.sinks.interface import LARGEST_PARCEL, Parcel, Remote, Sink, Together
+from zfs_walk.sinks.interface import LARGEST_PARCEL, Parcel, Remote, Report, Sink, Together
 from zfs_walk.sinks.source import Source
 
 
@@ -53,8 +53,8 @@ class Desk(Protocol):
         """Whether a move that is tried again may have taken away what the index has there."""
         ...
 
-    def begun(self, action: Action, size: int) -> Callable[[int], None]:
-        """A file is being sent; returns what the sink tells of its bytes."""
+    def begun(self, action: Action, size: int) -> Report:
+        """A file is being sent; returns what the sink tells of its bytes, and of its parts."""
         ...
 
 

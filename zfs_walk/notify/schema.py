@@ -1,5 +1,8 @@
 """The tables of the database, and how they come to be what this release writes (docs/notify.md)."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -7,16 +10,26 @@ from typing import TYPE_CHECKING, Final
 from zfs_walk.errors import StateError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, MetaData, Table
+    from sqlalchemy import Connection, Engine, MetaData, Table
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the schema that this release writes."""
 
+MIGRATIONS: Final = {
+    1: (
+        "ALTER TABLE zfs_walk_transfer ADD COLUMN parts INTEGER DEFAULT 0 NOT NULL",
+        "ALTER TABLE zfs_walk_transfer ADD COLUMN parts_done INTEGER DEFAULT 0 NOT NULL",
+    ),
+}
+"""What makes of a schema the next one; both databases understand it."""
+
 _LOCK: Final = 0x7A66776D
-"""Held in PostgreSQL while tables are made, as several uploaders may begin at once."""
+"""Held in PostgreSQL while tables are made or changed, as several uploaders may begin at once."""
 
 _KEY: Final = 64
 """Characters of a mapping's id, and of a word."""
+
+_log = logging.getLogger("zfs_walk.notify")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,9 @@ def tables() -> Tables:
         Column("size", BigInteger, nullable=False),
         Column("sent", BigInteger, nullable=False),
         Column("since", time, nullable=False),
+        # With defaults: uploaders of the release before still write here.
+        Column("parts", Integer, server_default="0", nullable=False),
+        Column("parts_done", Integer, server_default="0", nullable=False),
     )  # fmt: skip
     schema = Table(
         "zfs_walk_schema", metadata, Column("version", Integer, primary_key=True)
@@ -110,25 +126,55 @@ COUNTS: Final = (
 
 
 def prepare(engine: "Engine") -> None:
-    """Make the tables, or see that they are those of this release.
+    """Make the tables, or make of an older release's what this one writes, rows and all.
+
+    All of it in one transaction, while nobody else does the same.
 
     Raises:
-        StateError: they are a newer release's.
+        StateError: they are a newer release's; nothing is changed.
         sqlalchemy.exc.SQLAlchemyError: the database can't be used now.
     """
-    from sqlalchemy import select, text  # noqa: PLC0415 -- an extra
+    from sqlalchemy import inspect, select, text  # noqa: PLC0415 -- an extra
 
     known = tables()
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        known.metadata.create_all(connection)
-        version = connection.execute(select(known.schema.c.version)).scalar()
+    with _alone(engine) as connection:
+        version = None
+        if inspect(connection).has_table(known.schema.name):
+            version = connection.execute(select(known.schema.c.version)).scalar()
         if version is None:
+            known.metadata.create_all(connection)
             connection.execute(known.schema.insert().values(version=VERSION))
-        elif version != VERSION:
+            return
+        if version != VERSION and version not in MIGRATIONS:
             raise StateError(
                 path=engine.url.render_as_string(),
                 reason=f"its tables have schema {version}, this release knows {VERSION};"
                 " use the release that made them, or a newer one",
             )
+        for old in range(version, VERSION):
+            for statement in MIGRATIONS[old]:
+                connection.execute(text(statement))
+        if version != VERSION:
+            connection.execute(known.schema.update().values(version=VERSION))
+            _log.info("the database's tables had schema %d, they have %d now", version, VERSION)
+
+
+@contextmanager
+def _alone(engine: "Engine") -> Iterator["Connection"]:
+    """One transaction, of tables too; whoever else prepares waits until it is over."""
+    from sqlalchemy import text  # noqa: PLC0415 -- an extra
+
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            yield connection
+        return
+    # Python's sqlite3 begins no transaction for tables by itself.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT")

@@ -203,6 +203,8 @@ def _transfer(mapping: str, one: Transferring) -> dict[str, Any]:
         "size": one.size,
         "sent": one.sent,
         "since": _time(one.since),
+        "parts": one.parts,
+        "parts_done": one.parts_done,
     }
 
 

@@ -108,6 +108,7 @@ from zfs_walk.protocol.stream import (
 from zfs_walk.protocol.uploads import (
     VERBS,
     ActionLine,
+    ActionNews,
     Queue,
     QueueOrder,
     QueuePage,
@@ -115,6 +116,7 @@ from zfs_walk.protocol.uploads import (
     Steer,
     SteerOrder,
     TransferLine,
+    UploaderActions,
 )
 
 AGENT, BROKER, ASKER, PUBLISHER = "agent", "broker", "client", "publisher"
@@ -209,6 +211,7 @@ TABLE: Final = (
     Row(BrokerStatus, PUBLISHER),
     Row(ScoutStatus, PUBLISHER),
     Row(UploaderStatus, PUBLISHER),
+    Row(UploaderActions, PUBLISHER),
     Row(ClaimStatus, PUBLISHER),
     Row(FileChanges, PUBLISHER),
 )
@@ -238,6 +241,7 @@ __all__ = [
     "Abort",
     "Ack",
     "ActionLine",
+    "ActionNews",
     "AgentList",
     "AgentStatus",
     "Agents",
@@ -311,6 +315,7 @@ __all__ = [
     "Submit",
     "Submitted",
     "TransferLine",
+    "UploaderActions",
     "UploaderStatus",
     "Verify",
     "WalkerStatus",

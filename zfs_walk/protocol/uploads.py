@@ -15,7 +15,7 @@ from zfs_walk.protocol.schema import (
     Text,
     Word,
 )
-from zfs_walk.protocol.statistics import MappingStatistics
+from zfs_walk.protocol.statistics import MappingStatistics, Origin
 
 VERBS: Final = (
     "retry", "forget", "pause", "continue", "confirm", "rescan", "reset", "limit",
@@ -26,7 +26,11 @@ STATES: Final = ("", "ready", "taken", "held", "aside")
 
 MOST_PATHS: Final = 1_000
 MOST_ACTIONS: Final = 1_000
-"""Of one message."""
+MOST_PUBLISHED: Final = 1_000
+"""Of one message; the last one: files that are being sent, of one that is published."""
+
+ACTION_TOPICS: Final = b"actions."
+"""What the topics of actions begin with."""
 
 Paths = Annotated[tuple[Path, ...], Length(MOST_PATHS)]
 Verb = Annotated[str, OneOf(VERBS)]
@@ -70,6 +74,8 @@ class TransferLine:
         size: bytes.
         sent: of them, since this try began; what an earlier one had sent is not among them.
         since_ns: when this try began, ns since the epoch.
+        parts: that it is sent in; 0: it is sent as a whole.
+        parts_done: of them, those that the other side has, also from earlier tries.
     """
 
     mapping: Name
@@ -77,6 +83,54 @@ class TransferLine:
     size: U64
     sent: U64
     since_ns: U64
+    parts: U32
+    parts_done: U32
+
+
+@dataclass(frozen=True, slots=True)
+class ActionNews:
+    """An action stands somewhere else than before.
+
+    Attributes:
+        mapping: its name.
+        number: of the action: no other one of the mapping has, or ever had, the same.
+        path: below the mapping's folder.
+        kind: send or delete.
+        stage: queued, taken, failed, held or aside; ended: sent, moved, deleted, unchanged or
+            dropped.
+        size: bytes of the file.
+        tries: that have failed.
+        detail: why the last one did; the old name of what was moved.
+        queued_ns: when it was queued, ns since the epoch.
+        time_ns: when it came to this stage, ns since the epoch.
+    """
+
+    mapping: Name
+    number: U64
+    path: Path
+    kind: Word
+    stage: Word
+    size: U64
+    tries: U32
+    detail: Text
+    queued_ns: U64
+    time_ns: U64
+
+
+@dataclass(frozen=True, slots=True)
+class UploaderActions(Message):
+    """What has become of an uploader's actions, and all files that it is sending.
+
+    Published twice a second, sooner if it is much, while somebody subscribes it and there is
+    something to tell. Of an action that has changed several times since the last message, the last
+    change is told. What happened while nobody listened has used up a number.
+    """
+
+    origin: Origin
+    seq: U64
+    time_ns: U64
+    actions: Annotated[tuple[ActionNews, ...], Length(MOST_ACTIONS)]
+    transfers: Annotated[tuple[TransferLine, ...], Length(MOST_PUBLISHED)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +221,11 @@ class QueuePage(Message):
     mappings: Annotated[tuple[MappingStatistics, ...], Length(1_024), Payload()]
     transfers: Annotated[tuple[TransferLine, ...], Length(4_096), Payload()]
     actions: Annotated[tuple[ActionLine, ...], Length(MOST_ACTIONS), Payload()]
+
+
+def actions_topic(host: str) -> bytes:
+    """The topic of the actions of a host's uploaders: ``actions.<host>``."""
+    return ACTION_TOPICS + host.encode()
 
 
 def ordered(number: int, message: Steer | Queue) -> SteerOrder | QueueOrder:

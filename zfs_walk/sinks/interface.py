@@ -21,6 +21,22 @@ Report = Callable[[int], None]
 `zfs_walk.sinks.errors.StoppedError` when the transfer is to end now."""
 
 
+@runtime_checkable
+class PartsReport(Protocol):
+    """What a `Report` may offer besides, for a sink that sends a file in parts."""
+
+    def __call__(self, passing: int) -> None:
+        """As of any `Report`."""
+        ...
+
+    def parts(self, done: int, of: int) -> None:
+        """So many of its parts are there, those of an earlier try among them.
+
+        It does not wait, and raises nothing.
+        """
+        ...
+
+
 class Remote(NamedTuple):
     """A file on the other side.
 

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Final, Self
 from zfs_walk import faults
 from zfs_walk.sinks import s3_metadata
 from zfs_walk.sinks.errors import CorruptedError, FileRefusedError, MissingError
-from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report, permissions
+from zfs_walk.sinks.interface import Memory, Parcel, PartsReport, Remote, Report, permissions
+from zfs_walk.sinks.kept_secret import need_keyring
 from zfs_walk.sinks.s3_checksums import has_etag
 from zfs_walk.sinks.s3_client import Client
 from zfs_walk.sinks.s3_copy import copy
 from zfs_walk.sinks.s3_keys import key_of, name_of
-from zfs_walk.sinks.s3_multipart import PART_SIZE, Multipart, abort, unfinished
+from zfs_walk.sinks.s3_multipart import PART_SIZE, Multipart, Told, abort, unfinished
 from zfs_walk.sinks.s3_options import LARGEST_FILE, S3Options, parse
 from zfs_walk.sinks.s3_put import TOGETHER, Puts
 from zfs_walk.sinks.source import Source
@@ -35,6 +36,8 @@ class S3Sink:
 
     def __init__(self, url: str, options: S3Options) -> None:
         self._bucket = parse(url)
+        if options.credentials_keyring is not None:
+            need_keyring("credentials_keyring")
         self._client = Client(self._bucket, options)
         self._puts = Puts(self._client)
         self._open = True
@@ -83,8 +86,10 @@ class S3Sink:
             "ContentType": s3_metadata.content_type(source, name),
             **self._client.storage(),
         }
-        locked = _one_at_a_time(report)
-        etag = Multipart(self._client, key, place, memory).send(source, fields, locked)
+        told = Told(
+            _one_at_a_time(report), report.parts if isinstance(report, PartsReport) else _untold
+        )
+        etag = Multipart(self._client, key, place, memory).send(source, fields, told)
         mode = permissions(source.stat.st_mode)
         return Remote(name, source.size, source.stat.st_mtime_ns, etag, mode)
 
@@ -201,6 +206,10 @@ def _one_at_a_time(report: Report) -> Report:
             report(count)
 
     return locked
+
+
+def _untold(done: int, of: int) -> None:
+    """Nobody wants to know about parts."""
 
 
 def _time(date: str) -> dt.datetime:

@@ -2,11 +2,8 @@
 
 import contextlib
 import threading
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
@@ -29,6 +26,7 @@ from zfs_walk.sinks.s3_checksums import (
     Algorithm,
     has_fast_crc32c,
 )
+from zfs_walk.sinks.s3_connect import connect
 from zfs_walk.sinks.s3_errors import (
     DENIED,
     SERVER_ERROR,
@@ -42,13 +40,6 @@ from zfs_walk.sinks.s3_fast import FastPut
 from zfs_walk.sinks.s3_keys import PROBE
 from zfs_walk.sinks.s3_options import Bucket, S3Options
 from zfs_walk.sinks.s3_turns import Turns
-
-_CONNECT: Final = 10.0
-"""Seconds until a connection must stand."""
-_PROOF: Final = "x-amz-checksum-sha256"
-"""The header of a checksum that proves what was sent."""
-_CONNECTIONS: Final = 64
-"""Kept for the next request; more are opened when more are needed."""
 
 
 class Client:
@@ -130,7 +121,7 @@ class Client:
             with contextlib.suppress(ZfsWalkError):
                 self.probe()
 
-        with self._lock, contextlib.suppress(BotoCoreError):
+        with self._lock, contextlib.suppress(BotoCoreError, ZfsWalkError):
             # It takes CPU alone; so that the server is asked before anything else takes it.
             self._connected()
             threading.Thread(target=probe, name="dial", daemon=True).start()
@@ -248,60 +239,5 @@ class Client:
 
     def _connected(self) -> Any:
         if self._boto is None:
-            self._boto = self._connect()
+            self._session, self._boto = connect(self.options, self.place)
         return self._boto
-
-    def _connect(self) -> Any:
-        options = self.options
-        style = options.addressing
-        if style == "auto" and options.endpoint_url is not None:
-            style = "path"
-        self._session = boto3.Session(profile_name=options.profile)
-        config = Config(
-            connect_timeout=_CONNECT,
-            read_timeout=options.timeout,
-            max_pool_connections=_CONNECTIONS,
-            # Only what passes within a moment: the rest is waited for by whoever queues.
-            retries={"mode": "standard", "total_max_attempts": 3},
-            # Each request that has a checksum is given it by us.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": style, "payload_signing_enabled": False},
-        )
-        made = self._session.client(
-            "s3",
-            endpoint_url=options.endpoint_url,
-            region_name=options.region or self._session.region_name or "us-east-1",
-            verify=None if options.ca_file is None else str(options.ca_file),
-            config=config,
-        )
-        if made.meta.endpoint_url.startswith("http://"):
-            signs = {"addressing_style": style, "payload_signing_enabled": True}
-            sign = partial(_sign_payload, made.meta.config.merge(Config(s3=signs)))
-            made.meta.events.register("before-sign.s3", sign)
-        made.meta.events.register("before-sign.s3", _signing)
-        made.meta.events.register("before-send.s3", _sending)
-        return made
-
-
-def _sign_payload(config: Config, request: Any, **_: Any) -> None:
-    # What TLS does not protect, the signature must: by a checksum that is signed itself, if nobody
-    # can make another content that has it, else by one of the payload.
-    if _PROOF not in request.headers:
-        request.context["client_config"] = config
-
-
-def _signing(request: Any, **_: Any) -> None:
-    _note(request, sending=False)
-
-
-def _sending(request: Any, **_: Any) -> None:
-    _note(request, sending=True)
-
-
-def _note(request: Any, *, sending: bool) -> None:
-    body = getattr(request, "body", None)
-    if not isinstance(body, Body):
-        body = getattr(request, "data", None)
-    if isinstance(body, Body):
-        body.sending = sending

@@ -40,8 +40,8 @@ class FastPut:
         """Return one for a bucket, or None: obstore is not there, or lacks what is asked for.
 
         Args:
-            session: of boto3, for the credentials.
-            meta: of boto3's client.
+            session: of botocore, for the credentials.
+            meta: of botocore's client.
             bucket: its name.
             options: of the sink.
         """

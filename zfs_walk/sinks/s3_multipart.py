@@ -14,7 +14,7 @@ kept for it or that is the MD5 of what it should be.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +47,18 @@ _UNUSABLE: Final = {*_LOST, "InvalidPart", "InvalidPartOrder", "NotImplemented",
 """What servers say of an upload that can't be gone on with."""
 
 
+class Told(NamedTuple):
+    """Who is told how an upload goes on.
+
+    Attributes:
+        report: of bytes that are about to be sent; called by one thread at a time.
+        parts: how many parts are there, and of how many.
+    """
+
+    report: Report
+    parts: Callable[[int, int], None]
+
+
 class _Part(NamedTuple):
     number: int
     etag: str
@@ -73,16 +85,16 @@ class Multipart:
 
     # ------------------------------------------------------------------ from outside
 
-    def send(self, source: Source, fields: Mapping[str, Any], report: Report) -> str:
+    def send(self, source: Source, fields: Mapping[str, Any], told: Told) -> str:
         """Send what is missing, and make it the object; returns its ETag.
 
         Args:
             source: the file.
             fields: of the request that makes the upload.
-            report: told of bytes that are about to be sent; called by one thread at a time.
+            told: how it goes on.
         """
         try:
-            return self._send(source, fields, report)
+            return self._send(source, fields, told)
         except ChangedError:
             self.abandon()
             raise
@@ -106,7 +118,7 @@ class Multipart:
 
     # ------------------------------------------------------------------ the way of an upload
 
-    def _send(self, source: Source, fields: Mapping[str, Any], report: Report) -> str:
+    def _send(self, source: Source, fields: Mapping[str, Any], told: Told) -> str:
         there: dict[int, tuple[str, int]] = {}
         if self._known.get("upload"):
             try:
@@ -119,7 +131,7 @@ class Multipart:
                 self.abandon()
         if not self._known.get("upload"):
             self._begin(source, fields)
-        parts = self._send_parts(source, there, report)
+        parts = self._send_parts(source, there, told)
         source.check()
         faults.point("s3.before-complete")
         return self._complete(source, parts)
@@ -164,7 +176,7 @@ class Multipart:
         return str(head["ETag"]).strip('"') if ours else None
 
     def _send_parts(
-        self, source: Source, there: Mapping[int, tuple[str, int]], report: Report
+        self, source: Source, there: Mapping[int, tuple[str, int]], told: Told
     ) -> list[_Part]:
         done: list[_Part] = []
         missing: list[int] = []
@@ -175,7 +187,10 @@ class Multipart:
                 missing.append(number)
             else:
                 done.append(part)
-        done += self._in_parallel(source, iter(missing), report)
+        told.parts(len(done), count)
+        for part in self._in_parallel(source, iter(missing), told.report):
+            done.append(part)
+            told.parts(len(done), count)
         return sorted(done)
 
     def _reusable(self, source: Source, number: int, there: tuple[str, int] | None) -> _Part | None:
@@ -200,8 +215,10 @@ class Multipart:
         begin = (number - 1) * size
         return begin, min(size, source.size - begin)
 
-    def _in_parallel(self, source: Source, missing: Iterator[int], report: Report) -> list[_Part]:
-        done: list[_Part] = []
+    def _in_parallel(
+        self, source: Source, missing: Iterator[int], report: Report
+    ) -> Iterator[_Part]:
+        """Send these; each is given when the server has it, and that is noted."""
         failure: BaseException | None = None
         at_once = self._client.options.part_transfers
         with ThreadPoolExecutor(at_once, thread_name_prefix="part") as pool:
@@ -223,10 +240,9 @@ class Multipart:
                     part = each.result()
                     words = (self._known["token"], part.etag, part.checksum)
                     self._store(f"part.{part.number}", " ".join(words))
-                    done.append(part)
+                    yield part
         if failure is not None:
             raise failure
-        return done
 
     def _send_part(self, source: Source, number: int, report: Report) -> _Part:
         begin, size = self._slice(source, number)

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationInfo, field_validator
 
 from zfs_walk.errors import WrongUseError
+from zfs_walk.sinks.kept_secret import Reference
 
 MIB: Final = 1 << 20
 SMALLEST_PART: Final = 5 * MIB
@@ -36,6 +37,9 @@ class S3Options(BaseModel):
 
     profile: str | None = None
     """Of the AWS configuration, with the credentials to use."""
+
+    credentials_keyring: Reference | None = None
+    """SERVICE/USER of the keyring whose secret is ACCESS-KEY-ID:SECRET-KEY; not with a profile."""
 
     addressing: Literal["auto", "path", "virtual"] = "auto"
     """Where the bucket's name stands in an address; auto: in the path if there is an
@@ -71,6 +75,14 @@ class S3Options(BaseModel):
 
     stale_days: float = Field(default=7.0, ge=0)
     """Days after which an unfinished upload below the prefix that no transfer knows is aborted."""
+
+    @field_validator("credentials_keyring")
+    @classmethod
+    def _instead_of_a_profile(cls, given: str | None, info: ValidationInfo) -> str | None:
+        if given is not None and info.data.get("profile") is not None:
+            message = "credentials come from it or from the `profile`, not from both"
+            raise ValueError(message)
+        return given
 
 
 class Bucket(NamedTuple):

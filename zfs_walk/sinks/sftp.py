@@ -17,6 +17,7 @@ from zfs_walk.sinks.errors import (
     UnreachableSinkError,
 )
 from zfs_walk.sinks.interface import Memory, Parcel, Remote, Report, permissions
+from zfs_walk.sinks.kept_secret import need_keyring
 from zfs_walk.sinks.sftp_answers import GarbledError, Status, StatusError
 from zfs_walk.sinks.sftp_connect import Connector
 from zfs_walk.sinks.sftp_options import SftpOptions, parse
@@ -41,6 +42,7 @@ class SftpSink:
 
     Raises:
         WrongUseError: it is no such URL.
+        MissingExtraError: a password is in a keyring, and what reads it is not installed.
     """
 
     Options: ClassVar[type[SftpOptions]] = SftpOptions
@@ -50,6 +52,8 @@ class SftpSink:
     def __init__(self, url: str, options: SftpOptions) -> None:
         self._address = parse(url)
         self._options = options
+        if options.password_keyring is not None:
+            need_keyring("password_keyring")
         self._tree = Tree(self._address, options.client)
         self._connector = Connector(self._address, options)
         self._session: Session | None = None

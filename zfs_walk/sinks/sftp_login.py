@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from zfs_walk.sinks.errors import SinkRefusedError
+from zfs_walk.sinks.kept_secret import secret_of
 from zfs_walk.sinks.sftp_options import Address, SftpOptions
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def _password(options: SftpOptions, place: str) -> str | None:
             reason = f"password_env: there is no variable {options.password_env}"
             raise SinkRefusedError(place=place, reason=reason)
         return found
+    if options.password_keyring is not None:
+        return secret_of(options.password_keyring, "password_keyring", place)
     return None
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from zfs_walk.errors import WrongUseError
+from zfs_walk.sinks.kept_secret import Reference
 
 PORT: Final = 22
 
@@ -37,6 +38,9 @@ class SftpOptions(BaseModel):
 
     password_env: str | None = None
     """The environment variable that holds it instead."""
+
+    password_keyring: Reference | None = None
+    """SERVICE/USER of the keyring that has it instead."""
 
     transport: Literal["auto", "paramiko", "openssh"] = "auto"
     """What speaks SSH: paramiko, or OpenSSH's client where that can be used."""

@@ -4,16 +4,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from zfs_walk.broker.history import History
 from zfs_walk.broker.relay import INSIDE, Relay
 from zfs_walk.bus.ends import Sub, Waiter
-from zfs_walk.bus.publisher import Publisher
+from zfs_walk.bus.publisher import LOOK_EVERY, Publisher
 from zfs_walk.bus.sockets import FAN_OUT_HIGH_WATER, LONGEST_TOPIC, Bus
 from zfs_walk.protocol.codec import BUS
-from zfs_walk.protocol.messages import FileChanges, LogMark, LogRecord, Message
+from zfs_walk.protocol.messages import FileChanges, LogMark, LogRecord, Message, UploaderActions
 from zfs_walk.protocol.statistics import Origin
 
 ORIGIN = Origin("p1", "walker", "h1", "walker-1", 7, 0, "0")
@@ -48,6 +49,11 @@ class Place:
         while (frames := self.next(sub)) != [joined]:
             self.early.append(frames)
         return sub
+
+    def leaves(self, sub: Sub) -> None:
+        """A subscriber does."""
+        self.subs.remove(sub)
+        sub.close()
 
     def next(self, sub: Sub) -> list[bytes]:
         """The next message, which must come soon."""
@@ -141,7 +147,8 @@ def test_a_subscriber_that_reads_nothing_holds_nobody_up(place: Place) -> None:
 
 def test_what_is_strange_is_counted_and_no_more(place: Place) -> None:
     stranger = place.bus.pub(place.relay.publish)
-    assert stranger.subscribed(PATIENCE)
+    stranger.look(PATIENCE)
+    assert stranger.wanted == {b""}
     for frames in (
         [b"log.info.walker.h1"],
         [b"log.info.walker.h1", b"ZW\x01", b"\xff"],
@@ -226,3 +233,70 @@ def test_a_subscription_that_is_too_long_ends_its_connection_only(place: Place) 
     sub = place.subscriber(b"log.")
     place.say(1)
     assert place.next_message(sub, LogRecord) == record(1)
+
+
+def wants(place: Place, topic: bytes, *, wanted: bool) -> None:
+    """The publisher comes to know it."""
+    until = time.monotonic() + PATIENCE
+    while place.publisher.wants(topic) is not wanted:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_publishers_know_whether_somebody_listens_to_what_is_made_on_demand(place: Place) -> None:
+    place.say(1)
+    place.kept(1)
+    assert not place.publisher.wants(b"actions.h1")
+    one, two = place.subscriber(b"actions.h1"), place.subscriber(b"actions.", b"log.")
+    wants(place, b"actions.h2", wanted=True)
+    assert place.publisher.wants(b"actions.h1")
+    place.leaves(two)
+    wants(place, b"actions.h2", wanted=False)
+    assert place.publisher.wants(b"actions.h1")
+    place.leaves(one)
+    wants(place, b"actions.h1", wanted=False)
+
+
+def test_a_publisher_that_comes_later_knows_it_too(place: Place) -> None:
+    place.subscriber(b"actions.")
+    place.publisher.close()
+    place.publisher = Publisher(place.bus, place.relay.publish, ORIGIN)
+    wants(place, b"actions.h1", wanted=True)
+
+
+def test_it_is_known_again_after_the_connections_were_ended(place: Place) -> None:
+    sub = place.subscriber(b"actions.")
+    wants(place, b"actions.h1", wanted=True)
+    place.relay.rebind()
+    until = time.monotonic() + PATIENCE
+    while not sub.lost_connection():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    wants(place, b"actions.h1", wanted=True)
+    place.leaves(sub)
+    wants(place, b"actions.h1", wanted=False)
+
+
+def test_what_nobody_wanted_has_used_up_a_number_that_a_mark_tells(place: Place) -> None:
+    sub = place.subscriber(b"actions.")
+    message = UploaderActions(ORIGIN, 0, 1, (), ())
+    for _ in range(2):
+        place.publisher.publish(b"actions.h1", lambda seq: replace(message, seq=seq))
+        place.publisher.pass_over(b"actions.h1")
+    told = [place.next_message(sub, UploaderActions) for _ in range(2)]
+    assert told == [replace(message, seq=1), replace(message, seq=3)]
+    assert place.next_message(sub, LogMark) == LogMark(ORIGIN, 4)
+    assert (place.relay.malformed, place.publisher.lost) == (0, 0)
+
+
+def test_a_stranger_s_word_is_not_passed_on_to_publishers(place: Place) -> None:
+    place.subscriber(b"actions.")
+    wants(place, b"actions.h1", wanted=True)
+    stranger = place.bus.xsub("tcp://127.0.0.1:*")
+    stranger.socket.connect(place.relay.subscribe)
+    stranger.socket.send(b"\x05actions.")
+    stranger.socket.send(b"\x01actions.h9")
+    wants(place, b"actions.h9", wanted=True)
+    time.sleep(1.5 * LOOK_EVERY)
+    assert place.publisher.wants(b"actions.h1")
+    stranger.close()

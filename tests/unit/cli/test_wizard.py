@@ -180,6 +180,8 @@ def test_yes_and_no_have_several_words() -> None:
         ("sftp", "port", "0"), ("sftp", "port", "65536"), ("sftp", "port", "ssh"),
         ("sftp", "user", "a@b"), ("sftp", "user", "a:b"), ("sftp", "path", "a/../b"),
         ("sftp", "options.password_env", "hunter2"),
+        ("sftp", "options.password_keyring", "hunter2"),
+        ("sftp", "options.password_keyring", "a/"), ("s3", "options.credentials_keyring", "/b"),
         ("local", "options.mount", "relative"),
     ],
 )  # fmt: skip
@@ -216,6 +218,11 @@ def test_what_does_not_matter_is_not_asked() -> None:
     assert not question("options.ca_file").wanted({"options.endpoint_url": "http://host"})
     assert question("options.ca_file").wanted({"options.endpoint_url": "https://host"})
     assert not question("options.password_env", "sftp").wanted({"options.password_file": "/f"})
+    kept = question("options.password_keyring", "sftp")
+    assert not kept.wanted({"options.password_file": "/f"})
+    assert not kept.wanted({"options.password_env": "WORD"})
+    assert kept.wanted({})
+    assert not question("options.credentials_keyring").wanted({"options.profile": "a"})
 
 
 # ---------------------------------------------------------------------- the other side
@@ -251,6 +258,7 @@ def test_secrets_are_borrowed_for_a_trial_where_there_are_none() -> None:
     assert kind("s3").borrowed({}, ()) == keys
     assert kind("s3").borrowed({}, keys) == ()
     assert kind("s3").borrowed({"options.profile": "a"}, ()) == ()
+    assert kind("s3").borrowed({"options.credentials_keyring": "a/b"}, ()) == ()
     named = {"options.password_env": "WORD"}
     assert kind("sftp").borrowed(named, ()) == ("WORD",)
     assert kind("sftp").borrowed(named, ("WORD",)) == kind("sftp").borrowed({}, ()) == ()

@@ -176,3 +176,40 @@ def test_what_was_in_hand_of_a_process_that_was_killed_is_told_anew(tmp_path: Pa
     finish(journal, action, Stage.SENT)
     journal.close()
     assert second.told == [[(1, b"a", "taken")], [(1, b"a", "sent")]]
+
+
+def test_who_hears_is_told_what_is_durable_and_only_while_it_wants_to(
+    tmp_path: Path, listener: Listener
+) -> None:
+    journal = Journal(tmp_path / "journal.db", "a test", lambda: NOW)
+    put(journal, b"before")
+    heard: list[Event] = []
+    journal.hear(heard.extend)
+    put(journal, b"a")
+    take(journal)
+    journal.hear(None)
+    put(journal, b"between")
+    journal.hear(heard.extend)
+    journal.hear(heard.extend)
+    put(journal, b"after")
+    stages = [(each.path, each.stage.value) for each in heard]
+    assert stages[0] == (b"a", "queued")
+    assert sorted(stages[1:3]) == [(b"a", "taken"), (b"before", "taken")]
+    assert stages[3:] == [(b"after", "queued")]
+    journal.tell(listener)
+    journal.hear(None)
+    put(journal, b"told")
+    assert [told[0][1:] for told in listener.told] == [(b"told", "queued")]
+    assert len(heard) == 4
+    journal.close()
+
+
+def test_who_hears_is_told_nothing_of_what_was_rolled_back(
+    journal: Journal, listener: Listener
+) -> None:
+    heard: list[Event] = []
+    journal.hear(heard.extend)
+    listener.refuses = True
+    with pytest.raises(JournalError):
+        put(journal, b"a")
+    assert heard == []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from zfs_walk.agents.uploader.telling import MOST, mapping_statistics
+from zfs_walk.agents.uploader.telling import MOST, mapping_statistics, transfer_line
 from zfs_walk.errors import WrongUseError, ZfsWalkError
 from zfs_walk.mirror.mirror import Mirror
 from zfs_walk.mirror.pace import Limit
@@ -17,7 +17,6 @@ from zfs_walk.protocol.messages import (
     QueueOrder,
     QueueRows,
     SteerOrder,
-    TransferLine,
 )
 from zfs_walk.protocol.uploads import MOST_ACTIONS
 
@@ -92,7 +91,7 @@ class Clerk:
         chosen = self._chosen(order.mapping)
         known = [mirror.statistics() for mirror in chosen.values()]
         transfers = (
-            TransferLine(each.name, one.path, one.size, one.sent, round(one.since * 1e9))
+            transfer_line(each.name, one)
             for each in known
             if each.handler is not None
             for one in each.handler.active

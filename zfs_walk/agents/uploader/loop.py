@@ -14,6 +14,7 @@ from typing import Final
 
 from zfs_walk.agents.link import Identity
 from zfs_walk.agents.loop import AgentLoop
+from zfs_walk.agents.uploader.broadcast import Broadcast
 from zfs_walk.agents.uploader.clerk import Answer, Clerk
 from zfs_walk.agents.uploader.core import UploaderCore
 from zfs_walk.agents.uploader.door import Door
@@ -120,6 +121,9 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
         self._state = state
         self._clerk = Clerk(self._mirrors, limit)
         self._door: Door | None = None
+        self._broadcast = (
+            Broadcast(self._mirrors, handler.publisher, self._wake.ring) if handler else None
+        )
 
     @property
     def ready(self) -> bool:
@@ -159,6 +163,8 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
         if self._door is not None:
             self._door.close()
         self._start_closing().join()
+        if self._broadcast is not None:
+            self._broadcast.close()
         if self._writer is not None:
             self._writer.close(PARTING)
 
@@ -189,15 +195,22 @@ class UploaderLoop(AgentLoop[OwnEvent, OwnInstruction]):
             self._reread = False
             self._surroundings.reread()
         try:
-            super()._turn(pulse if self._once is None else partial(self._look, self._once, pulse))
+            super()._turn(partial(self._look, pulse))
         except VersionRefusedError as error:
             self._happened.append(Unwanted(str(error)))
 
-    def _look(self, once: Once, pulse: Callable[[float], float], now: float) -> float:
-        """Leave when everything is done; returns when to look again."""
-        if self._closer is None and once.is_over(now):
-            self.drain("everything is done")
-        return min(pulse(now), now + LOOK_AGAIN)
+    def _look(self, pulse: Callable[[float], float], now: float) -> float:
+        """Tell who listens, and leave when everything is done; returns when to look again."""
+        due = pulse(now)
+        if self._closer is not None:
+            return due
+        if self._broadcast is not None:
+            due = min(due, self._broadcast.turn(now))
+        if self._once is not None:
+            if self._once.is_over(now):
+                self.drain("everything is done")
+            due = min(due, now + LOOK_AGAIN)
+        return due
 
     def _own_events(self) -> list[OwnEvent]:
         if self._door is not None and self._door.look() and self._closer is None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Final
 
-from zfs_walk.mirror.handling import HandlerStatistics
+from zfs_walk.mirror.handling import HandlerStatistics, Transferring
 from zfs_walk.mirror.statistics import MirrorStatistics, Phase
 from zfs_walk.mirror.wishes import PAUSED
 from zfs_walk.notify.schema import COUNTS
 from zfs_walk.notify.writer import Progress, columns_of
+from zfs_walk.protocol.messages import TransferLine
 from zfs_walk.protocol.statistics import MappingStatistics
 
 OK: Final = "ok"
@@ -49,6 +50,12 @@ def mapping_statistics(known: MirrorStatistics) -> MappingStatistics:
         comparisons=known.reconcile.done,
         compared_ns=round(known.reconcile.ended * 1e9),
     )
+
+
+def transfer_line(mapping: str, one: Transferring) -> TransferLine:
+    """What is told of a file that is being sent."""
+    since_ns = round(one.since * 1e9)
+    return TransferLine(mapping, one.path, one.size, one.sent, since_ns, one.parts, one.parts_done)
 
 
 def health_of(known: MirrorStatistics) -> str:

@@ -6,6 +6,7 @@ A core, as `zfs_walk.cli.wizard.questions`.
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +14,9 @@ from zfs_walk.cli.wizard.questions import Answers, Question
 
 Options = type[BaseModel]
 """The model of a sink's options."""
+
+
+_KEPT: Final = re.compile(r"[^\x00-\x1f]+/[^/\x00-\x1f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,14 @@ def option(options: Options, key: str, *, listed: bool = False) -> Callable[[str
         return answer
 
     return read
+
+
+def kept(answer: str) -> str:
+    """Read what names a secret in a keyring."""
+    if not _KEPT.fullmatch(answer):
+        message = "wanted: SERVICE/USER; the secret itself never goes into this file"
+        raise ValueError(message)
+    return answer
 
 
 def is_host(text: str) -> bool:

@@ -6,7 +6,7 @@ A core, as `zfs_walk.cli.wizard.questions`.
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from zfs_walk.cli.wizard.kind import Kind, Options, is_host, option
+from zfs_walk.cli.wizard.kind import Kind, Options, is_host, kept, option
 from zfs_walk.cli.wizard.questions import OPTION, Answers, Question, Thing, matching
 from zfs_walk.errors import WrongUseError
 from zfs_walk.sinks import s3_options
@@ -46,6 +46,12 @@ def s3(options: Options) -> Kind:
             matching(r"[A-Za-z0-9._ -]{1,100}", "the name of a profile, and never a key itself"),
         ),
         Question(
+            OPTION + "credentials_keyring", "Keyring entry with the keys",
+            "SERVICE/USER, as `keyring set SERVICE USER` has made it in the keyring of who runs the"
+            " agent, with ACCESS-KEY-ID:SECRET-KEY as its secret. Empty: they are in no keyring.",
+            kept, wanted=lambda answers: OPTION + "profile" not in answers,
+        ),
+        Question(
             OPTION + "addressing", "Addressing (auto, path or virtual)",
             "Where the bucket's name stands: path (HOST/BUCKET, most servers) or virtual"
             " (BUCKET.HOST). Empty: auto.",
@@ -63,7 +69,8 @@ def s3(options: Options) -> Kind:
         "a bucket of S3", questions, _s3_url,
         "The access key is not in this file. It comes from where AWS's own tools take it:"
         " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment of the agent, a profile in"
-        " ~/.aws/credentials, or the role of the machine (docs/s3.md).",
+        " ~/.aws/credentials, the keyring that an option names, or the role of the machine"
+        " (docs/s3.md).",
         _s3_borrowed,
     )  # fmt: skip
 
@@ -122,7 +129,9 @@ def _s3_url(answers: Answers) -> str | None:
 
 
 def _s3_borrowed(answers: Answers, there: Collection[str]) -> tuple[str, ...]:
-    # With a profile the environment does not count.
-    if OPTION + "profile" in answers or "AWS_ACCESS_KEY_ID" in there:
+    # With a profile, or a keyring, the environment does not count.
+    if {OPTION + "profile", OPTION + "credentials_keyring"} & set(answers):
+        return ()
+    if "AWS_ACCESS_KEY_ID" in there:
         return ()
     return ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from zfs_walk.cli.wizard.kind import Kind, Options, is_host, option
+from zfs_walk.cli.wizard.kind import Kind, Options, is_host, kept, option
 from zfs_walk.cli.wizard.questions import OPTION, Answers, Question, Thing, matching
 from zfs_walk.sinks import sftp_options
 
@@ -57,6 +57,14 @@ def sftp(options: Options, user: str) -> Kind:
             wanted=lambda answers: OPTION + "password_file" not in answers,
         ),
         Question(
+            OPTION + "password_keyring", "Keyring entry with the password",
+            "SERVICE/USER, as `keyring set SERVICE USER` has made it in the keyring of who runs the"
+            " agent. Empty: none is needed.",
+            kept,
+            wanted=lambda answers: not {OPTION + "password_file", OPTION + "password_env"}
+            & set(answers),
+        ),
+        Question(
             OPTION + "known_hosts", "File with known host keys",
             "By which the server is recognized. Empty: ~/.ssh/known_hosts and the system's; if the"
             " server is in neither, you are shown its fingerprint.",
@@ -67,7 +75,8 @@ def sftp(options: Options, user: str) -> Kind:
         "a folder of an SFTP server", questions,
         lambda answers: _sftp_url(answers, user),
         "Neither a key nor a password is in this file. They are read from the key file, the SSH"
-        " agent, the file with the password, or the environment of the agent (docs/sftp.md).",
+        " agent, the file with the password, the environment of the agent, or its keyring"
+        " (docs/sftp.md).",
         _sftp_borrowed,
     )  # fmt: skip
 

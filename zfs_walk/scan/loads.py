@@ -14,9 +14,9 @@ from zfs_walk.scan.entries import Stat
 LEAST: Final = 64 * 2**10
 """Bytes that a file counts at least: a small one costs round trips, not bytes."""
 
-TASK: Final = 4 * 2**20
-"""The load of one task: some 64 small files, ten of 400 kB, or one larger file. A second's worth on
-a line of some 40 Mbit/s; the sink and its connections are kept open from task to task."""
+TASK: Final = 3 * 2**20
+"""The load of one task: 48 small files, seven of 400 kB, or one larger file: about two for each of
+four transfers. Larger tasks are shared worse, smaller ones leave transfers idle at their ends."""
 
 FEWEST: Final = 4
 """Files of one part at least, where there are enough: as many as a worker sends at once."""

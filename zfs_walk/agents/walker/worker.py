@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import queue
+import stat
 import threading
 import time
 import traceback
@@ -122,30 +123,7 @@ class RunRoom:
             ),
             slot,
         )
-        if options.to and not self.refused:
-            self._open_sink(run, slot, allow, place)
-
-    def _open_sink(
-        self, run: OpenRun, slot: Slot, allow: Sequence[bytes], place: SendingPlace
-    ) -> None:
-        # A walk that sends nothing does not pay for it.
-        from zfs_walk.agents.sending.sender import (  # noqa: PLC0415
-            Sender,
-            SendingRefusedError,
-            Signs,
-        )
-
-        options = run.options
-        signs = Signs(slot.hurry, lambda directory: slot.note(Directory(0, directory)))
-        [root] = run.roots
-        try:
-            self.sender = Sender(
-                options.to, options.to_options, transfers=options.transfers,
-                dry_run=options.dry_run, root=(root.path, root.ino), place=place, signs=signs,
-                allow=allow,
-            )  # fmt: skip
-        except SendingRefusedError as error:
-            self.refused = str(error)
+        self._run, self._slot, self._allow, self._place = run, slot, allow, place
 
     def send(self, scan: Scan) -> dict[str, int] | None:
         """Send the files of a task, if the run does; what could not be is among its errors.
@@ -156,18 +134,33 @@ class RunRoom:
         Raises:
             RefusedError: nothing can be sent from here.
         """
-        if self.sender is None:
+        if not self._run.options.to or not any(map(stat.S_ISREG, scan.columns.mode)):
             return {}
+        # A walk that sends nothing does not pay for it.
         from zfs_walk.agents.sending.sender import SendingRefusedError  # noqa: PLC0415
 
         try:
+            if self.sender is None:
+                # Not before: what is found meanwhile can be given to others, who open theirs.
+                self.sender = self._open_sender()
             account = self.sender.send(scan.columns)
         except SendingRefusedError as error:
-            raise RefusedError(str(error)) from error
+            raise RefusedError(error.reason) from error
         if account is None:
             return None
         scan.errors += account.errors
         return dict(account.counters)
+
+    def _open_sender(self) -> "Sender":
+        from zfs_walk.agents.sending.sender import Sender, Signs  # noqa: PLC0415
+
+        options, slot = self._run.options, self._slot
+        signs = Signs(slot.hurry, lambda directory: slot.note(Directory(0, directory)))
+        [root] = self._run.roots
+        return Sender(
+            options.to, options.to_options, transfers=options.transfers, dry_run=options.dry_run,
+            root=(root.path, root.ino), place=self._place, signs=signs, allow=self._allow,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Nothing more of the run will come."""

@@ -39,11 +39,12 @@ class Presence:
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:
-        """While this lasts, a death leaves something behind."""
+        """While this lasts, a death leaves something behind, and so does an exception."""
+        broken_off = os.pread(self._descriptor, 1, 0) == _SENDING
         os.pwrite(self._descriptor, _SENDING, 0)
         yield
-        # Not after an exception: what it has left is swept as a dead one's is.
-        os.pwrite(self._descriptor, _AT_REST, 0)
+        if not broken_off:
+            os.pwrite(self._descriptor, _AT_REST, 0)
 
     def close(self) -> None:
         """Leave; whether anything is to be swept the next one sees who asks."""

@@ -68,8 +68,8 @@ def test_a_walk_sends_to_it(site: Path, tmp_path: Path) -> None:
     for number in range(30):
         (data / "below" / f"f{number}").write_bytes(b"%d" % number)
     (data / "large").write_bytes(b"x" * (2 << 20))
-    words = [PYTHON, "-m", "zfs_walk", "walk", data, "--to", f"shelf://{tmp_path}/shelf.db"]
-    more = ["--to-options", "{wait: 60}", "--json", "-q", "--state", tmp_path / "state"]
+    words = [PYTHON, "-m", "zfs_walk", "walk", str(data), "--to", f"shelf://{tmp_path}/shelf.db"]
+    more = ["--to-options", "{wait: 60}", "--json", "-q", "--state", str(tmp_path / "state")]
     wanted = {path.relative_to(data).as_posix(): path.read_bytes() for path in data.rglob("*[0-9e]")
               if path.is_file()}  # fmt: skip
     for sent in (len(wanted), 0):

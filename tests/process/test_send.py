@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import cargo
+from tests.process import cargo, oracle
 from tests.process.conftest import PrivateLedger
 from tests.process.place import KILLED, OBEDIENT, Brake, Place, Process, Site, remove, wait_for
 
@@ -40,7 +40,7 @@ def to(copy: Path, *more: str | Path | int) -> tuple[str | Path | int, ...]:
 
 def left_behind(copy: Path) -> list[bytes]:
     """Half-sent files."""
-    return cargo.find(copy, "-name", ".zfs-walk.*").splitlines()
+    return oracle.find(copy, "-name", ".zfs-walk.*").splitlines()
 
 
 # ---------------------------------------------------------------------- in private

@@ -41,6 +41,11 @@ class SinkOptions(Described):
 
 
 def _loaded(text: str) -> Any:
+    try:
+        # Most of it is YAML, too, but the default is not to load what reads that.
+        return json.loads(text)
+    except ValueError:
+        pass
     import yaml  # noqa: PLC0415 -- few walks have this option
 
     try:

@@ -36,8 +36,8 @@ from zfs_walk.sinks.s3_turns import Turns
 _CONNECT: Final = 10.0
 """Seconds until a connection must stand."""
 _CONNECTIONS: Final = 256
-"""Kept for the next request: as many as eight transfers of 32 small files each have; more are opened
-when more are needed, and urllib3 warns of each that it can't keep."""
+"""Kept for the next request: as many as eight transfers of 32 small files each have. More are
+opened when they are needed, and urllib3 warns of each that it can't keep."""
 
 
 class Client:

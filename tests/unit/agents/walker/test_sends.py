@@ -1,5 +1,7 @@
 """A unit of a run that sends: what is found is sent before more is found, and is given away."""
 
+from typing import Any
+
 from tests.unit.agents.walker.making import (
     Agent,
     connected,
@@ -16,7 +18,7 @@ from zfs_walk.agents.walker.tasks import ListParts, ScanPart, Walk
 from zfs_walk.protocol.messages import Commit, Grant, Steal
 
 
-def of_a_run(*, to: str) -> tuple[Agent, list[Walk | ListParts | ScanPart]]:
+def of_a_run(*, to: str) -> tuple[Agent, list[Any]]:
     """Two workers, a directory to be walked, and three parts of another one whose names are there.
 
     Returns:

@@ -176,7 +176,7 @@ class RcloneS3(Server):
     def __init__(self, folder: Path) -> None:
         """Start it, with its data in a folder."""
         (folder / self.bucket).mkdir(parents=True)
-        port = free_port()
+        self.port = port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [tool("rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}",

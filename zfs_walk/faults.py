@@ -33,6 +33,9 @@ S3: Final = (
 SFTP: Final = ("sftp.begun", "sftp.synced", "sftp.sent", "sftp.renamed")
 """Of the sink ``sftp://``: of a file, one after the other."""
 
+SEND: Final = ("send.begun", "send.ended")
+"""Of a walk that sends: the files of a task are judged and sent; they are, and it is not told."""
+
 _name, _, _count = os.environ.get(VARIABLE, "").partition(":")
 _left = int(_count or 1)
 

@@ -414,6 +414,8 @@ class World:
         options = WalkOptions(
             names_only=False, one_file_system=True, max_depth=-1, part_limit=PART_LIMIT,
             excludes=(), includes=(), default_excludes=False, catalog=catalog, token="",
+            # Every other run sends: its parts come before its directories, and any is given.
+            to="sink:" if self.runs.index(run) % 2 else "",
         )  # fmt: skip
         roots = tuple(
             RootRecord(b"/r%d" % tree.root, run.local_to or "h0", "ext4", 2, not run.local_to)

@@ -58,12 +58,12 @@ class Ledger:
             "SELECT count(*) FROM (SELECT uid FROM lease GROUP BY uid HAVING count(*) > 1)"
         )
 
-    def entries(self) -> dict[int, int]:
-        """Entries that each session has counted, by its number."""
+    def entries(self, counter: str = "entries") -> dict[int, int]:
+        """Entries, or what another counter counts, of each session by its number."""
         shares: dict[int, int] = {}
         for session, counters in self.rows(
             "SELECT lease.session, ledger.counters FROM ledger JOIN lease USING (uid, epoch)"
         ):
-            counted = msgpack.unpackb(counters).get("entries", 0)
+            counted = msgpack.unpackb(counters).get(counter, 0)
             shares[session] = shares.get(session, 0) + counted
         return shares

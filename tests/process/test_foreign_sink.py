@@ -1,9 +1,12 @@
 """A sink of another package: made of its page in the docs, installed by pip, found, tested."""
 
+import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,29 @@ def test_a_sink_of_another_package_is_found_and_passes_the_suite(
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert found is not None
     assert int(found[1]) > 80
+
+
+def test_a_walk_sends_to_it(site: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "below").mkdir(parents=True)
+    for number in range(30):
+        (data / "below" / f"f{number}").write_bytes(b"%d" % number)
+    (data / "large").write_bytes(b"x" * (2 << 20))
+    words = [PYTHON, "-m", "zfs_walk", "walk", str(data), "--to", f"shelf://{tmp_path}/shelf.db"]
+    more = ["--to-options", "{wait: 60}", "--json", "-q", "--state", str(tmp_path / "state")]
+    wanted = {path.relative_to(data).as_posix(): path.read_bytes() for path in data.rglob("*[0-9e]")
+              if path.is_file()}  # fmt: skip
+    for sent in (len(wanted), 0):
+        ran = subprocess.run(
+            [*words, *more],
+            env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        told = json.loads(ran.stdout)["sending"]
+        assert (told["sent"]["files"], told["there"]["files"]) == (sent, len(wanted))
+        with closing(sqlite3.connect(tmp_path / "shelf.db")) as shelf:
+            rows = shelf.execute("SELECT name, content FROM file").fetchall()
+        assert {name.decode(): content for name, content in rows} == wanted
 
 
 def test_its_wrong_options_are_told_as_those_of_ours(site: Path) -> None:

@@ -160,8 +160,8 @@ def _book(db: sqlite3.Connection, commit: Commit, run: int) -> None:
     if commit.errors:
         (there,) = db.execute("SELECT count(*) FROM problem WHERE run = ?", (run,)).fetchone()
         db.executemany(
-            "INSERT INTO problem VALUES (?, ?, ?, ?)",
-            [(run, e.path, e.errno, e.kind) for e in commit.errors[: EXAMPLES - there]],
+            "INSERT INTO problem VALUES (?, ?, ?, ?, ?)",
+            [(run, e.path, e.errno, e.kind, e.reason) for e in commit.errors[: EXAMPLES - there]],
         )
     db.executemany(
         "INSERT INTO quarantine VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

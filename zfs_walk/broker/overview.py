@@ -99,7 +99,8 @@ class Overview:
             RunLine(
                 run.number, run.state, tuple(root.path for root in run.roots),
                 run.counters.get("entries", 0) + live.get(run.number, 0), run.items,
-                run.elapsed(now),
+                run.elapsed(now), run.counters.get("sent.files", 0),
+                run.counters.get("sent.bytes", 0),
             )
             for run in newest
         )  # fmt: skip

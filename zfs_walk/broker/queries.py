@@ -80,7 +80,7 @@ def problems(db: sqlite3.Connection, run: int) -> tuple[Problem, ...]:
     """At most 100 examples of entries that could not be read."""
     return tuple(
         Problem(*row)
-        for row in db.execute("SELECT path, errno, kind FROM problem WHERE run = ?", (run,))
+        for row in db.execute("SELECT path, errno, kind, reason FROM problem WHERE run = ?", (run,))
     )
 
 

@@ -11,8 +11,9 @@ import msgpack
 from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.records import WalkOptions
 
-SCHEMA: Final = 3
-"""2: sessions have the name of their key, and runs the time of their end. 3: there are claims."""
+SCHEMA: Final = 4
+"""2: sessions have the name of their key, and runs the time of their end. 3: there are claims.
+4: problems have a reason in words."""
 
 CLAIM_TABLE: Final = """
 CREATE TABLE claim (
@@ -30,6 +31,7 @@ UPDATE run SET ended = unixepoch() WHERE state IN ('DONE', 'DONE_WITH_ERRORS', '
 CREATE INDEX lease_run ON lease (run);
 """,
     2: CLAIM_TABLE,
+    3: "ALTER TABLE problem ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
 }
 """Schema -> the statements that make the next one of it."""
 
@@ -64,7 +66,8 @@ CREATE TABLE counter (
     run INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,
     PRIMARY KEY (run, name)) WITHOUT ROWID;
 CREATE TABLE problem (
-    run INTEGER NOT NULL, path BLOB NOT NULL, errno INTEGER NOT NULL, kind TEXT NOT NULL);
+    run INTEGER NOT NULL, path BLOB NOT NULL, errno INTEGER NOT NULL, kind TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '');
 CREATE INDEX problem_run ON problem (run);
 CREATE TABLE quarantine (
     run INTEGER NOT NULL, kind INTEGER NOT NULL, root INTEGER NOT NULL, path BLOB NOT NULL,

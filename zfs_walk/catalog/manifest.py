@@ -115,10 +115,7 @@ class Manifest:
         return cls(
             run=RunInfo.from_json(item["run"]),
             totals=Totals(**kept, error_classes=Counter(item["errors"]["by_class"])),
-            examples=tuple(
-                ScanError(names.from_json(error), int(error["errno"]), str(error["class"]))
-                for error in item["errors"]["examples"]
-            ),
+            examples=tuple(_example_of(error) for error in item["errors"]["examples"]),
             segments=tuple(SegmentInfo(**segment) for segment in item["segments"]),
             merged={name: tuple(sources) for name, sources in item["merged"].items()},
         )
@@ -183,8 +180,15 @@ def _encoded(document: Mapping[str, Any]) -> bytes:
 
 
 def _example(error: ScanError) -> dict[str, Any]:
-    told = {"errno": error.errno, "class": error.kind, "message": os.strerror(error.errno)}
+    message = error.reason or os.strerror(error.errno)
+    told = {"errno": error.errno, "class": error.kind, "message": message}
     return names.to_json(error.path) | told
+
+
+def _example_of(item: Mapping[str, Any]) -> ScanError:
+    errno, message = int(item["errno"]), str(item["message"])
+    reason = "" if message == os.strerror(errno) else message
+    return ScanError(names.from_json(item), errno, str(item["class"]), reason)
 
 
 def _migrated(folder: str | Path, document: dict[str, Any]) -> dict[str, Any]:

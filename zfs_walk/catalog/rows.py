@@ -67,7 +67,9 @@ class Batches:
                     name_raw,
                     pa.array([error.errno for error in part], pa.int32()),
                     pa.array([error.kind for error in part], pa.string()),
-                    pa.array([os.strerror(error.errno) for error in part], pa.string()),
+                    pa.array(
+                        [error.reason or os.strerror(error.errno) for error in part], pa.string()
+                    ),
                 ],
                 schema=arrow_schema(pa, "errors"),
             )

@@ -2,12 +2,13 @@
 
 from contextlib import ExitStack
 
+from zfs_walk.agents.sending.place import SendingPlace
 from zfs_walk.agents.walker.core import AgentSettings
 from zfs_walk.agents.walker.loop import WalkerLoop
 from zfs_walk.agents.walker.pool import Nursery
 from zfs_walk.cli.agent_arguments import AgentArguments
 from zfs_walk.cli.serve_agent import AgentProcess
-from zfs_walk.cli.state import ipc_folder
+from zfs_walk.cli.state import SENDING, ipc_folder
 
 
 def serve_walker(arguments: AgentArguments) -> None:
@@ -18,7 +19,8 @@ def serve_walker(arguments: AgentArguments) -> None:
     """
     process = AgentProcess(arguments)
     with ExitStack() as stack:
-        nursery = Nursery(ipc_folder(), str(process.state), arguments.allowed())
+        sending = SendingPlace(process.state / SENDING)
+        nursery = Nursery(ipc_folder(), str(process.state), sending, arguments.allowed())
         stack.callback(nursery.close)
         # Locks come after the fork: workers would hold them on after this process's death.
         opened = stack.enter_context(process.opened(arguments.workers))

@@ -26,6 +26,10 @@ class WalkArguments:
     include: tuple[str, ...]
     no_default_excludes: bool
     output: str | None
+    to: str | None
+    to_options: str
+    transfers: int
+    dry_run: bool
     json: bool
     quiet: bool
     resume: int | None
@@ -53,6 +57,8 @@ class WalkArguments:
             Filter(self.exclude, self.include)
         except ValueError as error:
             raise WrongUseError(reason=str(error)) from error
+        if self.to and self.names_only:
+            raise WrongUseError(reason="--to needs sizes and times: leave --names-only out")
         return WalkOptions(
             names_only=self.names_only,
             one_file_system=self.one_file_system,
@@ -63,4 +69,8 @@ class WalkArguments:
             default_excludes=not self.no_default_excludes,
             catalog=b"" if catalog is None else os.fsencode(catalog.folder),
             token="" if catalog is None else catalog.token,
+            to=self.to or "",
+            to_options=self.to_options,
+            transfers=self.transfers,
+            dry_run=self.dry_run,
         )

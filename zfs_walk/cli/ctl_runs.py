@@ -26,7 +26,7 @@ def run_group() -> None:
 @at_a_bus
 def run_list(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
     """List the runs, the newest first."""
-    from zfs_walk.cli.summary import show_path
+    from zfs_walk.cli.summary import human, show_path
     from zfs_walk.protocol.messages import Runs
 
     set_up_logging(verbose)
@@ -38,6 +38,8 @@ def run_list(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
                 "state": line.state,
                 "entries": line.entries,
                 "items_left": line.items_left,
+                "sent_files": line.sent_files,
+                "sent_bytes": line.sent_bytes,
                 "seconds": line.age_ms / 1000,
                 "roots": [show_path(root) for root in line.roots],
             }
@@ -47,9 +49,11 @@ def run_list(broker: str, timeout: float, verbose: int, *, json_: bool) -> None:
         return
     for line in reply.runs:
         roots = " ".join(show_path(root) for root in line.roots)
+        sent = f"  {line.sent_files:,} files, {human(line.sent_bytes)} sent"
         click.echo(
             f"{line.run:>6}  {line.state:<16} {line.entries:>14,} entries"
             f" {line.items_left:>8,} left {line.age_ms / 1000:>9.1f} s  {roots}"
+            f"{sent if line.sent_files else ''}"
         )
 
 

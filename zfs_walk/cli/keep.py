@@ -91,7 +91,8 @@ def finish_catalog(client: Client, status: RunStatus, summary: dict[str, Any]) -
         Totals.from_counters(status.counters),
         _segments(client, status.run),
         examples=[
-            ScanError(problem.path, problem.errno, problem.kind) for problem in status.errors
+            ScanError(problem.path, problem.errno, problem.kind, problem.reason)
+            for problem in status.errors
         ],
         summary=summary,
     )

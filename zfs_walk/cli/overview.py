@@ -78,6 +78,8 @@ class Overview:
                     "run": run.run,
                     "state": run.state,
                     "entries": run.entries,
+                    "sent_files": run.sent_files,
+                    "sent_bytes": run.sent_bytes,
                     "items_left": run.items_left,
                     "seconds": run.age_ms / 1000,
                     "roots": [names.to_json(root) for root in run.roots],

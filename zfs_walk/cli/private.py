@@ -13,6 +13,7 @@ from pathlib import Path
 
 from zfs_walk import __version__
 from zfs_walk.agents.link import Identity
+from zfs_walk.agents.sending.place import SendingPlace
 from zfs_walk.agents.walker.core import AgentSettings
 from zfs_walk.agents.walker.loop import WalkerLoop
 from zfs_walk.agents.walker.pool import Nursery
@@ -22,7 +23,7 @@ from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.bus.client import Client
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.cli.arguments import WalkArguments
-from zfs_walk.cli.state import ipc_folder
+from zfs_walk.cli.state import SENDING, ipc_folder
 from zfs_walk.protocol.messages import WALKER
 from zfs_walk.storage import lock
 
@@ -107,16 +108,26 @@ class PrivateBus:
 
 
 @contextmanager
-def private_bus(state: Path, run: int, host: str, arguments: WalkArguments) -> Iterator[PrivateBus]:
+def private_bus(
+    base: Path, state: Path, run: int, host: str, arguments: WalkArguments
+) -> Iterator[PrivateBus]:
     """Start a broker and an agent for one run; both have ended when the context is left.
 
     The workers' zygote is forked first, before there is a second thread or a ZeroMQ context.
+
+    Args:
+        base: the user's state folder.
+        state: the run's own, in it.
+        run: its number.
+        host: this one's name.
+        arguments: of the command.
 
     Raises:
         ZfsWalkError: what ended one of them.
     """
     with ExitStack() as stack:
-        nursery = Nursery(ipc_folder(), str(state))
+        sending = SendingPlace(base / SENDING, "json" if arguments.json else "text")
+        nursery = Nursery(ipc_folder(), str(state), sending)
         stack.callback(nursery.close)
         # Locks come after the fork: workers would hold them on after this process's death.
         lock(state)

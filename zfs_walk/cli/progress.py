@@ -8,6 +8,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from zfs_walk.cli.summary import human
 from zfs_walk.protocol.messages import RunStatus
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Progress:
 
     def _line(self, status: RunStatus, entries: int, rate: float) -> str:
         errors = status.counters.get("errors", 0) + status.live.errors
+        sent = status.counters.get("sent.files", 0)
         waiting = max(status.items_left, status.live.waiting)
         parts = [
             f"{entries:,} entries",
@@ -92,6 +94,10 @@ class Progress:
             f"{errors:,} errors",
             str(timedelta(seconds=status.elapsed_ms // 1000)),
         ]
+        if status.options.to:
+            done = sent + status.counters.get("unchanged.files", 0)
+            size = human(status.counters.get("sent.bytes", 0))
+            parts.insert(1, f"{sent:,} files, {size} sent, {done:,} there")
         left = self._remaining(status, entries, rate)
         if left:
             parts.append(f"about {left} left")

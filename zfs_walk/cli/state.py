@@ -12,6 +12,9 @@ from zfs_walk.storage import lock
 LONGEST_IPC = 90
 """Bytes of an ipc folder's path: the system takes 107 with the socket's name."""
 
+SENDING = "sending"
+"""The folder in a state folder with notes of what walks send."""
+
 FALLBACK = "/var/tmp/zfs_walk"  # noqa: S108 -- made with mode 0700, and its owner is checked
 """Where state goes without a state folder of the user's; survives a reboot."""
 

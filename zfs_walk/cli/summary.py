@@ -6,7 +6,9 @@ from typing import Any
 
 from zfs_walk import names
 from zfs_walk.catalog.totals import Totals
+from zfs_walk.cli import sending
 from zfs_walk.protocol.messages import RunStatus
+from zfs_walk.protocol.records import Problem
 
 SCHEMA = 1
 
@@ -28,10 +30,8 @@ def as_json(status: RunStatus) -> dict[str, Any]:
         "seconds": status.elapsed_ms / 1000,
         "errors_by_class": dict(sorted(totals.error_classes.items())),
         "excluded_by_default": totals.excluded_default,
-        "error_examples": [
-            {**names.to_json(problem.path), "errno": problem.errno, "class": problem.kind}
-            for problem in status.errors
-        ],
+        "error_examples": [_problem_json(problem) for problem in status.errors],
+        **sending.as_json(status.options, status.counters),
         "quarantined": [
             {
                 **names.to_json(_path_of(status, item.item.root, item.item.path)),
@@ -40,6 +40,11 @@ def as_json(status: RunStatus) -> dict[str, Any]:
             for item in status.quarantined
         ],
     }
+
+
+def _problem_json(problem: Problem) -> dict[str, Any]:
+    told = {**names.to_json(problem.path), "errno": problem.errno, "class": problem.kind}
+    return told | ({"reason": problem.reason} if problem.reason else {})
 
 
 def _path_of(status: RunStatus, root: int, path: bytes) -> bytes:
@@ -74,12 +79,13 @@ def as_text(status: RunStatus) -> str:
         )
     if totals.vanished:
         lines.append(f"  vanished     {totals.vanished:>16,} (changed during the walk)")
+    lines += _sending_lines(status)
     lines.append(
         f"  errors       {totals.errors:>16,}"
         + _classes(dict(sorted(totals.error_classes.items())))
     )
     lines += [
-        f"    {show_path(problem.path)}: {os.strerror(problem.errno)} ({problem.kind})"
+        f"    {show_path(problem.path)}: {_why(problem)} ({problem.kind})"
         for problem in status.errors[:10]
     ]
     if totals.errors > len(status.errors[:10]) > 0:
@@ -89,6 +95,34 @@ def as_text(status: RunStatus) -> str:
         lines.append(f"  NOT WALKED: {path}: {item.reason}")
     lines.append(f"  {timedelta(seconds=round(seconds, 1))!s:.9} at {rate:,.0f} entries a second")
     return "\n".join(lines)
+
+
+def _why(problem: Problem) -> str:
+    return show_text(problem.reason) if problem.reason else os.strerror(problem.errno)
+
+
+def _sending_lines(status: RunStatus) -> list[str]:
+    """What was sent, and what was not."""
+    told = sending.as_json(status.options, status.counters).get("sending")
+    if told is None:
+        return []
+    lines = [f"  to           {show_text(told['to'])}"]
+    shown = ("planned",) if told["dry_run"] else ("sent",)
+    for kind in (*shown, "unchanged", "refused", "unsent", "gone"):
+        count = told[kind]
+        if not count["files"] and kind not in shown:
+            continue
+        line = f"  {kind:<12} {count['files']:>16,} files"
+        if "bytes" in count:
+            line += f", {count['bytes']:,} bytes ({human(count['bytes'])})"
+        lines.append(line)
+    left = told["not_sent"]
+    if left["symlinks"] or left["other"]:
+        lines.append(
+            f"  not sent     {left['symlinks']:,} symbolic links, {left['other']:,} others"
+            " (devices, sockets, pipes): only regular files are"
+        )
+    return lines
 
 
 def _classes(classes: dict[str, int]) -> str:

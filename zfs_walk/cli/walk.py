@@ -14,6 +14,7 @@ from zfs_walk.cli.command import (
     set_up_logging,
     shared,
 )
+from zfs_walk.cli.sending import TRANSFERS, SinkOptions
 from zfs_walk.errors import WrongUseError
 
 NOBODY_PATIENCE = 30.0
@@ -23,6 +24,7 @@ OF_THE_RUN = frozenset(
     {
         *("paths", "roots_from", "null", "names_only", "one_file_system", "max_depth", "exclude"),
         *("include", "no_default_excludes", "output", "part_limit", "min_agents", "detach"),
+        *("to", "to_options", "transfers", "dry_run"),
     }
 )
 """What belongs to a run from its beginning, and can't be changed when it goes on."""
@@ -36,13 +38,14 @@ OF_THE_RUN = frozenset(
   zfs-walk /data /home --exclude '*.tmp' --one-file-system
   zfs-walk /data -o /data-catalog && zfs-catalog info /data-catalog
   zfs-walk /data --broker tcp://127.0.0.1:5570 --detach
+  zfs-walk /data --to s3://bucket/prefix --dry-run
 
 Ctrl-C pauses the run and says how to go on; a second Ctrl-C ends at once.
 
-Exit codes: 0 all well, 1 done, but some items could not be read (they are listed), 2 wrong use,
-4 no broker, 5 another protocol version, 6 state folder in use or unusable, 7 the journal can't be
-written, 8 the run can't go on, 9 the catalog can't be used, 10 an extra is missing, 11 paused, 12
-aborted, 13 a process died, 14 no usable key."""
+Exit codes: 0 all well, 1 done, but some items could not be read or sent (they are listed), 2 wrong
+use, 4 no broker, 5 another protocol version, 6 state folder in use or unusable, 7 the journal can't
+be written, 8 the run can't go on, 9 the catalog can't be used, 10 an extra is missing, 11 paused,
+12 aborted, 13 a process died, 14 no usable key."""
 )
 @click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path())
 @click.option("--roots-from", type=click.File("rb"), help="File with one path a line; - is stdin.")
@@ -68,6 +71,16 @@ aborted, 13 a process died, 14 no usable key."""
               help="Walk snapshot folders (.snapshot, .zfs/snapshot) too.")  # fmt: skip
 @click.option("-o", "--output", metavar="DIR", type=click.Path(),
               help="Store a row per entry there (a catalog).")  # fmt: skip
+@click.option("--to", metavar="URL",
+              help="Send every regular file there: s3://BUCKET/PREFIX, sftp://USER@HOST/PATH,"
+              " file:///PATH (docs/sinks.md). Nothing is ever deleted there.")  # fmt: skip
+@click.option("--to-options", metavar="MAP", type=SinkOptions(), default="{}",
+              help="The sink's options, as a map in YAML or JSON.")  # fmt: skip
+@click.option("--transfers", type=click.IntRange(1, 256), default=TRANSFERS, show_default=True,
+              help="With --to: files, or packs of small ones, that a worker sends at once."
+              )  # fmt: skip
+@click.option("--dry-run", is_flag=True,
+              help="With --to: print what would be sent, and send nothing.")  # fmt: skip
 @click.option("--json", is_flag=True, help="Print the result as JSON (docs/json.md).")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("--resume", type=int, metavar="RUN", help="Go on with a paused run.")
@@ -92,7 +105,10 @@ def main(verbose: int, **given: Any) -> int:
     set_up_logging(verbose)
     arguments = WalkArguments(**given)
     _check_use(arguments.resume, arguments.attach)
-    if arguments.broker:
+    if arguments.dry_run and not arguments.to:
+        raise WrongUseError(reason="--dry-run prints what --to URL would send: give both")
+    # What would be sent is the same from wherever it is looked at, and it is printed here.
+    if arguments.broker and not arguments.dry_run:
         from zfs_walk.cli.walk_on_bus import walk_on_bus  # noqa: PLC0415
 
         return walk_on_bus(arguments.broker, arguments)

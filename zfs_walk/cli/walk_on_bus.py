@@ -16,6 +16,7 @@ from zfs_walk.cli.follow import Follow, go_on, print_result, submit
 from zfs_walk.cli.interrupts import Interrupts
 from zfs_walk.cli.keep import finish_catalog, prepare_catalog
 from zfs_walk.cli.roots import find_roots
+from zfs_walk.cli.sending import check_sending
 from zfs_walk.cli.summary import as_json
 
 
@@ -58,7 +59,7 @@ def _run(client: Client, host: str, arguments: WalkArguments) -> int:
     if arguments.earlier is not None:
         return arguments.earlier
     roots = find_roots(arguments.paths, arguments.roots_from, host, null=arguments.null)
-    arguments.options()
+    check_sending(roots, arguments.options())
     catalog = prepare_catalog(arguments.output)
     try:
         return submit(client, roots, arguments.options(catalog), arguments.min_agents)

@@ -14,6 +14,7 @@ from zfs_walk.cli.keep import finish_catalog, prepare_catalog
 from zfs_walk.cli.private import PrivateBus, private_bus
 from zfs_walk.cli.private_state import interrupted_runs, new_state, remove_state, state_of
 from zfs_walk.cli.roots import find_roots
+from zfs_walk.cli.sending import check_sending, sweep_after
 from zfs_walk.cli.state import state_base
 from zfs_walk.cli.summary import as_json
 from zfs_walk.errors import CatalogError, JournalError, ProcessDiedError, WrongUseError
@@ -33,20 +34,21 @@ def walk_privately(arguments: WalkArguments) -> int:
 def _begin(base: Path, arguments: WalkArguments) -> RunStatus:
     host = host_name(arguments.host)
     roots = find_roots(arguments.paths, arguments.roots_from, host, null=arguments.null)
-    arguments.options()
+    check_sending(roots, arguments.options())
     with ExitStack() as undo:
         catalog = prepare_catalog(arguments.output)
         if catalog is not None:
             undo.callback(catalog.undo)
         run, state = new_state(base, int(time.time()))
         undo.callback(remove_state, state)
-        with private_bus(state, run, host, arguments) as bus:
+        with private_bus(base, state, run, host, arguments) as bus:
             interrupts = Interrupts()
             submit(bus.client, roots, arguments.options(catalog), 1)
             # From now on the folders are the run's, and it can be gone on with.
             undo.pop_all()
             status = _follow(bus, run, interrupts, arguments)
     remove_state(state)
+    sweep_after(base, status.options)
     return status
 
 
@@ -57,11 +59,12 @@ def _resume(base: Path, run: int, arguments: WalkArguments) -> RunStatus:
         raise WrongUseError(
             reason=f"no interrupted run {run} below {base / 'runs'}; there are: {there}"
         )
-    with private_bus(state, run, host_name(arguments.host), arguments) as bus:
+    with private_bus(base, state, run, host_name(arguments.host), arguments) as bus:
         interrupts = Interrupts()
         go_on(bus.client, run)
         status = _follow(bus, run, interrupts, arguments)
     remove_state(state)
+    sweep_after(base, status.options)
     return status
 
 

@@ -97,7 +97,10 @@ class WalkOptions:
     """How a run walks; the same for every agent of it.
 
     ``max_depth`` is -1 for no limit. ``catalog`` is the folder that segments go to, empty for a
-    run that stores no rows; ``token`` is what that folder's token file must hold.
+    run that stores no rows; ``token`` is what that folder's token file must hold. ``to`` is the URL
+    of the sink that every regular file is sent to, empty for a run that sends nothing;
+    ``to_options`` are the sink's options as JSON, none of them a secret; ``transfers`` is how many
+    files a worker sends at once; ``dry_run``: nothing is sent, what would be is printed.
     """
 
     names_only: bool
@@ -109,6 +112,10 @@ class WalkOptions:
     default_excludes: bool
     catalog: Path
     token: Word
+    to: Text = ""
+    to_options: Text = "{}"
+    transfers: U32 = 0
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +131,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An entry that could not be read or listed: absolute path, errno and class."""
+    """An entry that could not be read, listed or sent: absolute path, errno and class.
+
+    ``reason`` is empty where the errno tells it all.
+    """
 
     path: Path
     errno: I64
     kind: Word
+    reason: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +178,10 @@ class LiveCount:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run in RUN_LIST; ``entries`` has what agents counted and did not commit yet."""
+    """One run in RUN_LIST; ``entries`` has what agents counted and did not commit yet.
+
+    ``sent_files`` and ``sent_bytes``: of a run that sends, as committed.
+    """
 
     run: U64
     state: RunState
@@ -175,6 +189,8 @@ class RunLine:
     entries: U64
     items_left: U64
     age_ms: U64
+    sent_files: U64 = 0
+    sent_bytes: U64 = 0
 
 
 @dataclass(frozen=True, slots=True)

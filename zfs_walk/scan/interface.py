@@ -46,6 +46,9 @@ class ScanOptions:
         columns: `TOTALS` or `ROWS`.
         filter: what is left out.
         within: real paths of folders below which a root must really be; empty: anywhere.
+        sends: the run sends files: a directory whose files are more than one task is reported as
+            wide too, and a call comes back when it has found a task's worth of them
+            (`zfs_walk.scan.loads`).
     """
 
     names_only: bool = False
@@ -56,6 +59,7 @@ class ScanOptions:
     columns: str = TOTALS
     filter: Filter = field(default_factory=Filter)
     within: tuple[bytes, ...] = ()
+    sends: bool = False
 
 
 @dataclass(slots=True)
@@ -86,12 +90,14 @@ class ScanError(NamedTuple):
     """An entry that could not be read or listed: its absolute path, errno, and class.
 
     Classes: ``denied`` (EACCES, EPERM), ``loop`` (a directory that is its own ancestor), ``io``
-    (EIO, ESTALE, ETIMEDOUT and the like), ``too-long`` (ENAMETOOLONG), ``other``.
+    (EIO, ESTALE, ETIMEDOUT and the like), ``too-long`` (ENAMETOOLONG), ``other``; in runs that send
+    also ``refused`` and ``unsent``, with the ``reason`` in words, as no errno may tell it.
     """
 
     path: bytes
     errno: int
     kind: str
+    reason: str = ""
 
 
 class Wide(NamedTuple):
@@ -129,6 +135,7 @@ class Scan:
             default excludes (snapshot folders) named.
         wide: the directory that ended this call because it is wide; nothing of it is counted.
         levels: depth -> [directories read, subdirectories found], for estimates.
+        load: of the regular files, in a run that sends (`zfs_walk.scan.loads`).
     """
 
     columns: Columns
@@ -143,6 +150,7 @@ class Scan:
     excluded_default: int = 0
     wide: Wide | None = None
     levels: dict[int, list[int]] = field(default_factory=dict)
+    load: int = 0
 
 
 class UnreachableError(Exception):

@@ -43,6 +43,7 @@ class Looked:
     vanished: int = 0
     excluded: int = 0
     excluded_default: int = 0
+    load: int = 0
 
     def keep(self, indices: list[int]) -> None:
         """Leave all others out."""

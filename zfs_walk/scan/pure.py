@@ -30,6 +30,7 @@ from zfs_walk.scan.interface import (
     UnreachableError,
     Wide,
 )
+from zfs_walk.scan.loads import MOST_PARTS, OTHERS, TASK, load_of, parts_of
 from zfs_walk.scan.looking import SCARCE, TRANSIENT, Looked, Looker, depth_of, scan_error
 
 _BLOCK: Final = 4096
@@ -67,7 +68,8 @@ class _Allowance:
     ) -> bool:
         """Whether the call has to come back now."""
         now = monotonic()
-        if now >= self._deadline or len(scan.columns.mode) >= self._entries:
+        full = len(scan.columns.mode) >= self._entries or scan.load >= TASK
+        if now >= self._deadline or full:
             return True
         level = self._hurry[0] if self._hurry is not None else 0
         if level == 1:
@@ -234,19 +236,31 @@ class PureScanner:
             if len(entries) > self._options.part_limit:
                 raise _WideError(self._parts(opened))
             looked = self._looker.look(handle, directory.path, Listed(entries), opened)
-            if looked.walk:
-                above = len(self._absolute(directory)) + 1
-                paths = above * len(looked.walk) + sum(map(len, looked.walk))
-                if paths > self._options.wide_bytes:
-                    # Names hash evenly: parts of half the limit stay below it.
-                    raise _WideError(_clamped(2 * paths // max(1, self._options.wide_bytes)))
-                if directory.path:
-                    handle.keep(directory.path, opened)
-                    kept = True
+            parts = self._parts_of(directory, looked)
+            if parts:
+                raise _WideError(parts)
+            if looked.walk and directory.path:
+                handle.keep(directory.path, opened)
+                kept = True
             return looked
         finally:
             if not kept:
                 os.close(opened)
+
+    def _parts_of(self, directory: Directory, looked: Looked) -> int:
+        """Into how many parts a directory is cut that was read; 0: into none."""
+        parts = 0
+        if self._options.sends and looked.stats is not None:
+            looked.load, files = load_of(looked.modes, looked.stats)
+            parts = parts_of(looked.load, files)
+        if looked.walk:
+            above = len(self._absolute(directory)) + 1
+            paths = above * len(looked.walk) + sum(map(len, looked.walk))
+            if paths > self._options.wide_bytes:
+                # Names hash evenly: parts of half the limit stay below it.
+                wanted = 2 * paths // max(1, self._options.wide_bytes)
+                parts = max(parts, _clamped(wanted * (OTHERS if self._options.sends else 1)))
+        return parts
 
     def _list(self, directory: Directory) -> tuple[int, list[os.DirEntry[str]]]:
         """Open a directory and list it, one name past ``part_limit`` at most."""
@@ -262,6 +276,9 @@ class PureScanner:
 
     def _parts(self, opened: int) -> int:
         size = os.fstat(opened).st_size
+        if self._options.sends:
+            # Nobody knows yet how large its files are.
+            return MOST_PARTS
         if size <= _DIRENT_BYTES * self._options.part_limit:
             # Says nothing: tmpfs, btrfs, ZFS and others count in other units.
             return _PARTS_UNKNOWN
@@ -288,6 +305,7 @@ class PureScanner:
         level = scan.levels.setdefault(depth, [0, 0])
         level[0] += 1
         level[1] += found
+        scan.load += looked.load
         scan.vanished += looked.vanished
         scan.excluded += looked.excluded
         scan.excluded_default += looked.excluded_default

@@ -13,8 +13,9 @@ from zfs_walk.sinks.s3_options import S3Options
 
 _CONNECT: Final = 10.0
 """Seconds until a connection must stand."""
-_CONNECTIONS: Final = 64
-"""Kept for the next request; more are opened when more are needed."""
+_CONNECTIONS: Final = 256
+"""Kept for the next request: as many as eight transfers of 32 small files each have. More are
+opened when they are needed, and urllib3 warns of each that it can't keep."""
 _PROOF: Final = "x-amz-checksum-sha256"
 """The header of a checksum that proves what was sent."""
 

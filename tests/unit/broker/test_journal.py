@@ -86,7 +86,7 @@ def item_numbers(journal: Journal, uid: int) -> list[int]:
 
 def test_a_commit_changes_frontier_books_and_totals_at_once(journal: Journal, uid: int) -> None:
     segment = Segment("s1", "rows", 5, 100, "sum")
-    problem = Problem(b"/a/x", 13, "denied")
+    problem = Problem(b"/a/x", 13, "denied", "the server said so")
     lost = Quarantined(directory(9, b"bad"), "3 workers died over it")
     verdict = journal.apply(
         ME,
@@ -567,7 +567,10 @@ CREATE TABLE counter (
 CREATE TABLE session (
     session INTEGER PRIMARY KEY, role TEXT NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL,
     boot TEXT NOT NULL);
+CREATE TABLE problem (
+    run INTEGER NOT NULL, path BLOB NOT NULL, errno INTEGER NOT NULL, kind TEXT NOT NULL);
 INSERT INTO session VALUES (7, 'walker', 'h0', 'walker-0', 'boot');
+INSERT INTO problem VALUES (2, CAST('/x' AS BLOB), 13, 'denied');
 PRAGMA user_version = 1;
 """
 """What the release before wrote, as far as `load` reads it."""
@@ -577,7 +580,7 @@ def test_an_older_schema_is_migrated_after_a_copy(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     older = sqlite3.connect(path)
     older.executescript(SCHEMA_1)
-    options = msgpack.packb(astuple(OPTIONS))
+    options = msgpack.packb(astuple(OPTIONS)[:9])
     rows = [(1, "DONE", "", options, 1, 1, 0, 9, 5), (2, "RUNNING", "", options, 1, 1, 1, 9, 5)]
     older.executemany("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     older.commit()
@@ -586,6 +589,9 @@ def test_an_older_schema_is_migrated_after_a_copy(tmp_path: Path) -> None:
     journal = SqliteJournal(path)
     now = time.time()
     assert [run.state for run in journal.load().runs] == ["DONE", "RUNNING"]
+    # A run of an older release sends nothing, and its problems have no reasons.
+    assert [run.options for run in journal.load().runs] == [OPTIONS, OPTIONS]
+    assert journal.problems(2) == (Problem(b"/x", 13, "denied", ""),)
     assert journal.load().sessions == (StoredSession(7, "walker", "h0", "walker-0", "boot", ""),)
     journal.close()
     later = SqliteJournal(path, clock=lambda: now + 1000)
@@ -645,7 +651,7 @@ def test_a_newer_schema_is_refused_with_both_numbers(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "journal")
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(StateError, match="schema 9, this release knows 3"):
+    with pytest.raises(StateError, match="schema 9, this release knows 4"):
         SqliteJournal(tmp_path / "journal")
 
 

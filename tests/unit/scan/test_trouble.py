@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from zfs_walk.scan.columns import ROWS
-from zfs_walk.scan.interface import Budget, Directory, NameBlock, UnreachableError
+from zfs_walk.scan.interface import Budget, Directory, NameBlock, ScanError, UnreachableError
 
 pytestmark = pytest.mark.usefixtures("no_leak")
 
@@ -30,7 +30,7 @@ def test_an_unreadable_directory_counts_and_is_one_denied_error(
     def check() -> None:
         assert walker.entries(folder) == find(folder)
         scan = walker.scan(folder)
-        assert scan.errors == [(os.fsencode(folder / "closed"), errno.EACCES, "denied")]
+        assert scan.errors == [ScanError(os.fsencode(folder / "closed"), errno.EACCES, "denied")]
         assert (scan.listed, scan.found, scan.failed) == (3, 2, [])
 
     as_nobody(check)

@@ -23,6 +23,7 @@ def choose(  # noqa: PLR0913 -- what a choice depends on, no more
     *,
     known_first: bool,
     parts: bool,
+    sends: bool,
 ) -> Groups:
     """The numbers of the items for each thief, or nothing if it is not worth it.
 
@@ -33,6 +34,8 @@ def choose(  # noqa: PLR0913 -- what a choice depends on, no more
         own: how many workers this agent has.
         known_first: items that the broker knows will do if they are worth it: no rows are flushed.
         parts: parts of wide directories may be given.
+        sends: parts of wide directories are files to be sent: listing them anew costs nothing
+            beside that.
     """
     if frontier.waiting:
         give = _oldest(frontier, estimate, sum(thieves), own, known_first=known_first)
@@ -41,7 +44,8 @@ def choose(  # noqa: PLR0913 -- what a choice depends on, no more
         return _deal(give, thieves)
     if parts:
         for wide in frontier.wide.values():
-            groups = wide.giveable(len(thieves), frontier.died_over)
+            share = 0.0 if sends else wide.listing_share
+            groups = wide.giveable(len(thieves), frontier.died_over, share)
             if groups:
                 return tuple(tuple(item.n for item in group) for group in groups)
     return ()

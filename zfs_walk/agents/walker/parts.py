@@ -56,16 +56,23 @@ class WideDirectory:
         extents = dict(zip(self.wanted, dealt, strict=True))
         self.extents = extents if self.waiting.keys() <= extents.keys() else None
 
-    def giveable(self, thieves: int, stays: Callable[[Item], bool]) -> list[list[Item]]:
+    @property
+    def listing_share(self) -> float:
+        """What listing a name costs over what looking at it does."""
+        if self.list_micros and self.scan_micros:
+            return self.list_micros / self.scan_micros
+        return LISTING_SHARE
+
+    def giveable(
+        self, thieves: int, stays: Callable[[Item], bool], share: float
+    ) -> list[list[Item]]:
         """One group of parts for each thief, if a listing of its own is worth it for the thief.
 
         What is given away takes nothing along, so a thief lists the directory anew: the work in
         its parts must exceed twice a listing (docs/protocol.md section 3). Parts for which
-        ``stays`` is true are not given.
+        ``stays`` is true are not given. ``share`` is what listing a name costs over what is done
+        with it.
         """
-        share = LISTING_SHARE
-        if self.list_micros and self.scan_micros:
-            share = self.list_micros / self.scan_micros
         waiting = [self.waiting[part] for part in sorted(self.waiting)]
         waiting = [item for item in waiting if not stays(item)]
         each = len(waiting) // (thieves + 1)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zfs_walk.agents.sending.place import SendingPlace
 from zfs_walk.agents.walker.blackbox import BlackBox
 from zfs_walk.agents.walker.crew import MOST_PROCESSES
 from zfs_walk.agents.walker.events import WorkerDied
@@ -45,12 +46,19 @@ class Member:
 class Nursery:
     """What must exist before an agent has threads or a ZeroMQ context: page, spool and zygote."""
 
-    def __init__(self, ipc_folder: str, spool_folder: str, allow: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self,
+        ipc_folder: str,
+        spool_folder: str,
+        sending: SendingPlace,
+        allow: Sequence[bytes] = (),
+    ) -> None:
         """Make them; see `Zygote` for the signals.
 
         Args:
             ipc_folder: for the sockets of the agent and its workers.
             spool_folder: for temporary files.
+            sending: what workers are told of sending.
             allow: real paths of the only folders that workers may touch; empty: any.
 
         Raises:
@@ -66,7 +74,7 @@ class Nursery:
         box, spool = self.box, self.spool
 
         def start(worker: int, slot: int, lifeline: int) -> None:
-            run_worker(worker, ipc_folder, box.slot(slot), spool, lifeline, allow)
+            run_worker(worker, ipc_folder, box.slot(slot), spool, lifeline, allow, sending)
 
         self.zygote = Zygote(start, ipc_folder)
 

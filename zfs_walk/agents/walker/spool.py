@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from zfs_walk.agents.walker.tasks import Extent
 from zfs_walk.scan.interface import NameBlock
+from zfs_walk.scan.loads import part_of
 
 WRITE_BYTES = 2**20
 """Names that a listing keeps in memory before it writes them out."""
@@ -84,10 +85,24 @@ class Spool:
         return data
 
 
-def deal(
-    blocks: Iterator[NameBlock], parts: int, wanted: tuple[int, ...], spool: Spool, base: int
+def deal(  # noqa: PLR0913 -- what a listing is dealt by
+    blocks: Iterator[NameBlock],
+    parts: int,
+    wanted: tuple[int, ...],
+    spool: Spool,
+    base: int,
+    *,
+    files_apart: bool = False,
 ) -> tuple[dict[int, list[Extent]], int]:
     """Deal names to parts by their hash, into the spool; returns extents and how many names.
+
+    Args:
+        blocks: the names.
+        parts: into how many parts the directory is cut.
+        wanted: those that are kept.
+        spool: where to.
+        base: offset there.
+        files_apart: by `zfs_walk.scan.loads.part_of`, as a run that sends wants them.
 
     Raises:
         SpoolError: the spool is full.
@@ -111,7 +126,8 @@ def deal(
     for names, types in blocks:
         seen += len(names)
         for i, name in enumerate(names):
-            bucket = buckets.get(crc32(name) % parts)
+            which = part_of(name, types[i], parts) if files_apart else crc32(name) % parts
+            bucket = buckets.get(which)
             if bucket is not None:
                 bucket[0].append(name)
                 bucket[1].append(types[i])

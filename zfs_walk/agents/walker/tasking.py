@@ -39,26 +39,35 @@ def next_task(unit: Unit, asking: Asking) -> Task | None:
     """Something for an idle worker to do, or None.
 
     The finder of a wide directory lists it first, as its listing is still open; then directories,
-    then parts whose names are there, then other listings; places that workers died over last.
+    then parts whose names are there, then other listings; places that workers died over last. In a
+    run that sends directories come after all parts.
     """
     if not unit.takes_tasks:
         return None
-    frontier = unit.frontier
-    wides = frontier.wide.values()
+    wides = unit.frontier.wide.values()
     for wide in wides:
         if wide.to_list and wide.finder == asking.worker:
             return _list(unit, asking, wide)
-    if frontier.waiting:
-        return _walk(unit, asking)
-    for wide in wides:
+    # A run that sends finds more than it has sent, or its frontier would grow to the whole tree.
+    kinds = (_some_part, _some_list, _walk) if unit.sends else (_walk, _some_part, _some_list)
+    tasks = (find(unit, asking) for find in kinds)
+    return next((task for task in tasks if task is not None), None) or _risky_task(unit, asking)
+
+
+def _some_part(unit: Unit, asking: Asking) -> Task | None:
+    for wide in unit.frontier.wide.values():
         if wide.to_scan:
             safe = [part for part, item in wide.waiting.items() if not _risky(unit, item)]
             if safe:
                 return _scan_part(unit, asking, wide, min(safe))
-    for wide in wides:
+    return None
+
+
+def _some_list(unit: Unit, asking: Asking) -> Task | None:
+    for wide in unit.frontier.wide.values():
         if wide.to_list:
             return _list(unit, asking, wide)
-    return _risky_task(unit, asking)
+    return None
 
 
 def _risky(unit: Unit, item: Item) -> bool:
@@ -78,8 +87,10 @@ def _risky_task(unit: Unit, asking: Asking) -> Task | None:
     return None
 
 
-def _walk(unit: Unit, asking: Asking) -> Walk:
+def _walk(unit: Unit, asking: Asking) -> Task | None:
     frontier = unit.frontier
+    if not frontier.waiting:
+        return None
     most = max(1, min(BATCH, len(frontier.waiting) // (2 * asking.workers)))
     batch: list[Item] = []
     size = 0
@@ -104,7 +115,7 @@ def _list(unit: Unit, asking: Asking, wide: WideDirectory) -> ListParts:
     unit.frontier.tasks[asking.task] = ()
     return ListParts(
         asking.task, unit.run, unit.uid, unit.epoch, unit.roll, (wide.root, wide.path), wide.parts,
-        asking.spool, wide.wanted,
+        unit.sends, asking.spool, wide.wanted,
     )  # fmt: skip
 
 

@@ -58,7 +58,10 @@ class Walk(Message):
 
 @dataclass(frozen=True, slots=True)
 class ListParts(Message):
-    """List a wide directory and write the names of ``wanted`` parts to the spool from ``base``."""
+    """List a wide directory and write the names of ``wanted`` parts to the spool from ``base``.
+
+    ``files_apart``: the parts are those of a run that sends (`zfs_walk.scan.loads`).
+    """
 
     task: U64
     run: U64
@@ -67,6 +70,7 @@ class ListParts(Message):
     roll: U64
     place: Place
     parts: U32
+    files_apart: bool
     base: U64
     wanted: Annotated[tuple[U32, ...], Length(65_536)]
 

@@ -40,6 +40,7 @@ class Unit:
         self.run, self.uid, self.epoch = grant.run, grant.uid, grant.epoch
         self.options = grant.options
         self.stores_rows = bool(grant.options.catalog)
+        self.sends = bool(grant.options.to)
         self.roll = 0
         self.seq = 0
         self.acked = 0
@@ -242,7 +243,7 @@ class Unit:
             return None
         groups = choose(
             self.frontier, self.progress.estimate, steal.thieves, own,
-            known_first=self.stores_rows, parts=not self.options.names_only,
+            known_first=self.stores_rows, parts=not self.options.names_only, sends=self.sends,
         )  # fmt: skip
         if not groups:
             return None

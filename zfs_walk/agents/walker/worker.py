@@ -10,13 +10,16 @@ import gc
 import logging
 import os
 import queue
+import stat
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from zfs_walk.agents.sending.place import SendingPlace
 from zfs_walk.agents.walker.blackbox import Slot
 from zfs_walk.agents.walker.spool import Spool, SpoolError, deal
 from zfs_walk.agents.walker.staging import Staged, Staging, held, write
@@ -60,6 +63,9 @@ from zfs_walk.scan.interface import (
 )
 from zfs_walk.scan.pure import PureScanner
 
+if TYPE_CHECKING:
+    from zfs_walk.agents.sending.sender import Sender
+
 LOG = logging.getLogger("zfs_walk.worker")
 
 SEGMENTS = "segments"
@@ -77,14 +83,21 @@ class Rows:
     stated: bool
 
 
-class RunRoom:
-    """What the scanning thread keeps of one run: its scanner."""
+class RefusedError(Exception):
+    """This host can't go on with a run; the text says why."""
 
-    def __init__(self, run: OpenRun, slot: Slot, allow: Sequence[bytes]) -> None:
+
+class RunRoom:
+    """What the scanning thread keeps of one run: its scanner, and its sink if it sends."""
+
+    def __init__(
+        self, run: OpenRun, slot: Slot, allow: Sequence[bytes], place: SendingPlace
+    ) -> None:
         """Check that the catalog is the run's, and may be written to, and open a scanner."""
         options = run.options
         self.stores_rows = bool(options.catalog)
         self.refused = ""
+        self.sender: Sender | None = None
         if self.stores_rows and allow and not is_within(os.path.realpath(options.catalog), allow):
             self.refused = outside(options.catalog)
         elif self.stores_rows:
@@ -103,12 +116,57 @@ class RunRoom:
                 one_file_system=options.one_file_system,
                 max_depth=None if options.max_depth < 0 else options.max_depth,
                 part_limit=options.part_limit,
-                columns=ROWS if self.stores_rows else TOTALS,
+                columns=ROWS if self.stores_rows or options.to else TOTALS,
                 filter=Filter(options.excludes, options.includes, options.default_excludes),
                 within=tuple(allow),
+                sends=bool(options.to),
             ),
             slot,
         )
+        self._run, self._slot, self._allow, self._place = run, slot, allow, place
+
+    def send(self, scan: Scan) -> dict[str, int] | None:
+        """Send the files of a task, if the run does; what could not be is among its errors.
+
+        Returns:
+            What is to be counted; None: the worker was called back, and the task is not done.
+
+        Raises:
+            RefusedError: nothing can be sent from here.
+        """
+        if not self._run.options.to or not any(map(stat.S_ISREG, scan.columns.mode)):
+            return {}
+        # A walk that sends nothing does not pay for it.
+        from zfs_walk.agents.sending.sender import SendingRefusedError  # noqa: PLC0415
+
+        try:
+            if self.sender is None:
+                # Not before: what is found meanwhile can be given to others, who open theirs.
+                self.sender = self._open_sender()
+            account = self.sender.send(scan.columns)
+        except SendingRefusedError as error:
+            raise RefusedError(error.reason) from error
+        if account is None:
+            return None
+        scan.errors += account.errors
+        return dict(account.counters)
+
+    def _open_sender(self) -> "Sender":
+        from zfs_walk.agents.sending.sender import Sender, Signs  # noqa: PLC0415
+
+        options, slot = self._run.options, self._slot
+        signs = Signs(slot.hurry, lambda directory: slot.note(Directory(0, directory)))
+        [root] = self._run.roots
+        return Sender(
+            options.to, options.to_options, transfers=options.transfers, dry_run=options.dry_run,
+            root=(root.path, root.ino), place=self._place, signs=signs, allow=self._allow,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Nothing more of the run will come."""
+        self.scanner.close()
+        if self.sender is not None:
+            self.sender.close()
 
 
 class Worker:
@@ -122,6 +180,7 @@ class Worker:
         spool: Spool,
         lifeline: int,
         allow: Sequence[bytes],
+        place: SendingPlace,
     ) -> None:
         """Connect to the agent.
 
@@ -132,8 +191,10 @@ class Worker:
             spool: for names of wide directories.
             lifeline: a pipe that ends when the zygote does.
             allow: real paths of the only folders that may be touched; empty: any.
+            place: what is told of sending.
         """
         self._allow = allow
+        self._place = place
         self._number = number
         self._slot = slot
         self._spool = spool
@@ -227,11 +288,11 @@ class Worker:
     def _do(self, message: OpenRun | CloseRun | Task) -> None:
         match message:
             case OpenRun():
-                self._rooms[message.run] = RunRoom(message, self._slot, self._allow)
+                self._rooms[message.run] = RunRoom(message, self._slot, self._allow, self._place)
             case CloseRun(run):
                 room = self._rooms.pop(run, None)
                 if room is not None:
-                    room.scanner.close()
+                    room.close()
             case Walk():
                 self._task(message, lambda scanner: self._walk(message, scanner))
             case ScanPart():
@@ -244,14 +305,20 @@ class Worker:
         room = self._rooms[task.run]
         refused = room.refused
         scan: Scan | None = None
+        sent: dict[str, int] | None = {}
         if not refused:
             try:
                 scan = scan_it(room.scanner)
-            except (UnreachableError, SpoolError) as error:
+                sent = room.send(scan)
+            except (UnreachableError, SpoolError, RefusedError) as error:
+                scan = None
                 refused = str(error) or "the root is not the recorded one on this host"
         self._slot.done()
         micros = (time.monotonic_ns() - begun) // 1000
-        self._send(self._result_out, self._result(task, scan, refused, micros))
+        if sent is None:
+            self._send(self._result_out, self._undone(task))
+            return
+        self._send(self._result_out, self._result(task, scan, refused, micros, sent))
         self._say(task, scan, refused, micros)
         gc.collect(0)
 
@@ -284,8 +351,24 @@ class Worker:
         names = self._spool.read(task.extents)
         return scanner.scan_names(Directory(*task.place), names, own=task.own)
 
+    def _undone(self, task: Walk | ScanPart) -> Walked:
+        """The worker was called back in the middle: nothing of the task counts, and it waits anew.
+
+        Files that were sent already will be found there.
+        """
+        untouched = len(task.batch) if isinstance(task, Walk) else 1
+        return Walked(
+            self._number, task.task, self._results, "", 0, 0, untouched, 0, 0, (0, b""), 0, {},
+            (), (), (), (),
+        )  # fmt: skip
+
     def _result(
-        self, task: Walk | ScanPart, scan: Scan | None, refused: str, micros: int
+        self,
+        task: Walk | ScanPart,
+        scan: Scan | None,
+        refused: str,
+        micros: int,
+        sent: dict[str, int],
     ) -> Walked:
         if scan is None:
             return Walked(
@@ -306,7 +389,7 @@ class Worker:
         return Walked(
             self._number, task.task, self._results, "", scan.listed, scan.found, scan.untouched,
             rows, micros, _place(wide.directory) if wide else (0, b""), wide.parts if wide else 0,
-            totals.counters(), tuple(Problem(*error) for error in scan.errors[:100]),
+            totals.counters() | sent, tuple(Problem(*error) for error in scan.errors[:100]),
             tuple((depth, read, found) for depth, (read, found) in scan.levels.items()),
             tuple(_place(directory) for directory in scan.left),
             tuple((_place(directory), code) for directory, code in scan.failed),
@@ -327,7 +410,10 @@ class Worker:
         if not refused:
             try:
                 blocks = self._noted(Directory(*task.place), room.scanner)
-                extents, names = deal(blocks, task.parts, task.wanted, self._spool, task.base)
+                extents, names = deal(
+                    blocks, task.parts, task.wanted, self._spool, task.base,
+                    files_apart=task.files_apart,
+                )  # fmt: skip
             except (UnreachableError, SpoolError) as error:
                 refused = str(error) or "the root is not the recorded one on this host"
             except OSError as error:
@@ -347,13 +433,19 @@ class Worker:
 
 
 def run_worker(  # noqa: PLR0913, PLR0917 -- what a worker has of its agent
-    number: int, folder: str, slot: Slot, spool: Spool, lifeline: int, allow: Sequence[bytes]
+    number: int,
+    folder: str,
+    slot: Slot,
+    spool: Spool,
+    lifeline: int,
+    allow: Sequence[bytes],
+    place: SendingPlace,
 ) -> None:
     """What a worker's process does from its fork to its end."""
     # Columns hold no cycles; a collection of everything would cost more than it frees.
     gc.freeze()
     gc.disable()
-    Worker(number, folder, slot, spool, lifeline, allow).run()
+    Worker(number, folder, slot, spool, lifeline, allow, place).run()
 
 
 def _place(directory: Directory) -> tuple[int, bytes]:

@@ -25,7 +25,7 @@ IDENTITY = Identity("walker", "h0", "walker-0", "boot", 9, "0", 2)
 ROOT = RootRecord(b"/data", "h0", "ext4", 2, network=False)
 
 
-def options(*, rows: bool = False) -> WalkOptions:
+def options(*, rows: bool = False, to: str = "") -> WalkOptions:
     return WalkOptions(
         names_only=False,
         one_file_system=True,
@@ -36,6 +36,7 @@ def options(*, rows: bool = False) -> WalkOptions:
         default_excludes=True,
         catalog=b"/catalog" if rows else b"",
         token="",
+        to=to,
     )
 
 

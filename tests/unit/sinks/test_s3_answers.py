@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 
+from tests.process.place import wait_for
 from zfs_walk.sinks.choose import open_sink
 from zfs_walk.sinks.conformance.place import Notes, Origin, freely
 from zfs_walk.sinks.errors import (
@@ -22,6 +23,7 @@ from zfs_walk.sinks.errors import (
     TransientError,
     UnreachableSinkError,
 )
+from zfs_walk.sinks.interface import Dialing
 from zfs_walk.sinks.s3_body import Body
 from zfs_walk.sinks.s3_checksums import CRC32, CRC32C, MD5, SHA256, Algorithm
 from zfs_walk.sinks.s3_client import Client
@@ -169,3 +171,21 @@ def test_what_tls_does_not_protect_is_signed(
     assert answer.heard == [signed, hashlib.sha256(b"").hexdigest()]
     client.leave()
     source.close()
+
+
+def test_it_dials_without_waiting(answer: type[Answer], endpoint: str) -> None:
+    answer.status = 200
+    sink = open_sink("s3://bucket", {"endpoint_url": endpoint, "checksum": "md5"})
+    assert isinstance(sink, Dialing)
+    sink.dial()
+    wait_for("the server is asked", lambda: answer.heard)
+    sink.close()
+
+
+def test_what_is_wrong_with_a_connection_is_told_by_what_is_done_first() -> None:
+    sink = open_sink("s3://bucket", {"profile": "nobody"})
+    assert isinstance(sink, Dialing)
+    sink.dial()
+    with pytest.raises(SinkRefusedError, match="nobody"):
+        sink.check()
+    sink.close()

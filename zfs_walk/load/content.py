@@ -119,17 +119,22 @@ class Content:
         self._twins = _twins(duplicates, self._sectors)
         self._numbers = memoryview(array("Q", ()))
         self._era: int | None = 0
+        self._once = False
 
-    def take(self, file: int, generation: int, size: int) -> None:
+    def take(self, file: int, generation: int, size: int, *, once: bool = False) -> None:
         """Make blocks of this file from now on.
 
         Args:
             file: its number among the owner's.
             generation: how often it was written before.
             size: bytes of it at most.
+            once: another file or pass is taken after one block: stamp no more than that.
         """
         self._file, self._round = file, generation
+        self._once = once
         self._number(min(-(-size // SECTOR), ERA))
+        if once:
+            return
         used = min(-(-size // SECTOR), self._sectors)
         self._fill(self._who, 0, used, self.owner | file << 32)
         self._fill(self._when, 0, used, generation << 32)
@@ -185,7 +190,10 @@ class Content:
             self._stamp(sector + first, at + first, count - first)
             return
         self._where[at : at + count] = self._numbers[low : low + count]
-        if era != self._era:
+        if self._once:
+            self._fill(self._who, at, at + count, self.owner | self._file << 32)
+            self._fill(self._when, at, at + count, self._round << 32 | era)
+        elif era != self._era:
             if 4 * count >= self._sectors:
                 self._fill(self._when, 0, self._sectors, self._round << 32 | era)
                 self._era = era

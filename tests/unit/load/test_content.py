@@ -53,6 +53,21 @@ def test_the_same_bytes_whatever_the_block_and_the_order() -> None:
         assert made.block(at, BLOCK) == whole[at : at + BLOCK]
 
 
+def test_blocks_of_many_files_in_turn_are_those_of_each_by_itself() -> None:
+    alone = {file: written(_taken(file)) for file in (1, 2)}
+    made = content(duplicates=20)
+    for at in range(0, SIZE, BLOCK):
+        for file, whole in alone.items():
+            made.take(file, file, SIZE, once=True)
+            assert made.block(at, BLOCK) == whole[at : at + BLOCK]
+
+
+def _taken(file: int) -> Content:
+    made = content(duplicates=20)
+    made.take(file, file, SIZE)
+    return made
+
+
 def test_what_was_written_is_right() -> None:
     assert judge(content(), written(content())) == []
 

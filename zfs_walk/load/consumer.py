@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ from zfs_walk.load.content import Content, owner_of
 from zfs_walk.load.figures import MOST_ERRORS, Figures, Trouble
 from zfs_walk.load.hands import FATAL, Hands
 from zfs_walk.load.pace import Pace
+from zfs_walk.load.preflight import Measured
 from zfs_walk.load.spec import LoadSpec, Work
 from zfs_walk.load.works import Steps, job_for
 
@@ -21,24 +21,6 @@ _NS: Final = 1_000_000_000
 
 CHUNKS: Final = 3
 """Blocks that the pre-flight check writes: the first one pays for what is made only once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What the pre-flight check of one consumer found.
-
-    Attributes:
-        block: bytes of the chunk; ``seconds``: that it took.
-        device: of the target's file system; ``total``, ``free``: its bytes, free for this user.
-        failed: why nothing could be measured; empty: it could.
-    """
-
-    block: int = 0
-    seconds: float = 0.0
-    device: int = 0
-    total: int = 0
-    free: int = 0
-    failed: str = ""
 
 
 class Consumer:
@@ -129,21 +111,22 @@ class Consumer:
             self._pace.begin(now)
 
     def run(self, until: int) -> None:
-        """Work until then, in nanoseconds; an operation that has begun is finished."""
+        """Work until then, in nanoseconds; one operation at least, if it is due."""
         clock, pace, hands = time.perf_counter_ns, self._pace, self._hands
         try:
             while not self.over:
-                now = clock()
-                if now >= until:
-                    return
                 if pace is not None and self._ready:
-                    due = pace.due
+                    due, now = pace.due, clock()
                     if due > now:
-                        time.sleep((min(due, until) - now) / _NS)
+                        time.sleep(max(0, min(due, until) - now) / _NS)
+                        if due > until:
+                            return
                         continue
                     hands.intended = due
                     pace.spend(self._size)
                 self._resume(self._steps)
+                if clock() >= until:
+                    return
         except OSError as error:
             self._failed(error)
 

@@ -1,6 +1,6 @@
 """What a consumer has done so far. Cumulative: a later one replaces an earlier one."""
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -133,31 +133,36 @@ class Recorder:
             waiting.clear()
 
 
-def as_dict(figures: Figures) -> dict[str, Any]:
-    """Plain values, histograms encoded; what `from_dict` takes."""
-    return {
-        **{name: getattr(figures, name) for name in _PLAIN},
-        "recent": [_values(each) for each in figures.recent],
-        "found": [_values(each) for each in figures.found],
-        "troubles": [_values(each) for each in figures.troubles],
-        "latencies": {kind: each.encoded() for kind, each in figures.latencies.items()},
-    }
+def packed(figures: Figures) -> bytes:
+    """As JSON, histograms encoded; what `unpacked` takes."""
+    return json.dumps(
+        {
+            **{name: getattr(figures, name) for name in _PLAIN},
+            "recent": [_values(each) for each in figures.recent],
+            "found": [_values(each) for each in figures.found],
+            "troubles": [_values(each) for each in figures.troubles],
+            "latencies": {
+                kind: each.encoded().decode() for kind, each in figures.latencies.items()
+            },
+        }
+    ).encode()
 
 
-def from_dict(given: Mapping[str, Any]) -> Figures:
-    """What `as_dict` gave.
+def unpacked(text: bytes) -> Figures:
+    """What `packed` gave.
 
     Raises:
         ValueError: it is something else.
     """
     try:
+        given: Any = json.loads(text)
         return Figures(
             **{name: given[name] for name in _PLAIN},
             recent=[Rollover(*row) for row in given["recent"]],
             found=[Fault(*row) for row in given["found"]],
             troubles=[Trouble(*row) for row in given["troubles"]],
             latencies={
-                kind: Latencies.decoded(text) for kind, text in given["latencies"].items()
+                kind: Latencies.decoded(each.encode()) for kind, each in given["latencies"].items()
             },
         )  # fmt: skip
     except (AttributeError, KeyError, TypeError) as error:

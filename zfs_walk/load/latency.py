@@ -2,11 +2,11 @@
 
 They are HDR histograms of three significant digits, from 1 ns to 2 hours. One value costs the
 library 0.9 us to record, which a fast device would notice; so values are kept as they are and
-recorded in batches, equal ones at once (0.04 us each, and 1 us for each different one).
+recorded in batches, those of one bin at once (0.2 us each, and 0.9 us for each bin).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,9 @@ DIGITS: Final = 3
 
 QUANTILES: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
 """Percent of the operations that a report tells about."""
+
+_BITS: Final = 11
+"""Of 2,048, the bins that three digits need."""
 
 BATCH: Final = 8_192
 """Values that wait to be recorded: 64 KiB."""
@@ -51,16 +54,23 @@ class Latencies:
         self._least = HIGHEST
         self._most = 0
 
-    def record(self, durations: Iterable[int]) -> None:
+    def record(self, durations: Sequence[int]) -> None:
         """Add durations; what is longer than `HIGHEST` counts as that."""
-        counted = Counter(durations)
+        if not durations:
+            return
+        # The lowest value of each one's bin: the library has 2,048 bins for each power of two.
+        bins = Counter(
+            [
+                value >> (shift := value.bit_length() - _BITS) << shift if value >> _BITS else value
+                for value in durations
+            ]
+        )
         record = self._histogram.record_value
-        for value, count in counted.items():
+        for value, count in bins.items():
             record(min(max(value, LOWEST), HIGHEST), count)
-        if counted:
-            self._sum += sum(value * count for value, count in counted.items())
-            self._least = min(self._least, *counted)
-            self._most = max(self._most, *counted)
+        self._sum += sum(durations)
+        least, most = min(durations), max(durations)
+        self._least, self._most = min(self._least, least), max(self._most, most)
 
     def add(self, other: "Latencies") -> None:
         """Add another one's, as if all had been recorded here."""

@@ -59,7 +59,7 @@ class LoadSpec:
         rate: operations a second at most; 0: no limit.
         bandwidth: bytes a second at most; 0: no limit.
         ramp: seconds in which these limits rise from nothing.
-        keep: newest whole files that stay; `KEEP_ALL`: all of them, after the run, too.
+        keep: newest files that stay, after the run, too; `KEEP_ALL`: all of them.
         verify: what was written is read again and compared, and so is what is read.
         zeros: percent of the content that compresses to nothing.
         duplicates: percent of its blocks of 4 KiB that are found elsewhere, too.

@@ -170,8 +170,12 @@ class WriteFiles(Job):
 
     def _keep(self) -> None:
         """The last file stays, or an older one goes."""
-        self.hands.figures.kept += self._done
-        self._whole.append((self._file, self._done))
+        size = 0
+        with suppress(FileNotFoundError):
+            # A block that failed may have been written in part.
+            size = Path(self.path(self._file)).stat().st_size
+        self.hands.figures.kept += size
+        self._whole.append((self._file, size))
         self._there = False
         while self.spec.keep != KEEP_ALL and len(self._whole) > self.spec.keep:
             self.remove(*self._whole.popleft())

@@ -207,18 +207,22 @@ class LaidOut(Job):
     ) -> None:
         super().__init__(spec, seed, folder, hands, guard)
         self.files = [self._sizes.roll() for _ in range(spec.files)]
+        # So many are there, of which the last one may not be whole.
+        self._begun = self._whole = 0
 
     def lay_out(self, hands: Hands) -> Steps:
         """Write them."""
         for file, size in enumerate(self.files):
+            self._begun += 1
             yield from self.lay_out_file(hands, file, size)
+            self._whole += 1
 
     def finish(self) -> Steps:
         """Remove them, unless they are kept."""
         if not self.spec.keep:
-            for file, size in enumerate(self.files):
+            for file in range(self._begun):
                 yield 0
-                self.remove(file, size)
+                self.remove(file, self.files[file] if file < self._whole else 0)
 
 
 class ReadFiles(LaidOut):
@@ -353,7 +357,7 @@ class Rewrite(LaidOut):
     def finish(self) -> Steps:
         """All of them are verified once more, as a pass may have been half done."""
         if self.spec.verify:
-            for file in range(len(self.files)):
+            for file in range(self._whole):
                 yield from self._verify(file)
         yield from super().finish()
 

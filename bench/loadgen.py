@@ -1,8 +1,8 @@
 """The load generator beside fio: python bench/loadgen.py SCRATCH.
 
-The same pattern on the same folder, in alternating rounds: files that are there before, written over
-or read again and again, one for each of four processes. SCRATCH is a folder on the file system that
-is measured, with room for 2 GiB. Needs fio.
+The same pattern on the same folder, in alternating rounds: files that are there before, written
+over or read again and again, one for each of four processes. SCRATCH is a folder on the file system
+that is measured, with room for 2 GiB. Needs fio.
 """
 
 import argparse
@@ -146,21 +146,26 @@ def content(seconds: float) -> list[Row]:
         made.take(1, 0, 256 * MIB)
         found = Buffer(block)
         found.view[:] = made.block(0, block)
-        for what, once in (
-            ("made", lambda at, block=block, made=made: made.block(at, block)),
-            ("verified", lambda _, block=block, made=made, found=found: made.is_at(0, found, block)),
-        ):  # fmt: skip
-            begun, done = time.perf_counter(), 0
-            while time.perf_counter() - begun < seconds:
-                for at in range(0, 64 * block, block):
-                    once(at)
-                done += 64 * block
-            rate = done / (time.perf_counter() - begun)
-            goal = f">= {FAST / 1e9:g} GB/s"
-            rows.append(
-                Row(f"content {what}, {block >> 10} KiB", f"{rate / 1e9:.1f} GB/s", goal, rate >= FAST)
-            )  # fmt: skip
+        kib = block >> 10
+        rate = _rate(lambda at: made.block(at, block), block, seconds)  # noqa: B023 -- called here
+        rows.append(_row(f"content made, {kib} KiB", rate))
+        rate = _rate(lambda _: made.is_at(0, found, block), block, seconds)  # noqa: B023 -- likewise
+        rows.append(_row(f"content verified, {kib} KiB", rate))
     return rows
+
+
+def _rate(once: Callable[[int], object], block: int, seconds: float) -> float:
+    """Bytes a second of what does one block at an offset."""
+    begun, done = time.perf_counter(), 0
+    while time.perf_counter() - begun < seconds:
+        for at in range(0, 64 * block, block):
+            once(at)
+        done += 64 * block
+    return done / (time.perf_counter() - begun)
+
+
+def _row(what: str, rate: float) -> Row:
+    return Row(what, f"{rate / 1e9:.1f} GB/s", f">= {FAST / 1e9:g} GB/s", rate >= FAST)
 
 
 def main() -> None:

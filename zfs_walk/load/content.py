@@ -120,6 +120,7 @@ class Content:
         self._numbers = memoryview(array("Q", ()))
         self._era: int | None = 0
         self._once = False
+        self._taken: tuple[int, int, int] | None = None
 
     def take(self, file: int, generation: int, size: int, *, once: bool = False) -> None:
         """Make blocks of this file from now on.
@@ -130,6 +131,10 @@ class Content:
             size: bytes of it at most.
             once: another file or pass is taken after one block: stamp no more than that.
         """
+        taken = (file, generation, size)
+        if self._taken == taken and not once:
+            return
+        self._taken = None if once else taken
         self._file, self._round = file, generation
         self._once = once
         self._number(min(-(-size // SECTOR), ERA))

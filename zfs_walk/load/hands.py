@@ -20,7 +20,7 @@ from zfs_walk.load.figures import (
     Figures,
     Recorder,
 )
-from zfs_walk.load.spec import LoadSpec, Sync
+from zfs_walk.load.spec import LoadSpec, Sync, Work
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _OLD: Final = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -38,6 +38,7 @@ class Hands:
     Attributes:
         intended: when the operation was meant to begin, in the clock's nanoseconds; None: nobody
             has set a time.
+        now: when the last operation that counts ended, in the clock's nanoseconds.
         doing: the last operation's kind; ``path``: of its file.
     """
 
@@ -46,11 +47,15 @@ class Hands:
         self.figures = figures
         self.intended: int | None = None
         self.doing = self.path = ""
+        self.now = 0
         self._recorder = Recorder(figures.latencies)
         self._clock = time.perf_counter_ns
+        small = spec.work is Work.METADATA
         self._direct = os.O_DIRECT if spec.direct else 0
         self._sync_blocks = spec.sync is Sync.BLOCK
-        self._buffer = Buffer(max(spec.largest_block, 1 << 16))
+        self._buffer = Buffer(max(spec.largest_block, spec.largest_file if small else 1))
+        # Of each length that was read so far: to cut one takes as long as to look up a dozen.
+        self._views: dict[int, list[memoryview]] = {}
 
     def flush(self) -> None:
         """Have every duration in the histograms."""
@@ -135,21 +140,26 @@ class Hands:
 
     def _read(self, kind: str, descriptor: int, offset: int, length: int) -> int:
         """Into the buffer; returns how much there was."""
-        view = self._buffer.view[:length]
+        try:
+            views = self._views[length]
+        except KeyError:
+            views = self._views[length] = [self._buffer.view[:length]]
+        clock = self._clock
         self.doing = kind
-        begin = self._clock()
-        done = os.preadv(descriptor, [view], offset)
-        end = self._clock()
+        begin = clock()
+        done = os.preadv(descriptor, views, offset)
+        end = clock()
         while 0 < done < length:
-            more = os.preadv(descriptor, [view[done:]], offset + done)
+            more = os.preadv(descriptor, [views[0][done:]], offset + done)
             if not more:
                 break
-            end = self._clock()
+            end = clock()
             done += more
         self._note(kind, begin, end)
         return done
 
     def _note(self, kind: str, begin: int, end: int) -> None:
+        self.now = end
         self._recorder.note(kind, end - begin)
         self.figures.operations += 1
         if self.intended is not None:

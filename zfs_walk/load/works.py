@@ -286,6 +286,7 @@ class Rewrite(LaidOut):
             array("I", bytes(4 * (size // self._smallest + 1))) for size in self.files
         ]  # fmt: skip
         self._reads = spec.read_percent / 100 if spec.work is Work.MIXED else 0.0
+        self._scattered = spec.order is Order.RANDOM or self._reads > 0
         self._rounds = 0
         self._next = 0
 
@@ -322,7 +323,7 @@ class Rewrite(LaidOut):
     def _write(self, descriptor: int, file: int, offset: int, length: int) -> None:
         passes, at = self._passes[file], offset // self._smallest
         generation = 0 if passes[at] == TORN else passes[at] + 1
-        self.hands.content.take(file, generation, self.files[file], once=True)
+        self._take(file, generation)
         passes[at] = TORN
         self.hands.write(descriptor, offset, length)
         passes[at] = generation
@@ -332,7 +333,7 @@ class Rewrite(LaidOut):
         if not self.spec.verify or generation == TORN:
             self.hands.read(descriptor, offset, length)
             return
-        self.hands.content.take(file, generation, self.files[file], once=True)
+        self._take(file, generation)
         self.hands.read_and_check(descriptor, offset, length)
 
     def _verify(self, file: int) -> Steps:
@@ -348,11 +349,15 @@ class Rewrite(LaidOut):
                 generation = passes[offset // self._smallest]
                 if generation != TORN:
                     yield length
-                    self.hands.content.take(file, generation, size, once=True)
+                    self._take(file, generation)
                     self.hands.verify(descriptor, offset, length)
             self.hands.check_size(descriptor, size)
         finally:
             os.close(descriptor)
+
+    def _take(self, file: int, generation: int) -> None:
+        """Another pass than the last block's costs a stamp of that block, or of all of them."""
+        self.hands.content.take(file, generation, self.files[file], once=self._scattered)
 
     def finish(self) -> Steps:
         """All of them are verified once more, as a pass may have been half done."""

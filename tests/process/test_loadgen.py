@@ -46,7 +46,7 @@ class Test:
                  for n, load in enumerate(loads, 1)]  # fmt: skip
         words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         return self.place.start(
-            "agent", "--role", "loadgen", "--loads", json.dumps(given), "--duration", duration,
+            "agent", "--role", "loadgen", "--loads", json.dumps(given), "--duration", str(duration),
             "--report", self.report_file, "--seed", "test", *words, *self.options,
         )  # fmt: skip
 
@@ -348,9 +348,9 @@ def test_a_flipped_bit_is_found_in_the_run(test: Test) -> None:
     ],
 )
 def test_what_can_not_be_is_refused_with_its_reason(
-    test: Test, load: dict[str, Any], options: dict[str, object], words: str
+    test: Test, load: dict[str, Any], options: dict[str, Any], words: str
 ) -> None:
-    ended = test.run(load, **options)
+    ended = test.place.end(test.start(load, **options))
     assert ended.code == 2
     assert words in ended.err
     assert list(test.target.iterdir()) == []

@@ -216,8 +216,8 @@ class _Reader:
         for key_node, _ in node.value:
             key = str(key_node.value)
             name = key.replace("-", "_")
-            if key == "<<":
-                continue  # a map that is merged in: YAML's own
+            if key == "<<" or key_node.start_mark.index < node.start_mark.index:
+                continue  # of a map that is merged in, which is YAML's own way: see there
             if name not in KEYS:
                 known = [each.replace("_", "-") for each in KEYS]
                 raise self._error(

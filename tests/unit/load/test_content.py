@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zfs_walk.load.buffers import Buffer
@@ -84,6 +84,7 @@ def test_no_sector_is_found_twice_not_in_another_file_nor_in_another_pass() -> N
     assert len(seen) == 3 * (SIZE // SECTOR)
 
 
+@settings(deadline=None)
 @given(st.integers(0, SIZE * 8 - 1))
 def test_a_single_flipped_bit_is_found_wherever_it_is(bit: int) -> None:
     made = content()

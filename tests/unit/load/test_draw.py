@@ -1,7 +1,7 @@
 """Blocks of a file: each one once, in whatever order, the same ones for the same seed."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zfs_walk.load import draw
@@ -12,6 +12,7 @@ sizes = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300_000), sizes, st.integers(1, 50))
 def test_a_pass_has_every_byte_once(size: int, blocks: list[tuple[int, int]], window: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

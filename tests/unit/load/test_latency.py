@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zfs_walk.load.latency import HIGHEST, QUANTILES, Latencies, merged
@@ -17,6 +17,7 @@ def of(values: list[int]) -> Latencies:
     return made
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 10**10), min_size=1, max_size=500))
 def test_quantiles_are_those_of_the_sorted_values(values: list[int]) -> None:
     found = of(values).quantiles()
@@ -29,6 +30,7 @@ def test_quantiles_are_those_of_the_sorted_values(values: list[int]) -> None:
         assert value == pytest.approx(ordered[rank - 1], rel=0.001, abs=1)
 
 
+@settings(deadline=None)
 @given(durations, durations, durations)
 def test_a_merge_is_what_one_histogram_of_all_would_have(
     one: list[int], other: list[int], third: list[int]
@@ -38,6 +40,7 @@ def test_a_merge_is_what_one_histogram_of_all_would_have(
     assert together["write"].encoded() == of(third).encoded()
 
 
+@settings(deadline=None)
 @given(durations)
 def test_what_was_encoded_comes_back(values: list[int]) -> None:
     made = of(values)

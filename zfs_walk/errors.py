@@ -137,6 +137,24 @@ class MirrorStuckError(ZfsWalkError):
     exit_code = 15
 
 
+class LoadRefusedError(ZfsWalkError):
+    """The load test is refused: {reason}."""
+
+    exit_code = 2
+
+
+class LoadTroubleError(ZfsWalkError):
+    """The load test is done, but {reason}. The report tells what happened."""
+
+    exit_code = 1
+
+
+class VerificationError(ZfsWalkError):
+    """{faults} faults were found in what was written. The report names files and offsets."""
+
+    exit_code = 16
+
+
 class RunPausedError(ZfsWalkError):
     """Run {run} is paused. {resume}"""  # noqa: D415 -- the way out is a command
 

@@ -11,7 +11,7 @@ from tests.process.place import Place, Process, wait_for
 
 PROGRAM = """
 import os, signal, sys, time
-from zfs_walk.agents.walker.zygote import Zygote
+from zfs_walk.agents.zygote import Zygote
 
 def work(worker, slot, lifeline):
     if worker == 7:

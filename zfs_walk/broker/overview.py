@@ -9,6 +9,7 @@ from zfs_walk.protocol.messages import (
     AgentList,
     Agents,
     AgentStatus,
+    LoadgenStatus,
     RunList,
     Runs,
     ScoutStatus,
@@ -86,10 +87,11 @@ class Overview:
         walkers = [status for status in said if isinstance(status, WalkerStatus)]
         scouts = [status for status in said if isinstance(status, ScoutStatus)]
         uploaders = [status for status in said if isinstance(status, UploaderStatus)]
+        loadgens = [status for status in said if isinstance(status, LoadgenStatus)]
         return SnapshotReply(
             request, time_ns, self.statistics(now), self._agents(now),
             tuple(walkers[:MOST_AGENTS]), tuple(scouts[:MOST_AGENTS]),
-            tuple(uploaders[:MOST_AGENTS]), self._runs(now),
+            tuple(uploaders[:MOST_AGENTS]), tuple(loadgens[:MOST_AGENTS]), self._runs(now),
         )  # fmt: skip
 
     def _runs(self, now: float) -> tuple[RunLine, ...]:

@@ -3,10 +3,17 @@
 import time
 
 from zfs_walk.bus.publisher import Publisher
-from zfs_walk.protocol.messages import BrokerStatus, ScoutStatus, UploaderStatus, WalkerStatus
+from zfs_walk.protocol.messages import (
+    BrokerStatus,
+    LoadgenStatus,
+    ScoutStatus,
+    UploaderStatus,
+    WalkerStatus,
+)
 from zfs_walk.protocol.statistics import (
     AgentStatistics,
     BrokerStatistics,
+    LoadgenStatistics,
     ScoutStatistics,
     UploaderStatistics,
     WalkerStatistics,
@@ -24,5 +31,7 @@ def publish_status(publisher: Publisher, statistics: AgentStatistics | BrokerSta
         publisher.publish(topic, lambda seq: ScoutStatus(origin, seq, now, statistics))
     elif isinstance(statistics, UploaderStatistics):
         publisher.publish(topic, lambda seq: UploaderStatus(origin, seq, now, statistics))
+    elif isinstance(statistics, LoadgenStatistics):
+        publisher.publish(topic, lambda seq: LoadgenStatus(origin, seq, now, statistics))
     else:
         publisher.publish(topic, lambda seq: BrokerStatus(origin, seq, now, statistics))

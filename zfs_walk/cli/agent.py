@@ -24,13 +24,18 @@ from zfs_walk.errors import WrongUseError
 WALKER: Final = "walker"
 SCOUT: Final = "scout"
 UPLOADER: Final = "uploader"
+LOADGEN: Final = "loadgen"
 """The roles' names in `zfs_walk.protocol.messages`, which --help need not wait for."""
 
 OF_ROLE: Final = {
     WALKER: ("workers", "dir_timeout"),
     SCOUT: ("watch", "poll", "settle", "monitor", "no_recursive", "hidden", "include", "exclude"),
     UPLOADER: ("mappings", "only", "once", "confirm", "retry", "take_over", "bwlimit", "notify"),
-}
+    LOADGEN: (
+        "loads", "target", "consumers", "duration", "max_fill", "seed", "heartbeat", "sample",
+        "grace", "report",
+    ),
+}  # fmt: skip
 """Options that one role alone has."""
 
 WATCH_VARIABLES: Final = (f"{PREFIX}_WATCH", "MONITOR_DIR")
@@ -66,6 +71,13 @@ class Mappings(Described):
     ) -> Any:
         """Take what there is."""
         return value
+
+
+class Loads(Mappings):
+    """The type of ``--loads``; `zfs_walk.config.loads` says what is wrong with them."""
+
+    name = "loads"
+    wanted = "a list of maps (docs/loadgen.md)"
 
 
 class Rate(Described):
@@ -116,6 +128,8 @@ class AgentCommand(click.Command):
   zfs-agent --role scout --watch /data --watch /scratch --exclude '*.tmp'
   zfs-agent --role uploader
   zfs-agent --role uploader --config /etc/zfs_walk/uploader.yaml
+  zfs-agent --role loadgen --target /scratch --duration 30 --consumers 4 --report load.html
+  zfs-agent --role loadgen --config loadgen.yaml
 
 Without --config and --mappings an uploader reads ~/.config/zfs_walk/uploader.yaml, which `zfs-ctl
 config wizard uploader` writes; root's then /etc/zfs_walk/uploader.yaml.
@@ -123,11 +137,13 @@ config wizard uploader` writes; root's then /etc/zfs_walk/uploader.yaml.
 The first SIGTERM or Ctrl-C gives all work and all folders back, stops transfers, and ends; a second
 one ends at once (the broker grants the work anew, transfers are gone on with at the next start).
 
-Exit codes: 0 drained, 2 wrong use or refused, 4 no broker, 5 another protocol version, 6 the state
-folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 workers can't live,
-14 no usable key.""",
+A load generator ends after its run, with its report on stdout; SIGTERM ends the run early.
+
+Exit codes: 0 drained, 1 a load test with errors, 2 wrong use or refused, 4 no broker, 5 another
+protocol version, 6 the state folder can't be used, 7 the queue can't be written, 10 a package is
+missing, 13 workers can't live, 14 no usable key, 16 a load test found wrong bytes.""",
 )
-@click.option("--role", type=click.Choice([WALKER, SCOUT, UPLOADER]), required=True,
+@click.option("--role", type=click.Choice([WALKER, SCOUT, UPLOADER, LOADGEN]), required=True,
               help="What this agent does.")  # fmt: skip
 @broker_option_from(BROKER_VARIABLES)
 @click.option(
@@ -188,6 +204,32 @@ folder can't be used, 7 the queue can't be written, 10 a package is missing, 13 
 @click.option("--bwlimit", metavar="RATE", type=Rate(), default=0, show_default=True,
               help="uploader: bytes a second that all mappings together may send, such as 10M;"
               " 0: no limit. SIGUSR1 reads it anew from the file.")  # fmt: skip
+@click.option("--loads", metavar="YAML", type=Loads(),
+              help="loadgen: what the consumers do, a list; meant for the file of --config"
+              " (docs/loadgen.md).")  # fmt: skip
+@click.option("--target", multiple=True, metavar="DIR", type=click.Path(readable=False),
+              help="loadgen: instead of --loads: write files of 64 MiB into this folder; may be"
+              " given several times.")  # fmt: skip
+@click.option("--consumers", type=click.IntRange(0, 1000), default=0, show_default=True,
+              help="loadgen: processes, which take the loads in turn; 0: one for each"
+              " load.")  # fmt: skip
+@click.option("--duration", type=SECONDS, default=60.0, show_default=True,
+              help="loadgen: seconds that the run takes.")  # fmt: skip
+@click.option("--max-fill", type=click.FloatRange(0.0, 100.0), default=90.0, show_default=True,
+              help="loadgen: percent of a target's file system that may be in use.")  # fmt: skip
+@click.option("--seed", metavar="TEXT", default="",
+              help="loadgen: what contents and places follow from; default: a new one for each"
+              " run, which the report names.")  # fmt: skip
+@click.option("--heartbeat", type=SECONDS, default=1.0, show_default=True,
+              help="loadgen: seconds between two heartbeats of a consumer.")  # fmt: skip
+@click.option("--sample", type=SECONDS, default=1.0, show_default=True,
+              help="loadgen: seconds between two samples of CPU, memory and devices.")  # fmt: skip
+@click.option("--grace", type=SECONDS, default=30.0, show_default=True,
+              help="loadgen: seconds that a consumer may stay silent after the run until it is"
+              " given up.")  # fmt: skip
+@click.option("--report", multiple=True, metavar="FILE", type=click.Path(dir_okay=False),
+              help="loadgen: write the report here, too: .txt, .json, .csv or .html; may be given"
+              " several times.")  # fmt: skip
 @log_options
 @shared
 def main(verbose: int, **given: Any) -> None:
@@ -206,6 +248,10 @@ def main(verbose: int, **given: Any) -> None:
         from zfs_walk.cli.agent_scout import serve_scout  # noqa: PLC0415
 
         serve_scout(arguments)
+    elif arguments.role == LOADGEN:
+        from zfs_walk.cli.agent_loadgen import serve_loadgen  # noqa: PLC0415
+
+        serve_loadgen(arguments)
     else:
         from zfs_walk.cli.agent_uploader import serve_uploader  # noqa: PLC0415
 

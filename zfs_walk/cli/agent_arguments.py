@@ -42,6 +42,16 @@ class AgentArguments:
     bwlimit: int
     notify: str
     once: bool
+    loads: Any
+    target: tuple[str, ...]
+    consumers: int
+    duration: float
+    max_fill: float
+    seed: str
+    heartbeat: float
+    sample: float
+    grace: float
+    report: tuple[str, ...]
 
     @property
     def patience(self) -> float:

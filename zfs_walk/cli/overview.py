@@ -53,7 +53,9 @@ class Overview:
     def of(cls, reply: SnapshotReply) -> "Overview":
         """Put the agents' sessions and statuses together."""
         last: dict[int, AgentStatus] = {}
-        said: tuple[AgentStatus, ...] = (*reply.walkers, *reply.scouts, *reply.uploaders)
+        said: tuple[AgentStatus, ...] = (
+            *reply.walkers, *reply.scouts, *reply.uploaders, *reply.loadgens,
+        )  # fmt: skip
         for status in said:
             known = last.get(status.origin.session)
             if known is None or status.time_ns >= known.time_ns:

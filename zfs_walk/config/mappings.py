@@ -5,13 +5,14 @@ What is wrong is named with its file, line and key, and with what would be accep
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from zfs_walk.config.files import advice
+from zfs_walk.config.nodes import line_of, node_at
 from zfs_walk.config.rates import RATE_FORM, parse_rate
 from zfs_walk.config.values import not_accepted
 from zfs_walk.errors import WrongUseError
@@ -23,9 +24,6 @@ NAME_FORM: Final = "up to 100 letters, digits, '.', '_' and '-', a letter or dig
 _DEFAULT: Final = Mapping("", b"", "")
 _SECRET: Final = re.compile(r"://[^/@]*:[^/@]*@")
 _FOREVER: Final = 1e9
-
-Where = tuple[str | int, ...]
-"""Keys and places in lists that lead to a value."""
 
 
 class Placed(NamedTuple):
@@ -218,7 +216,7 @@ class _Reader:
                 raise self._error(key_node, f"unknown key {key}{advice(name, KEYS)}")
             if name in seen:
                 raise self._error(key_node, f"{key} is there twice, first in line {seen[name]}")
-            seen[name] = _line(key_node)
+            seen[name] = line_of(key_node)
             if name == "options" and isinstance(value_node, yaml.MappingNode):
                 self._check_options(value_node)
 
@@ -229,7 +227,7 @@ class _Reader:
             if key in seen:
                 first = seen[key]
                 raise self._error(key_node, f"options.{key} is there twice, first in line {first}")
-            seen[key] = _line(key_node)
+            seen[key] = line_of(key_node)
 
     def _build(self, node: yaml.MappingNode, form: _Form) -> Mapping:
         local, url = self._sides(node, form)
@@ -290,35 +288,13 @@ class _Reader:
         for part in where:
             value = value[part]
         accepted = _Form.model_fields[str(where[0])].description or ""
-        return self._error(_node_at(node, where), not_accepted(key, value, accepted))
+        return self._error(node_at(node, where), not_accepted(key, value, accepted))
 
     def _error(self, node: yaml.Node, text: str) -> WrongUseError:
         return WrongUseError(reason=f"{self._origin(node)}: {text}")
 
     def _origin(self, node: yaml.Node) -> str:
-        return f"{self._file}, line {_line(node)}"
-
-
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _node_at(node: yaml.Node, where: Where) -> yaml.Node:
-    """The node at a place, or the last one on the way to it."""
-    for part in where:
-        below = dict(_children(node)).get(part)
-        if below is None:
-            break
-        node = below
-    return node
-
-
-def _children(node: yaml.Node) -> Iterator[tuple[str | int, yaml.Node]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield str(key.value).replace("-", "_"), value
-    elif isinstance(node, yaml.SequenceNode):
-        yield from enumerate(node.value)
+        return f"{self._file}, line {line_of(node)}"
 
 
 def _overlap(one: str, other: str) -> bool:

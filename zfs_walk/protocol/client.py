@@ -28,7 +28,14 @@ from zfs_walk.protocol.schema import (
     Word,
 )
 from zfs_walk.protocol.statistics import BrokerStatistics
-from zfs_walk.protocol.stream import LEVELS, LogRecord, ScoutStatus, UploaderStatus, WalkerStatus
+from zfs_walk.protocol.stream import (
+    LEVELS,
+    LoadgenStatus,
+    LogRecord,
+    ScoutStatus,
+    UploaderStatus,
+    WalkerStatus,
+)
 
 READER, OPERATOR = "reader", "operator"
 """What a client's key may do: look only, or also steer. An operator may do all that agents may."""
@@ -316,6 +323,7 @@ class SnapshotReply(Message):
     walkers: Annotated[tuple[WalkerStatus, ...], Length(10_000), Payload()]
     scouts: Annotated[tuple[ScoutStatus, ...], Length(10_000), Payload()]
     uploaders: Annotated[tuple[UploaderStatus, ...], Length(10_000), Payload()]
+    loadgens: Annotated[tuple[LoadgenStatus, ...], Length(10_000), Payload()]
     runs: Annotated[tuple[RunLine, ...], Length(1_000), Payload()]
 
 

@@ -11,8 +11,9 @@ PROTO_MAX: Final = 1
 WALKER: Final = "walker"
 SCOUT: Final = "scout"
 UPLOADER: Final = "uploader"
+LOADGEN: Final = "loadgen"
 CLIENT: Final = "client"
-AGENT_ROLES: Final = (WALKER, SCOUT, UPLOADER, "loadgen")
+AGENT_ROLES: Final = (WALKER, SCOUT, UPLOADER, LOADGEN)
 ROLES: Final = (*AGENT_ROLES, CLIENT)
 
 Role = Annotated[str, OneOf(ROLES)]

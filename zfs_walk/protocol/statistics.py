@@ -263,5 +263,75 @@ class UploaderStatistics:
     records_lost: U64
 
 
-AgentStatistics = WalkerStatistics | ScoutStatistics | UploaderStatistics
+@dataclass(frozen=True, slots=True)
+class ConsumerStatistics:
+    """What a load generator knows about one consumer.
+
+    Attributes:
+        name: the consumer's; ``pid``: of its process, 0 until it has said that it is there.
+        phase: starting, ready, checked, laid-out, running, stopping, over or lost.
+        health: "ok", or what went wrong.
+        written: bytes since the run began, as all that follows; ``read``, ``verified``: bytes.
+        operations: so many; ``rollovers``, ``errors``, ``faults`` (of verification), ``missed``
+            (heartbeats) likewise.
+        written_per_s, read_per_s: bytes a second, lately; ``operations_per_s`` likewise.
+        p50_ns, p99_ns: what so many percent of its reads, writes or operations of metadata did not
+            exceed, whichever kind there are most of.
+        cpu: percent of one core at the monitor's last sample; ``rss``: resident bytes.
+    """
+
+    name: Name
+    pid: U64
+    phase: Word
+    health: Text
+    written: U64
+    read: U64
+    verified: U64
+    operations: U64
+    rollovers: U64
+    errors: U64
+    faults: U64
+    missed: U64
+    written_per_s: U64
+    read_per_s: U64
+    operations_per_s: U64
+    p50_ns: U64
+    p99_ns: U64
+    cpu: U32
+    rss: U64
+
+
+@dataclass(frozen=True, slots=True)
+class LoadgenStatistics:
+    """What a load generator knows about itself.
+
+    Attributes:
+        health: "ok", or what went wrong.
+        stage: starting, checking, laying out, running, stopping or over.
+        elapsed_ms: since the run began; ``duration_ms``: that it is to take.
+        consumers: of the run.
+        host_cpu: percent of all cores at the monitor's last sample; ``device_busy``: percent of the
+            time in which the busiest device of a target had something to do.
+        rss: resident memory of the agent's own process in bytes; ``cpu_ms``: CPU time since it
+            began.
+        loop_lag_ms: how late the loop last woke.
+        records: log records and statuses that were published.
+        records_lost: of them, those that could not be; the log file has every log record.
+    """
+
+    health: Text
+    stage: Word
+    elapsed_ms: U64
+    duration_ms: U64
+    consumers: Annotated[tuple[ConsumerStatistics, ...], Length(1_024)]
+    host_cpu: U32
+    device_busy: U32
+    rss: U64
+    cpu_ms: U64
+    loop_lag_ms: U64
+    records: U64
+    records_lost: U64
+
+
+AgentStatistics = WalkerStatistics | ScoutStatistics | UploaderStatistics | LoadgenStatistics
 """What agents know about themselves."""

@@ -11,6 +11,7 @@ from zfs_walk.protocol.message import Message
 from zfs_walk.protocol.schema import U64, Length, Name, OneOf, Text, Word
 from zfs_walk.protocol.statistics import (
     BrokerStatistics,
+    LoadgenStatistics,
     Origin,
     ScoutStatistics,
     UploaderStatistics,
@@ -90,7 +91,17 @@ class UploaderStatus(Message):
     statistics: UploaderStatistics
 
 
-AgentStatus = WalkerStatus | ScoutStatus | UploaderStatus
+@dataclass(frozen=True, slots=True)
+class LoadgenStatus(Message):
+    """A load generator's statistics, once a second."""
+
+    origin: Origin
+    seq: U64
+    time_ns: U64
+    statistics: LoadgenStatistics
+
+
+AgentStatus = WalkerStatus | ScoutStatus | UploaderStatus | LoadgenStatus
 """What agents publish about themselves."""
 
 LOG_TOPICS: Final = b"log."

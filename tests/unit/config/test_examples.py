@@ -8,15 +8,18 @@ import click
 import pytest
 
 from zfs_walk.cli import agent
+from zfs_walk.config import loads
 from zfs_walk.config.files import load_settings
 from zfs_walk.config.mappings import KEYS, compose, read_mappings
 from zfs_walk.config.show import file_options
 from zfs_walk.config.values import key_of
+from zfs_walk.load.spec import LoadSpec
 from zfs_walk.mirror.mapping import Mapping
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 COMMAND_OF = {
     "walk": "walk", "broker": "broker", "walker": "agent", "scout": "agent", "uploader": "agent",
+    "loadgen": "agent",
 }  # fmt: skip
 KEY = re.compile(r'^(?:# )?"?([a-z][a-z-]*)"?:(?: \S.*)?$')
 
@@ -71,6 +74,19 @@ def test_the_example_of_an_uploader_shows_every_key_of_a_mapping_and_its_default
     given = "\n".join(f"  {name}: {value}" for name, value in shown.items())
     node = compose(f"- name: photos\n{given}\n", "shown")
     assert [placed.mapping for placed in read_mappings(node, "shown")] == [mapping]
+
+
+def test_the_example_of_a_load_generator_shows_every_key_of_a_load_and_its_default() -> None:
+    path = CONFIGS / "loadgen.yaml"
+    text = path.read_text()
+    settings = load_settings(str(path), {name.replace("-", "_") for name in keys_of(agent.main)})
+    [(load, _)] = loads.read_loads(settings["loads"].node, str(path))
+    assert load == LoadSpec(name="big", target="/scratch")
+    shown = dict(re.findall(r"^    (?:# |)([a-z-]+): (.*)$", text, re.MULTILINE))
+    assert {key.replace("-", "_") for key in shown} | {"name"} == set(loads.KEYS)
+    given = "\n".join(f"  {key}: {value}" for key, value in shown.items())
+    node = compose(f"- name: big\n{given}\n", "shown")
+    assert [placed.spec for placed in loads.read_loads(node, "shown")] == [load]
 
 
 @pytest.mark.parametrize("name", ["agent", "broker", "ctl", "walk"])

@@ -60,6 +60,7 @@ def snapshot(agents: int, runs: int = 0) -> SnapshotReply:
         ),
         (),
         (),
+        (),
         tuple(RunLine(number, "DONE", (b"/",), 5, 0, 1) for number in range(runs)),
     )
 

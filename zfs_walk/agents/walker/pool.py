@@ -14,7 +14,7 @@ from zfs_walk.agents.walker.events import WorkerDied
 from zfs_walk.agents.walker.spool import Spool
 from zfs_walk.agents.walker.tasks import LINK, FromWorker, Logged, Ready, ToWorker
 from zfs_walk.agents.walker.worker import run_worker
-from zfs_walk.agents.walker.zygote import Death, Zygote
+from zfs_walk.agents.zygote import Death, Zygote
 from zfs_walk.bus.ends import Pull, Push, Sent
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import ProcessDiedError, StateError

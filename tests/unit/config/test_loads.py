@@ -1,0 +1,65 @@
+"""Loads as YAML has them: what is taken, and what is wrong with the rest."""
+
+import pytest
+
+from zfs_walk.config.loads import dealt, read_loads
+from zfs_walk.config.mappings import compose
+from zfs_walk.errors import WrongUseError
+from zfs_walk.load.spec import KEEP_ALL, LoadSpec, Order, Work
+
+
+def loads(text: str) -> list[LoadSpec]:
+    return [placed.spec for placed in read_loads(compose(text, "f.yaml"), "f.yaml")]
+
+
+def test_defaults_are_filled_in() -> None:
+    assert loads("- target: /data") == [LoadSpec(name="load-1", target="/data")]
+
+
+def test_sizes_have_units_and_weights() -> None:
+    [load] = loads("- {target: /d, file-size: {4K: 3, 1M: 1}, block: 512, keep: all}")
+    assert load.file_size == ((4096, 3), (1 << 20, 1))
+    assert load.block == ((512, 1),)
+    assert load.keep == KEEP_ALL
+
+
+def test_keys_can_be_shared_and_changed() -> None:
+    one, two = loads(
+        "- &a {name: one, target: /d, order: random, files: 9}\n- {<<: *a, name: two, work: read}"
+    )
+    assert (one.order, one.files, one.work) == (Order.RANDOM, 9, Work.WRITE)
+    assert (two.order, two.files, two.work) == (Order.RANDOM, 9, Work.READ)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("- {target: /d, blok: 4K}", "line 1: unknown key blok; the nearest is block"),
+        ("- {name: a}", "target is missing"),
+        ("- {target: /d, files: 0}", "files: 0 is not accepted"),
+        ("- {target: /d, file-size: big}", 'file-size: "big" is not accepted; accepted: bytes'),
+        ("- {target: /d, block: {4K: 0}}", "block: {'4K': 0} is not accepted"),
+        ("- {target: /d, keep: some}", "whole number, at least 0, or all"),
+        ("- {target: /d, metadata: {erase: 1}}", "create, stat, rename, delete"),
+        ("- {target: /d, metadata: {}}", "create, stat, rename, delete"),
+        ("- {target: /d, direct: 1}", "true or false"),
+        ("- target: /d\n  name: a\n- target: /e\n  name: a", "line 3: a is the name of two loads"),
+        ("- target: /d\n  files: 1\n  files: 2", "line 3: files is there twice, first in line 2"),
+        ("target: /d", "a list with at least one load"),
+        ("- 7", "a map of keys and values"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(text: str, words: str) -> None:
+    with pytest.raises(WrongUseError) as error:
+        loads(text)
+    assert words in str(error.value)
+    assert str(error.value).startswith("f.yaml, line ")
+
+
+def test_consumers_take_the_loads_in_turn() -> None:
+    placed = read_loads(compose("- {target: /d, name: a}\n- {target: /e, name: b}", "f"), "f")
+    assert [spec.name for spec in dealt(placed, 0)] == ["a", "b"]
+    assert [spec.name for spec in dealt(placed, 1)] == ["a"]
+    assert [(spec.name, spec.target) for spec in dealt(placed, 5)] == [
+        ("a", "/d"), ("b", "/e"), ("a-2", "/d"), ("b-2", "/e"), ("a-3", "/d"),
+    ]  # fmt: skip

@@ -1,0 +1,245 @@
+"""What a consumer does to a folder, and what it says that it did; faults have their places."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zfs_walk.load.consumer import Consumer
+from zfs_walk.load.figures import Figures, packed, unpacked
+from zfs_walk.load.spec import KEEP_ALL, LoadSpec, Order, Sync, Work
+
+KIB = 1 << 10
+SMALL: dict[str, Any] = {"file_size": ((256 * KIB, 1),), "block": ((16 * KIB, 1),)}
+
+
+class Run:
+    """One consumer in a folder of its own."""
+
+    def __init__(self, target: Path, **given: Any) -> None:
+        spec = LoadSpec(name="one", target=str(target), **{**SMALL, **given})
+        assert not spec.wrong()
+        self.folder = target / "run" / "one"
+        self.consumer = Consumer(spec, "seed", f"{target}/run", 100.0)
+        for _ in self.consumer.lay_out():
+            pass
+        assert not self.consumer.over
+        self.consumer.begin(time.perf_counter_ns())
+
+    def until(self, enough: Callable[[Figures], bool]) -> Figures:
+        """Go on until so much is done."""
+        deadline = time.monotonic() + 30
+        while not enough(self.consumer.figures) and not self.consumer.over:
+            assert time.monotonic() < deadline
+            self.consumer.run(0)  # one operation
+        return self.consumer.snapshot()
+
+    def finish(self) -> Figures:
+        for _ in self.consumer.finish():
+            pass
+        return self.consumer.snapshot()
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+def on_disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def rolled(times: int) -> Callable[[Figures], bool]:
+    return lambda figures: figures.rollovers >= times
+
+
+WORKS: list[dict[str, Any]] = [
+    {},
+    {"sync": Sync.BLOCK},
+    {"sync": Sync.FILE, "zeros": 50, "duplicates": 25},
+    {"file_size": ((100_000, 1), (3, 1), (512, 1)), "block": ((512, 3), (65536, 1))},
+    {"work": Work.READ},
+    {"work": Work.READ, "order": Order.RANDOM},
+    {"order": Order.RANDOM},
+    {"order": Order.RANDOM, "block": ((4096, 2), (32768, 1)), "files": 1},
+    {"work": Work.MIXED},
+    {"work": Work.MIXED, "order": Order.RANDOM, "block": ((512, 3), (8192, 1)), "duplicates": 40},
+    {"work": Work.METADATA, "file_size": ((0, 1), (700, 1)), "files": 30},
+]
+
+
+@pytest.mark.parametrize("work", WORKS, ids=str)
+def test_what_nobody_has_harmed_is_right_and_leaves_nothing_behind(
+    tmp_path: Path, work: dict[str, Any]
+) -> None:
+    run = Run(tmp_path, verify=True, **work)
+    # Not only whole files: what was half done is verified, too.
+    figures = run.until(lambda known: known.operations >= 501)
+    assert (figures.faults, figures.errors) == (0, 0)
+    assert figures.read + figures.verified > 0
+    assert figures.kept == on_disk(tmp_path) or work.get("work") in {None, Work.WRITE}
+    done = run.finish()
+    assert (done.faults, done.kept, done.stopped) == (0, 0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_in_the_figures_are_those_on_the_disk(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=KEEP_ALL)
+    run.until(lambda known: known.operations >= 100)
+    figures = run.finish()
+    assert figures.written == figures.kept == on_disk(tmp_path) == 100 * 16 * KIB
+    assert figures.rollovers == 6  # 256 KiB each; the seventh is not whole
+    assert [each.number for each in figures.recent] == list(range(1, 7))
+
+
+def test_the_newest_files_stay(tmp_path: Path) -> None:
+    run = Run(tmp_path, keep=2)
+    run.until(rolled(5))
+    run.finish()
+    assert [path.name for path in run.files()] == ["00000005", "00000006"]
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[70_000] ^= 4
+    path.write_bytes(data)
+
+
+def _truncate(path: Path) -> None:
+    os.truncate(path, 100_000)
+
+
+def _write_a_block_twice(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[65536 : 65536 + 16384] = data[32768 : 32768 + 16384]
+    path.write_bytes(data)
+
+
+def _swap(path: Path) -> None:
+    other = path.with_name("00000001")
+    one, two = path.read_bytes(), other.read_bytes()
+    path.write_bytes(two)
+    other.write_bytes(one)
+
+
+def _lose(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[16384:20480] = bytes(4096)
+    path.write_bytes(data)
+
+
+def _grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind", "offset"),
+    [
+        (_flip, "flipped", 70_000),
+        (_truncate, "truncated", 100_000),
+        (_write_a_block_twice, "misplaced", 65_536),
+        (_swap, "swapped", 0),
+        (_lose, "zeros", 16_384),
+    ],
+)
+@pytest.mark.parametrize("work", [Work.READ, Work.MIXED])
+def test_harm_to_a_file_is_found_with_its_place(
+    tmp_path: Path, work: Work, harm: Callable[[Path], None], kind: str, offset: int
+) -> None:
+    run = Run(tmp_path, work=work, verify=True, read_percent=100)
+    harm(run.folder / "00000002")
+    figures = run.until(lambda known: known.rollovers >= 4)
+    first = next(each for each in figures.found if each.path.endswith("00000002"))
+    assert first.kind == kind
+    assert offset <= first.offset < offset + 32  # where the first byte differs
+    assert figures.faults >= 1
+
+
+@pytest.mark.parametrize(("harm", "kind"), [(_grow, "grown"), (os.remove, "missing")])
+def test_a_file_that_has_another_end_or_none_is_found(
+    tmp_path: Path, harm: Callable[[Path], None], kind: str
+) -> None:
+    run = Run(tmp_path, work=Work.MIXED, verify=True, files=1)
+    run.until(lambda known: known.operations == 3)
+    harm(run.folder / "00000000")
+    assert run.finish().found[0].kind == kind
+
+
+def test_a_write_that_was_lost_shows_the_pass_before(tmp_path: Path) -> None:
+    run = Run(tmp_path, order=Order.RANDOM, files=1, verify=True, keep=1)
+    path = run.folder / "00000000"
+    before = path.read_bytes()
+    run.until(lambda known: known.operations == 10)  # of 16 blocks
+    now = bytearray(path.read_bytes())
+    written = next(
+        at for at in range(0, len(now), 16384) if now[at : at + 512] != before[at : at + 512]
+    )
+    now[written + 512 : written + 1024] = before[written + 512 : written + 1024]
+    path.write_bytes(now)
+    figures = run.finish()
+    assert [each.kind for each in figures.found] == ["stale"]
+    assert written + 512 <= figures.found[0].offset < written + 1024
+    assert "pass 0 wrote; this is pass 1" in figures.found[0].detail
+
+
+def test_a_folder_that_is_gone_ends_the_consumer_and_says_why(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.until(rolled(1))
+    for path in run.files():
+        path.unlink()
+    run.folder.rmdir()
+    figures = run.until(lambda _: False)
+    assert figures.errors == 1
+    assert "No such file" in figures.stopped
+    assert figures.troubles[0].fatal
+    run.finish()
+
+
+def test_a_disk_that_is_too_full_ends_the_consumer(tmp_path: Path) -> None:
+    spec = LoadSpec(name="one", target=str(tmp_path), **SMALL)
+    consumer = Consumer(spec, "seed", f"{tmp_path}/run", 0.0)
+    assert not consumer.measure().failed
+    consumer.begin(time.perf_counter_ns())
+    consumer.run(time.perf_counter_ns() + 10**10)
+    assert consumer.over
+    assert "--max-fill 0" in consumer.figures.stopped
+
+
+def test_a_rate_holds_and_a_late_start_counts(tmp_path: Path) -> None:
+    run = Run(tmp_path, rate=1000.0)
+    run.until(lambda known: known.operations >= 100)
+    time.sleep(0.3)  # the process was stopped
+    figures = run.until(lambda known: known.operations >= 450)
+    assert figures.latencies["write"].count == figures.latencies["response"].count
+    # What waited for the stall tells of it; the operations themselves do not.
+    assert figures.latencies["response"].quantiles().most > 250e6
+    assert figures.seconds >= 0.449
+
+
+def test_figures_travel(tmp_path: Path) -> None:
+    run = Run(tmp_path, work=Work.MIXED, verify=True)
+    _flip(run.folder / "00000000")
+    figures = run.until(lambda known: known.faults > 0)
+    again = unpacked(packed(figures))
+    assert packed(again) == packed(figures)
+    assert again.found == figures.found
+    for text in (b"", b"[]", b"{}", b"\xff"):
+        with pytest.raises(ValueError, match=r"no figures|codec|Expecting"):
+            unpacked(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"block": ((1000, 1),)}, "multiples of 512"),
+        ({"block": ((512, 1),), "direct": True}, "multiples of 4096"),
+        ({"file_size": ((5000, 1),), "direct": True}, "file-size 5000"),
+        ({"direct": True, "work": Work.METADATA}, "small files"),
+        ({"ramp": 1.0}, "no rate"),
+        ({"file_size": ((0, 1),)}, "files of 0 bytes"),
+    ],
+)
+def test_a_load_that_makes_no_sense_says_so(given: dict[str, Any], words: str) -> None:
+    assert words in LoadSpec(name="a", target="/", **given).wrong()

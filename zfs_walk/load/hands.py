@@ -1,0 +1,207 @@
+"""The operations, each timed: what a consumer does to its files."""
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from zfs_walk.load.buffers import Buffer
+from zfs_walk.load.content import Content, Fault
+from zfs_walk.load.figures import (
+    CLOSE,
+    MOST_FAULTS,
+    OPEN,
+    READ,
+    RESPONSE,
+    SYNC,
+    VERIFY,
+    WRITE,
+    Figures,
+    Recorder,
+)
+from zfs_walk.load.spec import LoadSpec, Sync, Work
+
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_OLD: Final = os.O_CLOEXEC | os.O_NOFOLLOW
+_MODE: Final = 0o640
+
+
+class Hands:
+    """Does one thing after the other, and counts and times it.
+
+    Args:
+        spec: how.
+        content: what is written.
+        figures: where it is counted.
+
+    Attributes:
+        intended: when the operation was meant to begin, in the clock's nanoseconds; None: nobody
+            has set a time.
+        now: when the last operation that counts ended, in the clock's nanoseconds.
+        doing: the last operation's kind; ``path``: of its file.
+    """
+
+    def __init__(self, spec: LoadSpec, content: Content, figures: Figures) -> None:
+        self.content = content
+        self.figures = figures
+        self.intended: int | None = None
+        self.doing = self.path = ""
+        self.now = 0
+        self._recorder = Recorder(figures.latencies)
+        self._clock = time.perf_counter_ns
+        small = spec.work is Work.METADATA
+        self._direct = os.O_DIRECT if spec.direct else 0
+        self._sync_blocks = spec.sync is Sync.BLOCK
+        self._buffer = Buffer(max(spec.largest_block, spec.largest_file if small else 1))
+        # Of each length that was read so far: to cut one takes as long as to look up a dozen.
+        self._views: dict[int, list[memoryview]] = {}
+
+    def flush(self) -> None:
+        """Have every duration in the histograms."""
+        self._recorder.flush()
+
+    # ------------------------------------------------------------------ files
+
+    def create(self, path: str) -> int:
+        """A new file; returns its descriptor."""
+        self.path = path
+        return self.timed(OPEN, lambda: os.open(path, _NEW | self._direct, _MODE))
+
+    def open(self, path: str, mode: int = os.O_RDONLY) -> int:
+        """A file that is there; what it has in the page cache and on the disk is dropped from it.
+
+        Otherwise memory would be read, and not the disk.
+        """
+        self.path = path
+        descriptor = self.timed(OPEN, lambda: os.open(path, mode | _OLD | self._direct))
+        if not self._direct:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        return descriptor
+
+    def sync(self, descriptor: int) -> None:
+        """Have the data on the disk."""
+        self.timed(SYNC, lambda: os.fdatasync(descriptor))
+
+    def close(self, descriptor: int) -> None:
+        """Close a file: some file systems write only now."""
+        self.timed(CLOSE, lambda: os.close(descriptor))
+
+    def timed(self, kind: str, do: Callable[[], int | None]) -> int:
+        """Do something that is timed; returns what it does, or 0."""
+        self.doing = kind
+        begin = self._clock()
+        result = do()
+        self._recorder.note(kind, self._clock() - begin)
+        return result or 0
+
+    def counted(self, kind: str, do: Callable[[], object]) -> None:
+        """Do an operation of metadata."""
+        self.doing = kind
+        begin = self._clock()
+        do()
+        self._note(kind, begin, self._clock())
+
+    # ------------------------------------------------------------------ blocks
+
+    def write(self, descriptor: int, offset: int, length: int) -> None:
+        """Write a block of the file that the content has taken."""
+        block = self.content.block(offset, length)
+        self.doing = WRITE
+        begin = self._clock()
+        done = os.pwrite(descriptor, block, offset)
+        end = self._clock()
+        self.figures.written += done
+        while done < length:
+            # A disk that is full takes a part first, and says why only then.
+            more = os.pwrite(descriptor, block[done:], offset + done)
+            end = self._clock()
+            self.figures.written += more
+            done += more
+        self._note(WRITE, begin, end)
+        if self._sync_blocks:
+            self.sync(descriptor)
+
+    def read(self, descriptor: int, offset: int, length: int) -> None:
+        """Read a block, and do not look at it."""
+        self.figures.read += self._read(READ, descriptor, offset, length)
+
+    def read_and_check(self, descriptor: int, offset: int, length: int) -> None:
+        """Read a block of the file that the content has taken, and compare it."""
+        done = self._read(READ, descriptor, offset, length)
+        self.figures.read += done
+        self._check(offset, length, done)
+
+    def verify(self, descriptor: int, offset: int, length: int) -> None:
+        """Read again what was written, and compare it."""
+        done = self._read(VERIFY, descriptor, offset, length)
+        self.figures.verified += done
+        self._check(offset, length, done)
+
+    def _read(self, kind: str, descriptor: int, offset: int, length: int) -> int:
+        """Into the buffer; returns how much there was."""
+        try:
+            views = self._views[length]
+        except KeyError:
+            views = self._views[length] = [self._buffer.view[:length]]
+        clock = self._clock
+        self.doing = kind
+        begin = clock()
+        done = os.preadv(descriptor, views, offset)
+        end = clock()
+        while 0 < done < length:
+            more = os.preadv(descriptor, [views[0][done:]], offset + done)
+            if not more:
+                break
+            end = clock()
+            done += more
+        self._note(kind, begin, end)
+        return done
+
+    def _note(self, kind: str, begin: int, end: int) -> None:
+        self.now = end
+        self._recorder.note(kind, end - begin)
+        self.figures.operations += 1
+        if self.intended is not None:
+            self._recorder.note(RESPONSE, end - self.intended)
+
+    # ------------------------------------------------------------------ faults
+
+    def _check(self, offset: int, length: int, found: int) -> None:
+        if found and not self.content.is_at(offset, self._buffer, found):
+            for fault in self.content.faults(self.path, offset, self._buffer.view[:found]):
+                self.fault(fault)
+        if found < length:
+            missing = length - found
+            self.fault(
+                Fault(
+                    self.path, offset + found, missing, "truncated",
+                    f"the file ends here; {missing} bytes of the block are missing",
+                )
+            )  # fmt: skip
+
+    def check_size(self, descriptor: int, size: int) -> None:
+        """See that a file ends where it should; that it ends before shows when it is read."""
+        found = os.fstat(descriptor).st_size
+        if found > size:
+            detail = f"the file should end here; {found - size} bytes follow"
+            self.fault(Fault(self.path, size, found - size, "grown", detail))
+
+    def missing(self, path: str) -> None:
+        """A file that was written is not there."""
+        self.fault(Fault(path, 0, 0, "missing", "the file is not there any more"))
+
+    def fault(self, fault: Fault) -> None:
+        """Count what verification found."""
+        self.figures.faults += 1
+        if len(self.figures.found) < MOST_FAULTS:
+            self.figures.found.append(fault)
+
+
+FATAL: Final = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM,
+    errno.ESTALE, errno.ENODEV, errno.ENOTCONN, errno.EMFILE, errno.ENFILE, errno.EINVAL,
+    errno.EEXIST,
+})  # fmt: skip
+"""Errors that the next file would meet, too: the consumer ends. After others it goes on with the
+next file."""

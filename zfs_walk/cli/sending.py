@@ -63,7 +63,7 @@ def check_sending(roots: Sequence[RootRecord], options: WalkOptions) -> None:
     """
     if not options.to:
         return
-    from zfs_walk.agents.sending.sender import read_options  # noqa: PLC0415 -- few walks send
+    from zfs_walk.agents.sending.target import read_options  # noqa: PLC0415 -- few walks send
     from zfs_walk.mirror.mapping import Mapping  # noqa: PLC0415
     from zfs_walk.mirror.terms import keep_sides_apart  # noqa: PLC0415
     from zfs_walk.sinks.choose import open_sink  # noqa: PLC0415
@@ -94,7 +94,7 @@ def sweep_after(base: Path, options: WalkOptions) -> None:
         return
     import contextlib  # noqa: PLC0415
 
-    from zfs_walk.agents.sending.sender import folder_of, open_own_sink, sweep  # noqa: PLC0415
+    from zfs_walk.agents.sending.target import folder_of, open_own_sink, sweep  # noqa: PLC0415
     from zfs_walk.sinks.errors import SinkError  # noqa: PLC0415
 
     folder = base / SENDING

@@ -11,7 +11,7 @@ but for what its library does within one call.
 """
 
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, Self, runtime_checkable
 
 from zfs_walk.sinks.source import Source
@@ -218,6 +218,22 @@ class Together(Protocol):
         Returns:
             In their order, what is there now, or what `Sink.send` would have raised; one's error
             changes nothing of the others.
+        """
+        ...
+
+
+@runtime_checkable
+class Folders(Protocol):
+    """What a sink may offer besides `Sink`, if a look at a file costs it a round trip."""
+
+    def files_in(self, folder: bytes) -> Generator[Remote]:
+        """The files right in a folder, in any order, as `Sink.list` tells of them.
+
+        Of a folder that is not there, none; ``b""`` is the sink's root. Whoever has seen enough
+        closes it.
+
+        Raises:
+            SinkError: it can't be listed.
         """
         ...
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import email.utils
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, ClassVar, Final, Self
 
 from zfs_walk import faults
@@ -159,9 +159,17 @@ class S3Sink:
             if (exact := self.look(prefix)) is not None:
                 yield exact._replace(mtime_ns=None, mode=None)
             below = f"{self._key(prefix)}/"
+        yield from self._listed(Prefix=below)
+
+    def files_in(self, folder: bytes) -> Generator[Remote]:
+        """The keys of a folder, up to the next slash: see `zfs_walk.sinks.interface.Folders`."""
+        below = f"{self._key(folder)}/" if folder else self._bucket.prefix
+        yield from self._listed(Prefix=below, Delimiter="/")
+
+    def _listed(self, **which: Any) -> Iterator[Remote]:
         token: dict[str, Any] = {}
         while True:
-            page = self._client.call("list_objects_v2", self._client.place, Prefix=below, **token)
+            page = self._client.call("list_objects_v2", self._client.place, **which, **token)
             for found in page.get("Contents", ()):
                 name = name_of(self._bucket.prefix, found["Key"])
                 if name is not None:

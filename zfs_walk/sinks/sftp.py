@@ -1,7 +1,7 @@
 """Files go to a server by SFTP."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import ClassVar, Final, Self
 
@@ -223,6 +223,15 @@ class SftpSink:
                 yield _remote(name, found)
             if not prefix:
                 self._ours = ours
+
+    def files_in(self, folder: bytes) -> Generator[Remote]:
+        """The files right in a folder: see `zfs_walk.sinks.interface.Folders`."""
+        path = self._tree.path(folder) if folder else self._tree.root
+        with self._talking(folder) as session:
+            if folder and not self._tree.enter(session, path):
+                return
+            for name, found in walk(session, self._tree, folder, [], deep=False):
+                yield _remote(name, found)
 
     def sweep(self, known: frozenset[str]) -> int:
         """Take away the unfinished files of this client that nobody knows."""

@@ -18,7 +18,9 @@ Found = tuple[bytes, Attributes]
 """A name below the root, and what is there."""
 
 
-def walk(session: Session, tree: Tree, name: bytes, ours: list[bytes]) -> Iterator[Found]:
+def walk(
+    session: Session, tree: Tree, name: bytes, ours: list[bytes], *, deep: bool = True
+) -> Iterator[Found]:
     """The files below a folder, many folders at a time; unfinished ones are none.
 
     Args:
@@ -26,6 +28,7 @@ def walk(session: Session, tree: Tree, name: bytes, ours: list[bytes]) -> Iterat
         tree: what it is in.
         name: of the folder, below the root; empty: the root.
         ours: takes the unfinished files of this client, and what it has put out of the way.
+        deep: also the files in the folders that are in it.
 
     Raises:
         StatusError: a folder can't be read.
@@ -41,7 +44,8 @@ def walk(session: Session, tree: Tree, name: bytes, ours: list[bytes]) -> Iterat
             for last, found in names:
                 whole = folder + b"/" + last if folder else last
                 if is_folder(found):
-                    todo.append(whole)
+                    if deep:
+                        todo.append(whole)
                 elif not is_file(found):
                     continue
                 elif not last.startswith(OURS):

@@ -10,12 +10,21 @@ from typing import Final, Protocol
 
 from zfs_walk.agents.sending.notes import Notes
 from zfs_walk.agents.sending.pieces import Fate, Outcome, Piece
+from zfs_walk.agents.sending.there import There, folder_of, list_folder
 from zfs_walk.errors import ZfsWalkError
 from zfs_walk.mirror.birth import await_next_moment
 from zfs_walk.mirror.compare import Rules, Trio, Verdict, judge
 from zfs_walk.mirror.retry import reason_of
 from zfs_walk.sinks.errors import ChangedError, NameRefusedError, SinkError, StoppedError
-from zfs_walk.sinks.interface import LARGEST_PARCEL, Parcel, Remote, Report, Sink, Together
+from zfs_walk.sinks.interface import (
+    LARGEST_PARCEL,
+    Folders,
+    Parcel,
+    Remote,
+    Report,
+    Sink,
+    Together,
+)
 from zfs_walk.sinks.source import Source
 from zfs_walk.watch.tree import Row
 
@@ -73,12 +82,23 @@ class Courier:
             complete_sync=False, deletion_delay=0.0, granularity_ns=sink.granularity_ns
         )
 
-    def carry(self, root: int, pieces: Sequence[Piece]) -> list[Outcome]:
+    def listed(self, folder: bytes, most: int) -> dict[bytes, Remote] | None:
+        """What is right in a folder, by name; None: it is not known, or more than ``most``."""
+        if not isinstance(self._sink, Folders):
+            return None
+        try:
+            return list_folder(self._sink, folder, most)
+        except Exception as error:  # noqa: BLE001 -- the looks at its files will tell
+            _log.debug("%s: could not be listed: %s", folder, error)
+            return None
+
+    def carry(self, root: int, pieces: Sequence[Piece], there: There) -> list[Outcome]:
         """Bring files there; whatever is wrong with one of them becomes its outcome.
 
         Args:
             root: descriptor of the folder that their names are relative to.
             pieces: one of any size, or small ones.
+            there: what was there a moment ago.
 
         Raises:
             StoppedError: everything is to end now.
@@ -87,7 +107,7 @@ class Courier:
         outcomes: list[Outcome] = []
         pauses = iter(PAUSES)
         while True:
-            troubles = self._try(root, pieces, outcomes)
+            troubles = self._try(root, pieces, there, outcomes)
             again = [each for each in troubles if _passes(each.error)]
             outcomes += [_given_up(each) for each in troubles if not _passes(each.error)]
             if not again:
@@ -99,13 +119,17 @@ class Courier:
                         raise each.error
                 return [*outcomes, *map(_given_up, again)]
             pieces = [each.piece for each in again]
+            # What was tried may have arrived nevertheless.
+            there = {}
             self._watch.pause(pause)
 
-    def _try(self, root: int, pieces: Sequence[Piece], outcomes: list[Outcome]) -> list[_Trouble]:
+    def _try(
+        self, root: int, pieces: Sequence[Piece], there: There, outcomes: list[Outcome]
+    ) -> list[_Trouble]:
         """Try each once; adds what became of those that are done with, returns the others."""
         troubles: list[_Trouble] = []
         with ExitStack() as stack:
-            waiting = self._begin_all(root, pieces, outcomes, troubles, stack)
+            waiting = self._begin_all(root, (pieces, there), outcomes, troubles, stack)
             for piece, end in self._send_together(waiting):
                 if isinstance(end, StoppedError):
                     raise end
@@ -121,16 +145,17 @@ class Courier:
     def _begin_all(
         self,
         root: int,
-        pieces: Sequence[Piece],
+        given: tuple[Sequence[Piece], There],
         outcomes: list[Outcome],
         troubles: list[_Trouble],
         stack: ExitStack,
     ) -> list[tuple[Piece, Parcel]]:
         """Begin with each; returns those that are to be sent together."""
+        pieces, there = given
         waiting: list[tuple[Piece, Parcel]] = []
         for number, piece in enumerate(pieces):
             try:
-                done = self._begin(root, piece, stack)
+                done = self._begin(root, piece, there, stack)
             except StoppedError:
                 raise
             except Exception as error:  # noqa: BLE001 -- one file's trouble is not another's
@@ -146,11 +171,11 @@ class Courier:
                 outcomes.append(done)
         return waiting
 
-    def _begin(self, root: int, piece: Piece, stack: ExitStack) -> Outcome | Parcel:
+    def _begin(self, root: int, piece: Piece, there: There, stack: ExitStack) -> Outcome | Parcel:
         """Judge a file, and send it; or say how it is to be sent with others."""
         self._watch.report(piece)(0)
         self._sink.place(piece.name)
-        remote = self._sink.look(piece.name)
+        remote = self._seen(piece, there)
         # As what is listed: no index says what was sent before.
         row = Row(piece.name, piece.size, piece.mtime_ns, 0, piece.mode)
         verdict = judge(Trio(piece.name, row, None, remote), self._rules)
@@ -165,6 +190,17 @@ class Courier:
             return Outcome(piece, Fate.PLANNED, source.size)
         await_next_moment(source.stat.st_mtime_ns)
         return self._send(piece, source)
+
+    def _seen(self, piece: Piece, there: There) -> Remote | None:
+        """What is there under a file's name, as far as it matters."""
+        listed = there.get(folder_of(piece.name))
+        if listed is None:
+            return self._sink.look(piece.name)
+        remote = listed.get(piece.name)
+        if remote is None or remote.size != piece.size or remote.mtime_ns is not None:
+            return remote
+        # It is of the same size, and a list does not tell its time.
+        return self._sink.look(piece.name)
 
     def _send(self, piece: Piece, source: Source) -> Outcome | Parcel:
         note = self._notes.of(piece.name)

@@ -1,31 +1,34 @@
 """What a worker has of a run that sends: its sink, and threads that bring files there."""
 
 import gc
-import hashlib
 import json
 import logging
 import os
-import socket
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes, urlsplit
 
 from zfs_walk import faults, names
 from zfs_walk.agents.sending.courier import Courier, wait
 from zfs_walk.agents.sending.notes import Notes
 from zfs_walk.agents.sending.pieces import Account, Outcome, Piece, packed, pieces_of
 from zfs_walk.agents.sending.place import SendingPlace
-from zfs_walk.agents.sending.presence import Presence, sweep_after_the_dead
-from zfs_walk.errors import WrongUseError, ZfsWalkError
+from zfs_walk.agents.sending.presence import Presence
+from zfs_walk.agents.sending.target import (
+    SendingRefusedError,
+    check_allowed,
+    folder_of,
+    open_own_sink,
+    sweep,
+)
+from zfs_walk.agents.sending.there import There, worth_listing
+from zfs_walk.errors import ZfsWalkError
 from zfs_walk.scan.columns import Columns
-from zfs_walk.scan.handles import is_within, outside
-from zfs_walk.sinks.choose import open_sink, sink_class
+from zfs_walk.scan.handles import is_within
 from zfs_walk.sinks.errors import SinkError, StoppedError
-from zfs_walk.sinks.interface import Report, Sink, Together
+from zfs_walk.sinks.interface import Remote, Report, Together
 
 LOG = logging.getLogger("zfs_walk.worker")
 
@@ -37,14 +40,6 @@ HURRY_NOW: Final = 2
 PRINTED: Final = 4096
 """Bytes of a dry run that are printed in one piece, which a pipe never mixes with others' (PIPE_BUF
 of Linux)."""
-
-
-class SendingRefusedError(Exception):
-    """This agent can't send for this run; ``reason`` says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Signs:
@@ -122,7 +117,7 @@ class Sender:
         if dry_run and not place.plan:
             reason = "a dry run is done by the command itself, not by agents"
             raise SendingRefusedError(reason)
-        _check_allowed(url, allow)
+        check_allowed(url, allow)
         # Libraries of sinks leave cycles behind, which a scanner's columns do not.
         gc.enable()
         self._root, self._ino = root
@@ -132,6 +127,7 @@ class Sender:
         self._stack = ExitStack()
         self._local = threading.local()
         self._lock = threading.Lock()
+        self._unlisted: set[bytes] = set()
         try:
             self._open(url, options, place, transfers)
         except (ZfsWalkError, OSError) as error:
@@ -204,8 +200,9 @@ class Sender:
     # ------------------------------------------------------------------ a task
 
     def _carry(self, root: int, pieces: Sequence[Piece]) -> list[Outcome]:
+        there = self._list_folders(pieces)
         packs = packed(pieces, self._threads, self._together)
-        waiting = [self._pool.submit(self._carry_pack, root, pack) for pack in packs]
+        waiting = [self._pool.submit(self._carry_pack, root, pack, there) for pack in packs]
         outcomes: list[Outcome] = []
         trouble: BaseException | None = None
         for each in waiting:
@@ -219,9 +216,29 @@ class Sender:
             raise trouble
         return outcomes
 
-    def _carry_pack(self, root: int, pack: Sequence[Piece]) -> list[Outcome]:
+    def _list_folders(self, pieces: Sequence[Piece]) -> There:
+        """What is there already, of folders that have many of the files in hand."""
+        wanted = {
+            folder: most
+            for folder, most in worth_listing(pieces).items()
+            if folder not in self._unlisted
+        }
+        listing = {
+            folder: self._pool.submit(self._list_folder, folder, most)
+            for folder, most in wanted.items()
+        }
+        there = {folder: each.result() for folder, each in listing.items()}
+        if unlisted := {folder for folder, found in there.items() if found is None}:
+            # Other parts of the same folder are likely to follow.
+            self._unlisted = unlisted
+        return {folder: found for folder, found in there.items() if found is not None}
+
+    def _list_folder(self, folder: bytes, most: int) -> dict[bytes, Remote] | None:
+        return self._courier().listed(folder, most)
+
+    def _carry_pack(self, root: int, pack: Sequence[Piece], there: There) -> list[Outcome]:
         try:
-            return self._courier().carry(root, pack)
+            return self._courier().carry(root, pack, there)
         except BaseException:
             self._signs.end()
             raise
@@ -283,77 +300,3 @@ def _write(text: bytes) -> None:
     except OSError as error:
         reason = f"what would be sent can't be printed: {error.strerror}"
         raise SendingRefusedError(reason) from error
-
-
-def _check_allowed(url: str, allow: Sequence[bytes]) -> None:
-    """An agent that may touch some folders only writes nowhere else either."""
-    if allow and urlsplit(url).scheme == "file":
-        there = os.path.realpath(unquote_to_bytes(urlsplit(url).path))
-        if not is_within(there, allow):
-            raise SendingRefusedError(outside(there))
-
-
-def folder_of(folder: Path, url: str, options: str) -> Path:
-    """The folder for what is known of one place; who sends there makes it.
-
-    The options belong to it: they say at which server a bucket is.
-    """
-    return folder / hashlib.sha256(f"{url}\n{options}".encode()).hexdigest()[:24]
-
-
-def open_own_sink(url: str, options: str, folder: Path) -> Sink:
-    """The sink of a run, for whoever sends with a state folder.
-
-    Where a sink tells the unfinished files of one client from those of another by a name, it is
-    given one: those of a mirror on this host are not ours to sweep.
-
-    Raises:
-        ZfsWalkError: there is no such sink.
-    """
-    given = read_options(options)
-    fields = getattr(sink_class(url.partition("://")[0]).Options, "model_fields", {})
-    if "client" in fields:
-        given.setdefault("client", _client(folder))
-    return open_sink(url, given)
-
-
-def read_options(text: str) -> dict[str, Any]:
-    """A sink's options from their JSON.
-
-    Raises:
-        WrongUseError: it is none.
-    """
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise WrongUseError(reason="the options of a sink are no JSON") from error
-    if not isinstance(found, dict):
-        raise WrongUseError(reason="the options of a sink are a map")
-    return found
-
-
-def _client(folder: Path) -> str:
-    """A name that no other state folder has."""
-    whose = f"{socket.gethostname()}:{os.getuid()}:{folder}"
-    return hashlib.sha256(whose.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-
-
-def sweep(folder: Path, sink: Sink) -> None:
-    """Take away what dead workers have left at a sink, if there are any and nobody is sending.
-
-    Args:
-        folder: as `folder_of` gives it.
-        sink: it is asked only if there is something.
-
-    Raises:
-        SinkError: it can't be swept now; it will be by whoever asks next.
-    """
-    notes = Notes(folder)
-
-    def sweep() -> None:
-        notes.forget_old()
-        count = sink.sweep(notes.values())
-        if count:
-            LOG.info("%d unfinished files that dead transfers have left were taken away", count)
-
-    sweep_after_the_dead(folder, sweep)

@@ -20,8 +20,8 @@ from zfs_walk.agents.walker.events import (
     WorkerDied,
 )
 from zfs_walk.agents.walker.pool import Nursery, Pool
+from zfs_walk.agents.walker.room import SEGMENTS
 from zfs_walk.agents.walker.tasks import Listed, Logged, Walked
-from zfs_walk.agents.walker.worker import SEGMENTS
 from zfs_walk.agents.walker.worker_log import log_for_worker
 from zfs_walk.bus.loghandler import LogHandler
 from zfs_walk.bus.sockets import Bus

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from zfs_walk.sinks.conformance.place import Notes, Origin, Place, freely, names
-from zfs_walk.sinks.interface import Remote, Sink
+from zfs_walk.sinks.interface import Folders, Remote, Sink
 
 
 class Looking(Place):
@@ -25,6 +25,24 @@ class Looking(Place):
         assert names(sink.list(b"ab")) == {b"ab"}
         assert names(sink.list(b"never")) == set()
         assert len(list(sink.list(b""))) == 6
+
+    def test_the_files_of_a_folder_are_those_right_in_it(
+        self, sink: Sink, put: Callable[..., Remote]
+    ) -> None:
+        if not isinstance(sink, Folders):
+            return
+        for name in (b"top", b"a/b", b"a/x y", b"a/c/d", b"a.txt", b"ab/e"):
+            put(name)
+        assert names(sink.files_in(b"")) == {b"top", b"a.txt"}
+        assert names(sink.files_in(b"a")) == {b"a/b", b"a/x y"}
+        assert names(sink.files_in(b"a/c")) == {b"a/c/d"}
+        assert names(sink.files_in(b"never")) == set()
+        listed = {remote.name: remote for remote in sink.list(b"")}
+        assert list(sink.files_in(b"a/c")) == [listed[b"a/c/d"]]
+        some = sink.files_in(b"a")
+        next(some)
+        some.close()
+        assert sink.look(b"top") is not None
 
     def test_a_list_tells_what_a_look_tells(self, sink: Sink, put: Callable[..., Remote]) -> None:
         put(b"a/file")

@@ -214,7 +214,7 @@ printf '%s\n' "${{COMPREPLY[@]}}"
     [
         ("zfs-ctl ru", {"run"}),
         ("zfs-ctl run pa", {"pause"}),
-        ("zfs-agent --role ''", {"walker", "scout", "uploader"}),
+        ("zfs-agent --role ''", {"walker", "scout", "uploader", "loadgen"}),
         ("zfs-broker --print", {"--print-config"}),
         ("zfs-walk --one", {"--one-file-system"}),
         ("zfs-catalog que", {"query"}),

@@ -2,6 +2,7 @@
 # ruff: noqa: PTH208 -- names are bytes or descriptors here
 
 import ctypes
+import gc
 import os
 import shutil
 import subprocess
@@ -215,6 +216,8 @@ def with_mounts() -> Callable[[Callable[[], None]], None]:
 @pytest.fixture
 def no_leak() -> Iterator[None]:
     """Fail if a test leaves descriptors open."""
+    # What earlier tests have left to be collected must not go meanwhile.
+    gc.collect()
     before = set(os.listdir("/proc/self/fd"))
     yield
     assert set(os.listdir("/proc/self/fd")) == before

@@ -68,7 +68,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-@pytest.mark.parametrize(("checksum", "agent"), [("sha256", "object_store"), ("md5", "Boto3")])
+@pytest.mark.parametrize(("checksum", "agent"), [("sha256", "object_store"), ("md5", "Botocore")])
 def test_those_that_are_put_together_are_on_their_way_at_once(
     server: Server, tmp_path: Path, checksum: str, agent: str
 ) -> None:

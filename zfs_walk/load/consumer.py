@@ -4,7 +4,7 @@ import errno
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -168,6 +168,9 @@ class Consumer:
     def finish(self) -> Iterator[None]:
         """Verify what has not been, remove what is not kept; goes on in steps."""
         self._hands.intended = None
+        if isinstance(self._steps, Generator):
+            # What it has open is to be closed now, not when somebody collects it.
+            self._steps.close()
         try:
             for _ in self._job.finish():
                 yield

@@ -226,11 +226,14 @@ class Together(Protocol):
 class Folders(Protocol):
     """What a sink may offer besides `Sink`, if a look at a file costs it a round trip."""
 
-    def files_in(self, folder: bytes) -> Generator[Remote]:
+    def files_in(self, folder: bytes, most: int) -> Generator[Remote]:
         """The files right in a folder, in any order, as `Sink.list` tells of them.
 
-        Of a folder that is not there, none; ``b""`` is the sink's root. Whoever has seen enough
-        closes it.
+        Of a folder that is not there, none; ``b""`` is the sink's root.
+
+        Args:
+            folder: its name.
+            most: files that are wanted at most; no more of the list need be asked for.
 
         Raises:
             SinkError: it can't be listed.

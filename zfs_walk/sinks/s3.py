@@ -4,6 +4,7 @@ import datetime as dt
 import email.utils
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
 from typing import Any, ClassVar, Final, Self
 
 from zfs_walk import faults
@@ -19,6 +20,9 @@ from zfs_walk.sinks.s3_multipart import PART_SIZE, Multipart, Told, abort, unfin
 from zfs_walk.sinks.s3_options import LARGEST_FILE, S3Options, parse
 from zfs_walk.sinks.s3_put import TOGETHER, Puts
 from zfs_walk.sinks.source import Source
+
+_PAGE: Final = 1_000
+"""Keys that a server tells of in one answer: the protocol's."""
 
 _SECOND: Final = dt.timedelta(seconds=1)
 """What a server's answer leaves out of its time at most."""
@@ -161,10 +165,11 @@ class S3Sink:
             below = f"{self._key(prefix)}/"
         yield from self._listed(Prefix=below)
 
-    def files_in(self, folder: bytes) -> Generator[Remote]:
+    def files_in(self, folder: bytes, most: int) -> Generator[Remote]:
         """The keys of a folder, up to the next slash: see `zfs_walk.sinks.interface.Folders`."""
         below = f"{self._key(folder)}/" if folder else self._bucket.prefix
-        yield from self._listed(Prefix=below, Delimiter="/")
+        which = {"Prefix": below, "Delimiter": "/", "MaxKeys": min(most, _PAGE)}
+        yield from islice(self._listed(**which), most)
 
     def _listed(self, **which: Any) -> Iterator[Remote]:
         token: dict[str, Any] = {}

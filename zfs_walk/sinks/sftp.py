@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from typing import ClassVar, Final, Self
 
 from zfs_walk.errors import ZfsWalkError
@@ -224,14 +225,15 @@ class SftpSink:
             if not prefix:
                 self._ours = ours
 
-    def files_in(self, folder: bytes) -> Generator[Remote]:
+    def files_in(self, folder: bytes, most: int) -> Generator[Remote]:
         """The files right in a folder: see `zfs_walk.sinks.interface.Folders`."""
         path = self._tree.path(folder) if folder else self._tree.root
         with self._talking(folder) as session:
             if folder and not self._tree.enter(session, path):
                 return
-            for name, found in walk(session, self._tree, folder, [], deep=False):
-                yield _remote(name, found)
+            with closing(walk(session, self._tree, folder, [], deep=False)) as walking:
+                for name, found in islice(walking, most):
+                    yield _remote(name, found)
 
     def sweep(self, known: frozenset[str]) -> int:
         """Take away the unfinished files of this client that nobody knows."""

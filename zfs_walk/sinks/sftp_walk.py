@@ -1,7 +1,7 @@
 """The files of an SFTP sink, many folders read at a time."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -20,7 +20,7 @@ Found = tuple[bytes, Attributes]
 
 def walk(
     session: Session, tree: Tree, name: bytes, ours: list[bytes], *, deep: bool = True
-) -> Iterator[Found]:
+) -> Generator[Found]:
     """The files below a folder, many folders at a time; unfinished ones are none.
 
     Args:

@@ -33,15 +33,13 @@ class Looking(Place):
             return
         for name in (b"top", b"a/b", b"a/x y", b"a/c/d", b"a.txt", b"ab/e"):
             put(name)
-        assert names(sink.files_in(b"")) == {b"top", b"a.txt"}
-        assert names(sink.files_in(b"a")) == {b"a/b", b"a/x y"}
-        assert names(sink.files_in(b"a/c")) == {b"a/c/d"}
-        assert names(sink.files_in(b"never")) == set()
+        assert names(sink.files_in(b"", 9)) == {b"top", b"a.txt"}
+        assert names(sink.files_in(b"a", 9)) == {b"a/b", b"a/x y"}
+        assert names(sink.files_in(b"a/c", 9)) == {b"a/c/d"}
+        assert names(sink.files_in(b"never", 9)) == set()
         listed = {remote.name: remote for remote in sink.list(b"")}
-        assert list(sink.files_in(b"a/c")) == [listed[b"a/c/d"]]
-        some = sink.files_in(b"a")
-        next(some)
-        some.close()
+        assert list(sink.files_in(b"a/c", 1)) == [listed[b"a/c/d"]]
+        assert len(list(sink.files_in(b"a", 1))) == 1
         assert sink.look(b"top") is not None
 
     def test_a_list_tells_what_a_look_tells(self, sink: Sink, put: Callable[..., Remote]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from zfs_walk.agents.sending.pieces import Piece
-from zfs_walk.agents.sending.there import FEW, FOR_EACH, PAGE, list_folder, worth_listing
+from zfs_walk.agents.sending.there import FEW, FOR_EACH, list_folder, worth_listing
 from zfs_walk.sinks.interface import Remote
 
 
@@ -17,8 +17,8 @@ class Shelf:
         self.names = list(names)
         self.told = 0
 
-    def files_in(self, folder: bytes) -> Generator[Remote]:
-        for name in self.names:
+    def files_in(self, folder: bytes, most: int) -> Generator[Remote]:
+        for name in self.names[:most]:
             self.told += 1
             yield Remote(folder + b"/" + name, 1, None, "")
 
@@ -30,7 +30,7 @@ def pieces(folder: str, count: int) -> list[Piece]:
 
 def test_few_files_of_a_folder_are_looked_at() -> None:
     given = [*pieces("few", FEW), *pieces("many", FEW + 1), *pieces("", FEW + 1)]
-    assert worth_listing(given) == {b"many": PAGE, b"": PAGE}
+    assert worth_listing(given) == dict.fromkeys([b"many", b""], FOR_EACH * (FEW + 1))
 
 
 def test_the_more_files_in_hand_the_longer_a_list_may_be() -> None:

@@ -24,8 +24,9 @@ class SendingRefusedError(Exception):
     """This agent can't send for this run; ``reason`` says why."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        # It becomes part of a sentence.
+        self.reason = reason.rstrip(".")
+        super().__init__(self.reason)
 
 
 def check_allowed(url: str, allow: Sequence[bytes]) -> None:

@@ -191,7 +191,7 @@ def test_a_stopped_consumer_misses_heartbeats_and_its_stall_is_not_hidden(test: 
     test.at_work("c1", files=1)
     victim = psutil.Process(test.pid(process, "c1"))
     victim.suspend()
-    time.sleep(2)
+    time.sleep(2)  # the stall that is to be seen
     victim.resume()
     ended = test.place.end(process)
     assert ended.code == 0, ended.err

@@ -12,10 +12,11 @@ from typing import Final
 from zfs_walk.load.content import Content, owner_of
 from zfs_walk.load.figures import MOST_ERRORS, Figures, Trouble
 from zfs_walk.load.hands import FATAL, Hands
+from zfs_walk.load.job import Steps
 from zfs_walk.load.pace import Pace
 from zfs_walk.load.preflight import Measured
 from zfs_walk.load.spec import LoadSpec, Work
-from zfs_walk.load.works import Steps, job_for
+from zfs_walk.load.works import job_for
 
 _NS: Final = 1_000_000_000
 

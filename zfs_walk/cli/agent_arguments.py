@@ -44,6 +44,9 @@ class AgentArguments:
     once: bool
     loads: Any
     target: tuple[str, ...]
+    set_: tuple[str, ...]
+    rate: float
+    bandwidth: int
     consumers: int
     duration: float
     max_fill: float

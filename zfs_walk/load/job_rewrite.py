@@ -41,7 +41,7 @@ class Rewrite(LaidOut):
             self._next = (self._next + 1) % len(self.files)
             self._rounds += 1
             begun = time.perf_counter_ns()
-            descriptor = self.hands.open(self.path(file), os.O_RDWR)
+            descriptor = self._open(file)
             try:
                 for offset, length in self._blocks(file, size):
                     yield length
@@ -56,6 +56,12 @@ class Rewrite(LaidOut):
             self.rolled_over(file, size, begun)
             if self.spec.verify:
                 yield from self._verify(file)
+
+    def _open(self, file: int) -> int:
+        if self._reads:
+            return self.hands.open_cold(self.path(file), os.O_RDWR)
+        # Its pages may be in the cache: who writes over them need not read them.
+        return self.hands.open(self.path(file), os.O_RDWR)
 
     def _blocks(self, file: int, size: int) -> Iterator[tuple[int, int]]:
         if self.spec.order is Order.SEQUENTIAL:
@@ -83,7 +89,7 @@ class Rewrite(LaidOut):
         """Every block of a file, of whatever pass it is."""
         size, passes = self.files[file], self._passes[file]
         try:
-            descriptor = self.hands.open(self.path(file))
+            descriptor = self.hands.open_cold(self.path(file))
         except FileNotFoundError:
             self.hands.missing(self.path(file))
             return

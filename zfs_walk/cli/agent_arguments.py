@@ -44,6 +44,7 @@ class AgentArguments:
     once: bool
     loads: Any
     target: tuple[str, ...]
+    like: str
     consumers: int
     duration: float
     max_fill: float
@@ -52,6 +53,7 @@ class AgentArguments:
     sample: float
     grace: float
     report: tuple[str, ...]
+    witness: str
 
     @property
     def patience(self) -> float:

@@ -15,7 +15,7 @@ class ReadFiles(LaidOut):
         """Do it."""
         hands = self.hands
         read = hands.read_and_check if self.spec.verify else hands.read
-        while True:
+        while not self.enough:
             for file, size in enumerate(self.files):
                 begun = time.perf_counter_ns()
                 hands.content.take(file, 0, size)
@@ -26,7 +26,11 @@ class ReadFiles(LaidOut):
                         read(descriptor, offset, length)
                 finally:
                     os.close(descriptor)
+                if not size:
+                    yield 0  # nobody would be heard while files are empty
                 self.rolled_over(file, size, begun)
+                if self.enough:
+                    break
 
 
 class ReadAnywhere(LaidOut):
@@ -39,8 +43,12 @@ class ReadAnywhere(LaidOut):
         descriptors: list[int] = []
         try:
             descriptors.extend(hands.open(self.path(file)) for file in range(len(self.files)))
+            full = [file for file, size in enumerate(self.files) if size]
+            if not full:
+                hands.figures.stopped = "all files are empty: there is nothing to read"
+                return
             while True:
-                file = int(draw() * len(self.files))
+                file = full[int(draw() * len(full))]
                 size, length = self.files[file], blocks.roll()
                 length = min(length, size)
                 offset = int(draw() * (size // length)) * length

@@ -59,7 +59,7 @@ def listed(scratch: Path, name: str, keys: dict[str, Any], seconds: float) -> It
     bus = Bus()
     try:
         bus.scout(target, "--poll", "30")
-        until(lambda: bus.get("/claims")["claims"] and bus.get("/claims")["claims"][0]["serving"])
+        until(lambda: bus.served() == 0)
         witness = scratch / "witness.jsonl"
         process = judge(str(witness), "--files", "--broker", bus.endpoint, env=bus.env)
         if process.stderr is not None:

@@ -75,7 +75,7 @@ def witness(  # noqa: PLR0913, PLR0917 -- one argument an option
             judges[FILES] = Judge()
             sources.append(Lists(broker, timeout, _say))
         if uploads:
-            judges[UPLOADS] = Judge()
+            judges[UPLOADS] = Judge(keeps=True)
             sources.append(Uploads(uploads))
         _follow(WitnessFile(witness), list(judges.values()), sources, wait)
     finally:

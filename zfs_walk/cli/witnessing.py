@@ -180,12 +180,15 @@ class Uploads:
     def take(self) -> list[Report]:
         """What is new, in its order."""
         reports = []
-        for mapping, number, folder, name, stage, size, ended in self._rows():
+        for mapping, number, local, name, stage, size, ended, detail in self._rows():
             self._last = ended if self._last is None else max(self._last, ended)
             if (mapping, number) in self._seen:
                 continue
             self._seen[mapping, number] = ended
-            path = os.path.join(os.path.realpath(folder), name)  # noqa: PTH118 -- of bytes
+            folder = os.path.realpath(local)
+            path = os.path.join(folder, name)  # noqa: PTH118 -- of bytes
+            if stage == "moved":
+                reports.append(_gone(os.path.join(folder, detail.encode())))  # noqa: PTH118 -- bytes
             reports.append(_gone(path) if stage == "deleted" else _sent(path, size, ended))
         if self._last is not None:
             since = self._last - OVERLAP
@@ -208,6 +211,7 @@ class Uploads:
                 action.stage,
                 action.size,
                 action.ended_at,
+                action.detail,
             )
             .where(action.mapping_id == mapping.mapping_id)
             .where(action.stage.in_([*THERE, "deleted"]))

@@ -50,6 +50,7 @@ class Verdict:
         delays: nanoseconds from each file's close until it was reported whole, ascending; of those
             whose time is known.
         examples: paths, by the kind of fault.
+        keeps: what is not there any more may stay reported.
     """
 
     closed: int
@@ -62,6 +63,7 @@ class Verdict:
     deleted_seen: int
     delays: Sequence[int]
     examples: dict[str, tuple[bytes, ...]]
+    keeps: bool = False
 
     @property
     def recall(self) -> float:
@@ -70,8 +72,8 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether just what is there is reported."""
-        return not (self.missing or self.other_size or self.superfluous)
+        """Whether what is there is reported, and nothing else but what may be."""
+        return not (self.missing or self.other_size or (self.superfluous and not self.keeps))
 
     def delay(self, percent: float) -> int:
         """The delay that so many percent of the files have at most, in nanoseconds; 0: none has."""
@@ -84,11 +86,16 @@ class Verdict:
 class Judge:
     """Takes what a witness tells and what is reported, in any order of the two.
 
-    Of one another they must come in theirs: rows as they were written, reports as they were made.
+    Each of both must come in its own: rows as they were written, reports as they were made.
     """
 
-    def __init__(self) -> None:
-        """Nothing is known."""
+    def __init__(self, *, keeps: bool = False) -> None:
+        """Nothing is known.
+
+        Args:
+            keeps: what is not there any more may stay reported: a mirror need not delete.
+        """
+        self._keeps = keeps
         self._files: dict[bytes, _Life] = {}
         self._targets: dict[str, bytes] = {}
         self._folders: list[bytes] = []
@@ -188,8 +195,9 @@ class Judge:
 
     @property
     def agrees(self) -> bool:
-        """Whether just what is there is reported, as far as both are known."""
-        return all(_fault(life) is None for life in self._files.values())
+        """Whether the verdict is good, as far as both are known."""
+        fine = {None, "superfluous"} if self._keeps else {None}
+        return all(_fault(life) in fine for life in self._files.values())
 
     def verdict(self) -> Verdict:
         """As of now."""
@@ -218,6 +226,7 @@ class Judge:
             closed=closed, deleted=deleted, there=there, seen=seen, deleted_seen=deleted_seen,
             delays=sorted(delays), **counts,
             examples={kind: tuple(sorted(paths)) for kind, paths in examples.items()},
+            keeps=self._keeps,
         )  # fmt: skip
 
 

@@ -213,6 +213,20 @@ def test_what_is_not_reported_as_it_is_is_counted_and_named() -> None:
     assert story.judge.verdict().recall == 1.0
 
 
+def test_a_mirror_may_keep_what_was_deleted() -> None:
+    judge = Judge(keeps=True)
+    judge.witnessed(Told(What.BEGAN, 1, "c", b"/t", folder=b"run/c"))
+    for name in (b"run/c/a", b"run/c/b"):
+        judge.witnessed(Told(What.CLOSED, 5, "c", name, 3))
+        judge.reported(b"/t/" + name, 3, 6)
+    judge.witnessed(Told(What.DELETED, 7, "c", b"run/c/a"))
+    verdict = judge.verdict()
+    assert (verdict.superfluous, verdict.ok, judge.agrees) == (1, True, True)
+    judge.withdrawn(b"/t/run/c/b")
+    assert not judge.agrees
+    assert not judge.verdict().ok
+
+
 def test_what_is_elsewhere_does_not_matter() -> None:
     story = Story()
     for path in (b"/t/run/cc/a", b"/t/run/c", b"/t/other", b"/"):

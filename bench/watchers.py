@@ -201,14 +201,18 @@ class Lsyncd(Watcher):
 
 
 class Bus:
-    """A broker with HTTP, and scouts."""
+    """A broker with HTTP, and scouts.
+
+    Attributes:
+        env: of commands that shall find the broker's keys.
+    """
 
     def __init__(self, *options: str) -> None:
         """Start the broker."""
         self._stack = contextlib.ExitStack()
         self._options = options
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="zwb-")))
-        self._env = os.environ | {"XDG_CONFIG_HOME": str(self.folder)}
+        self.env = os.environ | {"XDG_CONFIG_HOME": str(self.folder)}
         self.start_broker("tcp://127.0.0.1:*", "127.0.0.1:0")
 
     def start_broker(self, endpoint: str, http: str) -> None:
@@ -223,7 +227,7 @@ class Bus:
     def _start(self, *words: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [*program(words[0]), *words[1:]],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self._env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.env, text=True,
         )  # fmt: skip
         self._stack.callback(end, process)
         self._said = process.stdout.readline() if process.stdout is not None else ""
@@ -236,7 +240,7 @@ class Bus:
                 *program("zfs-agent"), "--role", "scout", "--watch", str(folder),
                 "--broker", self.endpoint, "--state", str(self.folder / "agents"), *more,
             ],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self._env, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.env, text=True,
         )  # fmt: skip
         self._stack.callback(end, process)
         return process
@@ -250,7 +254,7 @@ class Bus:
         """What `zfs-ctl status --json` says."""
         done = subprocess.run(
             [*program("zfs-ctl"), "status", "--json", "--broker", self.endpoint],
-            stdout=subprocess.PIPE, check=True, env=self._env,
+            stdout=subprocess.PIPE, check=True, env=self.env,
         )  # fmt: skip
         return json.loads(done.stdout)
 

@@ -32,8 +32,8 @@ OF_ROLE: Final = {
     SCOUT: ("watch", "poll", "settle", "monitor", "no_recursive", "hidden", "include", "exclude"),
     UPLOADER: ("mappings", "only", "once", "confirm", "retry", "take_over", "bwlimit", "notify"),
     LOADGEN: (
-        "loads", "target", "set_", "rate", "bandwidth", "consumers", "duration", "max_fill",
-        "seed", "heartbeat", "sample", "grace", "report",
+        "loads", "target", "like", "set_", "rate", "bandwidth", "consumers", "duration", "max_fill",
+        "seed", "heartbeat", "sample", "grace", "report", "witness",
     ),
 }  # fmt: skip
 """Options that one role alone has."""
@@ -140,8 +140,9 @@ one ends at once (the broker grants the work anew, transfers are gone on with at
 A load generator ends after its run, with its report on stdout; SIGTERM ends the run early.
 
 Exit codes: 0 drained, 1 a load test with errors, 2 wrong use or refused, 4 no broker, 5 another
-protocol version, 6 the state folder can't be used, 7 the queue can't be written, 10 a package is
-missing, 13 workers can't live, 14 no usable key, 16 a load test found wrong bytes.""",
+protocol version, 6 the state folder can't be used, 7 the queue can't be written, 9 a catalog can't
+be read, 10 a package is missing, 13 workers can't live, 14 no usable key, 16 a load test found
+wrong bytes.""",
 )
 @click.option("--role", type=click.Choice([WALKER, SCOUT, UPLOADER, LOADGEN]), required=True,
               help="What this agent does.")  # fmt: skip
@@ -210,6 +211,9 @@ missing, 13 workers can't live, 14 no usable key, 16 a load test found wrong byt
 @click.option("--target", multiple=True, metavar="DIR", type=click.Path(readable=False),
               help="loadgen: instead of --loads: write files of 64 MiB into this folder; may be"
               " given several times.")  # fmt: skip
+@click.option("--like", metavar="CATALOG", default="", type=click.Path(readable=False),
+              help="loadgen: with --target: files of the sizes and depths of this catalog's instead"
+              " of 64 MiB.")  # fmt: skip
 @click.option("--set", "set_", multiple=True, metavar="KEY=VALUE",
               help="loadgen: what every load has, such as work=read, block=4K or direct=true"
               " (docs/loadgen.md); may be given several times.")  # fmt: skip
@@ -239,6 +243,9 @@ missing, 13 workers can't live, 14 no usable key, 16 a load test found wrong byt
 @click.option("--report", multiple=True, metavar="FILE", type=click.Path(dir_okay=False),
               help="loadgen: write the report here, too: .txt, .json, .csv or .html; may be given"
               " several times.")  # fmt: skip
+@click.option("--witness", metavar="FILE", default="", type=click.Path(dir_okay=False),
+              help="loadgen: a new file that tells of every file that was made, renamed or deleted,"
+              " and when (docs/loadgen.md).")  # fmt: skip
 @log_options
 @shared
 def main(verbose: int, **given: Any) -> None:

@@ -44,6 +44,7 @@ class AgentArguments:
     once: bool
     loads: Any
     target: tuple[str, ...]
+    like: str
     set_: tuple[str, ...]
     rate: float
     bandwidth: int
@@ -55,6 +56,7 @@ class AgentArguments:
     sample: float
     grace: float
     report: tuple[str, ...]
+    witness: str
 
     @property
     def patience(self) -> float:

@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -52,6 +53,9 @@ def serve_loadgen(arguments: AgentArguments) -> None:
             raise MissingExtraError(feature="A load generator", package=package, extra="load")
     specs = _specs(arguments)
     _check_reports(arguments.report)
+    if arguments.witness:
+        _check_witness(Path(arguments.witness))
+        specs = [replace(each, witness=str(Path(arguments.witness).absolute())) for each in specs]
     seed = arguments.seed or secrets.token_hex(8)
     # With packages that not everybody has.
     from zfs_walk.agents.loadgen.core import RunSettings  # noqa: PLC0415
@@ -123,6 +127,16 @@ def _check_reports(files: Sequence[str]) -> None:
             raise WrongUseError(reason=f"--report {file}: it can't be written")
 
 
+def _check_witness(path: Path) -> None:
+    """See that it can be written, and is a new one: rows of two runs would be one's."""
+    if path.exists() and (not path.is_file() or path.stat().st_size):
+        raise WrongUseError(reason=f"--witness {path}: it is there already; take another name")
+    if not path.absolute().parent.is_dir():
+        raise WrongUseError(reason=f"--witness {path}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise WrongUseError(reason=f"--witness {path}: it can't be written")
+
+
 def _specs(arguments: AgentArguments) -> list[LoadSpec]:
     """The consumers' loads."""
     loads = _configured(arguments)
@@ -141,7 +155,10 @@ def _specs(arguments: AgentArguments) -> list[LoadSpec]:
     twice = next((name for name in named if named.count(name) > 1), "")
     if twice:
         raise WrongUseError(reason=f"{twice} is the name of two consumers; rename one of the loads")
-    return specs
+    # With packages that not everybody has.
+    from zfs_walk.load.shaping import shaped  # noqa: PLC0415
+
+    return shaped(specs)
 
 
 def _configured(arguments: AgentArguments) -> list[PlacedLoad]:
@@ -154,6 +171,8 @@ def _configured(arguments: AgentArguments) -> list[PlacedLoad]:
         return [
             load_of(target, f"load-{n}", settings) for n, target in enumerate(arguments.target, 1)
         ]  # fmt: skip
+    if arguments.like:
+        raise WrongUseError(reason="like goes with target; of loads each one has its own (like:)")
     if arguments.loads is None:
         reason = (
             "a load generator needs --target DIR, or `loads:` in the file of --config"
@@ -169,5 +188,7 @@ def _configured(arguments: AgentArguments) -> list[PlacedLoad]:
 def _settings(arguments: AgentArguments) -> dict[str, Any]:
     """What every load is to have."""
     settings = dict(map(parse_setting, arguments.set_))
-    limits = {"rate": arguments.rate, "bandwidth": arguments.bandwidth}
-    return settings | {name: limit for name, limit in limits.items() if limit}
+    options: dict[str, Any] = {"rate": arguments.rate, "bandwidth": arguments.bandwidth}
+    if arguments.target:
+        options["like"] = arguments.like
+    return settings | {name: given for name, given in options.items() if given}

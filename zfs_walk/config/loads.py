@@ -85,6 +85,10 @@ def _folder(given: Any) -> str:
     return os.path.abspath(given)  # noqa: PTH100 -- Path keeps '..'
 
 
+def _catalog(given: Any) -> str:
+    return "" if given == "" else _folder(given)
+
+
 def _choice(words: Sequence[str]) -> Any:
     return Field(description=" or ".join(words))
 
@@ -105,12 +109,21 @@ class _Form(BaseModel):
     work: Annotated[Literal["write", "read", "mixed", "metadata"], _choice(tuple(Work))] = "write"
     order: Annotated[Literal["sequential", "random"], _choice(tuple(Order))] = "sequential"
     file_size: Annotated[Any, AfterValidator(_sizes), Field(description=SIZES_FORM)] = "64M"
+    like: Annotated[
+        Any, AfterValidator(_catalog), Field(description="the path of a catalog's folder")
+    ] = ""
+    like_max: Annotated[
+        Any, AfterValidator(_size), Field(description=f"{SIZE_FORM}; 0: no limit")
+    ] = 0
     block: Annotated[
         Any, AfterValidator(_block), Field(description=f"{SIZES_FORM}; 1G at most")
     ] = "1M"
     files: Annotated[
         int, Field(ge=1, le=10_000_000, description="a whole number from 1 to 10000000")
     ] = 4
+    count: Annotated[
+        int, Field(ge=0, le=1 << 40, description="a whole number, at least 0; 0: no number")
+    ] = 0
     read_percent: _Percent = 70
     direct: _Flag = False
     sync: Annotated[Literal["none", "file", "block"], _choice(tuple(Sync))] = "none"
@@ -246,6 +259,8 @@ class _Reader:
             raise self._wrong(node, given, error) from error
         spec = _build(form, name)
         wrong = spec.wrong()
+        if form.like and "file_size" in form.model_fields_set:
+            wrong = "file-size and like: one of them is wanted"
         if wrong:
             raise self._error(node, f"{spec.name}: {wrong}")
         return PlacedLoad(spec, self._origin(node))
@@ -289,7 +304,7 @@ def _build(form: _Form, name: str) -> LoadSpec:
         key: getattr(form, key)
         for key in (
             "target", "files", "read_percent", "direct", "rate", "bandwidth", "ramp", "verify",
-            "duplicates",
+            "duplicates", "like", "like_max", "count",
         )
     }  # fmt: skip
     return LoadSpec(

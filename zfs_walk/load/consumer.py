@@ -62,7 +62,7 @@ class Consumer:
     def measure(self) -> Measured:
         """Write some blocks into the target, as the run will, and remove them."""
         spec, hands = self._spec, Hands(self._spec, self._content, Figures())
-        size = min(spec.largest_block, spec.largest_file) or 1
+        size = min(spec.largest_block, spec.usual_file) or 1
         self._content.take(0, 0, size * CHUNKS)
         path = f"{self._folder}/measured"
         took = []
@@ -97,6 +97,7 @@ class Consumer:
         """Make the files that must be there; goes on in steps. What fails ends the consumer."""
         try:
             Path(self._folder).mkdir(parents=True, exist_ok=True)
+            self._job.begin()
             for _ in self._job.lay_out(Hands(self._spec, self._content, Figures())):
                 yield
         except OSError as error:
@@ -147,7 +148,7 @@ class Consumer:
         fatal = error.errno in FATAL or figures.errors >= MOST_ERRORS
         reason = error.strerror or str(error)
         if len(figures.troubles) < MOST_ERRORS:
-            path = self._hands.path or self._folder
+            path = str(error.filename or self._hands.path or self._folder)
             figures.troubles.append(
                 Trouble(self.seconds, self._hands.doing, path, reason, fatal)
             )  # fmt: skip
@@ -176,6 +177,8 @@ class Consumer:
         try:
             for _ in self._job.finish():
                 yield
+            yield from self._job.tidy()
+            self._job.end()
         except OSError as error:
             self._failed(error)
         self._leave()

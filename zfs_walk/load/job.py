@@ -15,7 +15,10 @@ from typing import Final
 from zfs_walk.load.draw import Dice, cut
 from zfs_walk.load.figures import RECENT, Rollover
 from zfs_walk.load.hands import Hands
-from zfs_walk.load.spec import LoadSpec
+from zfs_walk.load.places import Flat, Places, Tree
+from zfs_walk.load.shares import SizeDeck
+from zfs_walk.load.spec import KEEP_ALL, LoadSpec
+from zfs_walk.load.witness import What, Witness
 
 Steps = Iterator[int]
 """Bytes of the operation that comes next."""
@@ -43,7 +46,17 @@ class Job(ABC):
         self.begun = 0
         self._seed = f"{seed} {spec.name}"
         self._folder = folder
-        self._sizes = Dice(f"sizes {self._seed}", spec.file_size)
+        self.witness = (
+            Witness(spec.witness, spec.name, spec.target, folder) if spec.witness else None
+        )
+        self._sizes: Dice | SizeDeck
+        self.places: Places
+        if spec.shape is None:
+            self._sizes = Dice(f"sizes {self._seed}", spec.file_size)
+            self.places = Flat(folder)
+        else:
+            self._sizes = SizeDeck(f"sizes {self._seed}", spec.shape.sizes)
+            self.places = Tree(folder, spec.shape, self._seed, spec.at_once, self._about_to_make)
 
     @abstractmethod
     def run(self) -> Steps:
@@ -53,13 +66,42 @@ class Job(ABC):
     def finish(self) -> Steps:
         """Verify what has not been, and remove what is not kept."""
 
+    def tidy(self) -> Iterator[None]:
+        """Remove folders that nothing is in."""
+        if self.spec.keep != KEEP_ALL:
+            yield from self.places.tidy()
+
+    def begin(self) -> None:
+        """Have the witness know where files will be."""
+        if self.witness is not None:
+            self.witness.begin()
+
+    def end(self) -> None:
+        """Have it know that nothing more will be done to them."""
+        if self.witness is not None:
+            self.witness.end()
+
     def lay_out(self, _hands: Hands) -> Steps:
         """Make what must be there before the run, with other hands: it is not counted."""
         yield from ()
 
     def path(self, file: int) -> str:
         """Of a file of this consumer."""
-        return f"{self._folder}/{file:08d}"
+        return self.places.path(file)
+
+    @property
+    def enough(self) -> bool:
+        """Whether it has rolled over as often as it shall."""
+        return 0 < self.spec.count <= self.hands.figures.rollovers
+
+    def told(self, what: What, file: int, size: int | None = None) -> None:
+        """Have the witness tell what was done to a file just now, if there is one."""
+        if self.witness is not None:
+            self.witness.note(what, file, self.path(file), size)
+
+    def _about_to_make(self, folder: str) -> None:
+        """For the report, should it fail."""
+        self.hands.doing, self.hands.path = "mkdir", folder
 
     def cut(self, file: int, size: int) -> Iterator[tuple[int, int]]:
         """The blocks of a file from its begin to its end."""
@@ -69,7 +111,10 @@ class Job(ABC):
         """Write a file that is to be there before the run."""
         hands.content.take(file, 0, size)
         descriptor = hands.create(self.path(file))
+        self.told(What.CREATED, file)
         try:
+            if not size:
+                yield 0  # nobody would be heard while files are empty
             for offset, length in self.cut(file, size):
                 yield length
                 hands.write(descriptor, offset, length)
@@ -77,6 +122,7 @@ class Job(ABC):
             hands.chill(descriptor)
         finally:
             os.close(descriptor)
+        self.told(What.CLOSED, file, size)
         self.hands.figures.kept += size
 
     def rolled_over(self, file: int, size: int, begun: int) -> None:
@@ -94,6 +140,8 @@ class Job(ABC):
         """Delete a file; it may be gone already."""
         with suppress(FileNotFoundError):
             Path(self.path(file)).unlink()
+            self.told(What.DELETED, file)
+        self.places.forget(file)
         self.hands.figures.kept -= size
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from zfs_walk.load.hands import Hands
 from zfs_walk.load.job import Job, Steps
 from zfs_walk.load.spec import KINDS, LoadSpec, Sync
+from zfs_walk.load.witness import What
 
 PER_FOLDER: Final = 1_000
 """Small files of one folder."""
@@ -30,6 +31,8 @@ class Metadata(Job):
 
     def path(self, file: int) -> str:
         """Of a name, in a folder that has `PER_FOLDER` of them."""
+        if self.spec.shape is not None:
+            return super().path(file)
         return f"{self._folder}/{file // PER_FOLDER:06d}/{file:09d}"
 
     def lay_out(self, hands: Hands) -> Steps:
@@ -70,7 +73,7 @@ class Metadata(Job):
         """A new one; its folder is there."""
         self._names += 1
         folder = self.path(self._names).rpartition("/")[0]
-        if folder not in self._folders:
+        if self.spec.shape is None and folder not in self._folders:
             Path(folder).mkdir(exist_ok=True)
             self._folders.add(folder)
         return self._names
@@ -92,6 +95,7 @@ class Metadata(Job):
                 os.close(descriptor)
 
         hands.counted("create", create)
+        self.told(What.CLOSED, name, size)
         hands.figures.written += size
         self._there.append((name, name, size))
         self.hands.figures.kept += size
@@ -110,7 +114,10 @@ class Metadata(Job):
         new_name = self._name()
         new = self.path(new_name)
         self.hands.counted("rename", lambda: os.rename(old, new))  # noqa: PTH104 -- likewise
+        if self.witness is not None:
+            self.witness.note(What.RENAMED, file, old, to=new)
         self._there[at] = file, new_name, size
+        self.places.forget(name)
 
     def _delete(self) -> Steps:
         at = self._pick()
@@ -123,6 +130,8 @@ class Metadata(Job):
         self._there.pop()
         self.hands.path = path
         self.hands.counted("delete", lambda: os.unlink(path))  # noqa: PTH108 -- likewise
+        self.told(What.DELETED, name)
+        self.places.forget(name)
         self.hands.figures.kept -= size
 
     def _verify(self, file: int, path: str, size: int) -> Steps:

@@ -41,7 +41,7 @@ class ReadFiles(Reads):
     def run(self) -> Steps:
         """Do it."""
         hands = self.hands
-        while True:
+        while not self.enough:
             for file, size in enumerate(self.files):
                 begun = time.perf_counter_ns()
                 path = self.path(file)
@@ -58,7 +58,11 @@ class ReadFiles(Reads):
                         )
                 finally:
                     os.close(descriptor)
+                if not size:
+                    yield 0  # nobody would be heard while files are empty
                 self.rolled_over(file, size, begun)
+                if self.enough:
+                    break
 
 
 class ReadAnywhere(Reads):
@@ -70,6 +74,9 @@ class ReadAnywhere(Reads):
         descriptors: list[int] = []
         try:
             descriptors.extend(hands.open_cold(self.path(file)) for file in range(len(self.files)))
+            if not any(self.files):
+                hands.figures.stopped = "all files are empty: there is nothing to read"
+                return
             if self.spec.verify:
                 for file, path, offset, length in self._places():
                     yield length
@@ -89,9 +96,8 @@ class ReadAnywhere(Reads):
         """Blocks anywhere, without end: file, path, offset, length."""
         blocks = Dice(f"blocks {self._seed}", self.spec.block)
         draw = random.Random(f"places {self._seed}").random  # noqa: S311 -- no secret
-        paths = [self.path(file) for file in range(len(self.files))]
+        full = [(file, self.path(file), size) for file, size in enumerate(self.files) if size]
         while True:
-            file = int(draw() * len(paths))
-            size, length = self.files[file], blocks.roll()
-            length = min(length, size)
-            yield file, paths[file], int(draw() * (size // length)) * length, length
+            file, path, size = full[int(draw() * len(full))]
+            length = min(blocks.roll(), size)
+            yield file, path, int(draw() * (size // length)) * length, length

@@ -11,6 +11,7 @@ from zfs_walk.load.draw import Pass
 from zfs_walk.load.hands import Hands
 from zfs_walk.load.job import LaidOut, Steps
 from zfs_walk.load.spec import LoadSpec, Order, Sync, Work
+from zfs_walk.load.witness import What
 
 TORN: Final = 0xFFFFFFFF
 """In place of a block's pass: writing it failed, so nobody knows what is there."""
@@ -36,11 +37,13 @@ class Rewrite(LaidOut):
     def run(self) -> Steps:
         """Do it."""
         draw = random.Random(f"mixed {self._seed} {self._rounds}").random  # noqa: S311 -- no secret
-        while True:
+        while not self.enough:
             file, size = self._next, self.files[self._next]
             self._next = (self._next + 1) % len(self.files)
             self._rounds += 1
             begun = time.perf_counter_ns()
+            if not size:
+                yield 0  # nobody would be heard while files are empty
             descriptor = self._open(file)
             try:
                 for offset, length in self._blocks(file, size):
@@ -53,6 +56,7 @@ class Rewrite(LaidOut):
                     self.hands.sync(descriptor)
             finally:
                 os.close(descriptor)
+            self.told(What.REWRITTEN, file, size)
             self.rolled_over(file, size, begun)
             if self.spec.verify:
                 yield from self._verify(file)

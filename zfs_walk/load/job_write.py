@@ -10,6 +10,7 @@ from pathlib import Path
 from zfs_walk.load.hands import Hands
 from zfs_walk.load.job import Job, Steps
 from zfs_walk.load.spec import KEEP_ALL, LoadSpec, Sync
+from zfs_walk.load.witness import What
 
 
 class WriteFiles(Job):
@@ -28,7 +29,7 @@ class WriteFiles(Job):
 
     def run(self) -> Steps:
         """Do it."""
-        while True:
+        while not self.enough:
             self._abandon()
             why = self.guard()
             if why:
@@ -40,6 +41,8 @@ class WriteFiles(Job):
                 yield length
                 self.hands.write(self._descriptor, offset, length)
                 self._done = offset + length
+            if not self._size:
+                yield 0  # nobody would be heard while files are empty
             self._end_file()
             self.rolled_over(self._file, self._size, begun)
             if self.spec.verify:
@@ -51,6 +54,7 @@ class WriteFiles(Job):
         self._size, self._done = self._sizes.roll(), 0
         self.hands.content.take(self._file, 0, self._size)
         self._descriptor = self.hands.create(self.path(self._file))
+        self.told(What.CREATED, self._file)
         self._there = True
 
     def _end_file(self) -> None:
@@ -58,6 +62,7 @@ class WriteFiles(Job):
             self.hands.sync(self._descriptor)
         descriptor, self._descriptor = self._descriptor, -1
         self.hands.close(descriptor)
+        self.told(What.CLOSED, self._file, self._done)
 
     def _verify(self) -> Steps:
         """Of the last file, as far as it was written."""
@@ -93,6 +98,7 @@ class WriteFiles(Job):
             descriptor, self._descriptor = self._descriptor, -1
             with suppress(OSError):
                 os.close(descriptor)
+                self.told(What.CLOSED, self._file)
         if self._there:
             self._keep()
 

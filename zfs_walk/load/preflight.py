@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from zfs_walk.load.spec import KEEP_ALL, LoadSpec, Order, Work
+from zfs_walk.load.spec import KEEP_ALL, LoadSpec, Work
 
 TWICE: Final = 2
 """Rollovers that at least one consumer must be able to come to."""
@@ -55,17 +55,25 @@ def expected(spec: LoadSpec, measured: Measured, duration: float) -> Expected:
         speed = min(speed, spec.bandwidth)
     if spec.rate:
         speed = min(speed, spec.rate * _mean(spec.block))
-    smallest = min(size for size, _ in spec.file_size)
-    rollover = smallest / speed
-    if spec.work is Work.METADATA or (spec.work is Work.READ and spec.order is Order.RANDOM):
-        rollover = 0.0
+    rollover = _least(spec) / speed if spec.rolls_over else 0.0
     if spec.lays_out or spec.work is Work.METADATA:
         # Files of metadata come and go around their number.
         extra = spec.files // 2 + 1 if spec.work is Work.METADATA else 0
-        return Expected(rollover, (spec.files + extra) * spec.largest_file)
+        return Expected(rollover, (spec.files + extra) * spec.usual_file)
+    written = round(speed * duration)
+    if spec.count:
+        written = min(written, spec.count * spec.usual_file)
     if spec.keep == KEEP_ALL:
-        return Expected(rollover, round(speed * duration) + spec.largest_file)
-    return Expected(rollover, (spec.keep + 1) * spec.largest_file)
+        return Expected(rollover, written + spec.usual_file)
+    last = spec.usual_file
+    if spec.shape is not None:
+        last = max(last, min(written, spec.shape.largest_of(written / spec.usual_file)))
+    return Expected(rollover, spec.keep * spec.usual_file + last)
+
+
+def _least(spec: LoadSpec) -> float:
+    """Bytes of the file that a consumer must come to the end of."""
+    return min(size for size, _ in spec.file_size) if spec.shape is None else spec.shape.mean
 
 
 def refusal(
@@ -100,12 +108,14 @@ def _too_slow(
     hopes: Sequence[Expected],
     duration: float,
 ) -> str:
-    if any(TWICE * hope.rollover <= duration for hope in hopes):
+    if any(
+        min(TWICE, spec.count or TWICE) * hope.rollover <= duration
+        for spec, hope in zip(specs, hopes, strict=True)
+    ):
         return ""
     lines = [
         f"{spec.name} wrote {chunk.block:,} bytes in {chunk.seconds * 1000:.2f} ms{_limits(spec)},"
-        f" so a file of"
-        f" {min(size for size, _ in spec.file_size):,} bytes takes {hope.rollover:.1f} s"
+        f" so a file of {_least(spec):,.0f} bytes takes {hope.rollover:.1f} s"
         for spec, chunk, hope in zip(specs, measured, hopes, strict=True)
     ]
     return (

@@ -195,7 +195,9 @@ def _consumer(consumer: ConsumerReport) -> dict[str, Any]:
 
 def _spec(spec: LoadSpec) -> dict[str, Any]:
     values = asdict(spec)
-    del values["name"]
+    del values["name"], values["shape"], values["witness"]
+    if spec.like:
+        del values["file_size"]
     if spec.keep == KEEP_ALL:
         values["keep"] = "all"
     return values

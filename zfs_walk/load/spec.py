@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from zfs_walk.load.content import GRAIN, SECTOR
+from zfs_walk.load.shape import Shape
 
 
 class Work(StrEnum):
@@ -50,9 +51,13 @@ class LoadSpec:
         work: what is done.
         order: of the blocks.
         file_size: bytes of a file; of several, drawn by their weights.
+        like: folder of a catalog that the sizes and depths of files are taken from; empty: none is.
+        like_max: bytes that its larger files are made with; 0: no limit.
+        shape: of the tree that was walked into it, once it is known.
         block: bytes of one operation, likewise.
         files: files that are laid out before the run to be read, or written in random order; with
             `Work.METADATA`: about so many are there at any time.
+        count: rollovers after which it has done enough; 0: no number is.
         read_percent: of `Work.MIXED`'s operations, those that read.
         direct: past the page cache (O_DIRECT).
         sync: when data must be on the disk.
@@ -64,6 +69,7 @@ class LoadSpec:
         zeros: percent of the content that compresses to nothing.
         duplicates: percent of its blocks of 4 KiB that are found elsewhere, too.
         metadata: weights of `KINDS`.
+        witness: file that tells of each thing that was done to a file, and when; empty: none does.
     """
 
     name: str
@@ -71,8 +77,12 @@ class LoadSpec:
     work: Work = Work.WRITE
     order: Order = Order.SEQUENTIAL
     file_size: Sizes = ((64 << 20, 1),)
+    like: str = ""
+    like_max: int = 0
+    shape: Shape | None = None
     block: Sizes = ((1 << 20, 1),)
     files: int = 4
+    count: int = 0
     read_percent: int = 70
     direct: bool = False
     sync: Sync = Sync.NONE
@@ -84,6 +94,7 @@ class LoadSpec:
     zeros: int = 0
     duplicates: int = 0
     metadata: tuple[int, ...] = (1, 1, 1, 1)
+    witness: str = ""
 
     @property
     def largest_block(self) -> int:
@@ -91,9 +102,21 @@ class LoadSpec:
         return max(size for size, _ in self.block)
 
     @property
+    def sizes(self) -> Sizes:
+        """Bytes of a file: the catalog's, if it is like one."""
+        return self.file_size if self.shape is None else self.shape.sizes
+
+    @property
     def largest_file(self) -> int:
         """Bytes of the largest file."""
-        return max(size for size, _ in self.file_size)
+        return max(size for size, _ in self.sizes)
+
+    @property
+    def usual_file(self) -> int:
+        """Bytes of a file that others are judged by: the largest; of a catalog's the mean."""
+        if self.shape is None:
+            return self.largest_file
+        return max(1, -(-round(self.shape.mean) // GRAIN)) * GRAIN
 
     @property
     def is_paced(self) -> bool:
@@ -104,6 +127,22 @@ class LoadSpec:
     def lays_out(self) -> bool:
         """Whether files are there before the run begins."""
         return self.work in {Work.READ, Work.MIXED} or self.order is Order.RANDOM
+
+    @property
+    def rolls_over(self) -> bool:
+        """Whether it comes to the end of a file, or of a pass over it."""
+        return self.work is not Work.METADATA and (
+            self.work is not Work.READ or self.order is Order.SEQUENTIAL
+        )
+
+    @property
+    def at_once(self) -> int:
+        """Files that are there at any time, about; 0: all that are written stay."""
+        if self.work is Work.METADATA:
+            return self.files + self.files // 2 + 1
+        if self.lays_out:
+            return self.files
+        return 0 if self.keep == KEEP_ALL else self.keep + 1
 
     def wrong(self) -> str:
         """What is wrong with it, for whoever wrote it; empty: nothing."""
@@ -120,5 +159,8 @@ class LoadSpec:
             "ramp: there is no rate or bandwidth that could rise": self.ramp and not self.is_paced,
             "file-size: files of 0 bytes are for `work: metadata`": not small
             and not min(size for size, _ in self.file_size),
+            "like-max: there is no catalog that it limits (like)": self.like_max and not self.like,
+            "count: this work does not come to the end of a file": self.count
+            and not self.rolls_over,
         }
         return next((text for text, applies in wrong.items() if applies), "")

@@ -23,6 +23,12 @@ def test_sizes_have_units_and_weights() -> None:
     assert load.keep == KEEP_ALL
 
 
+def test_a_load_can_be_like_a_catalog() -> None:
+    [load] = loads("- {target: /d, like: /c/../catalog, like-max: 1G, count: 10000}")
+    assert (load.like, load.like_max, load.count) == ("/catalog", 1 << 30, 10_000)
+    assert load.shape is None
+
+
 def test_keys_can_be_shared_and_changed() -> None:
     one, two = loads(
         "- &a {name: one, target: /d, order: random, files: 9}\n- {<<: *a, name: two, work: read}"
@@ -76,6 +82,10 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
         ("- {target: /d, keep: some}", "whole number, at least 0, or all"),
         ("- {target: /d, metadata: {erase: 1}}", "create, stat, rename, delete"),
         ("- {target: /d, metadata: {}}", "create, stat, rename, delete"),
+        ("- {target: /d, like: /c, file-size: 4K}", "file-size and like: one of them"),
+        ("- {target: /d, like-max: 1G}", "no catalog that it limits"),
+        ("- {target: /d, like: 7}", "the path of a catalog's folder"),
+        ("- {target: /d, count: -1}", "a whole number, at least 0"),
         ("- {target: /d, direct: 1}", "true or false"),
         ("- target: /d\n  name: a\n- target: /e\n  name: a", "line 3: a is the name of two loads"),
         ("- target: /d\n  files: 1\n  files: 2", "line 3: files is there twice, first in line 2"),

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from zfs_walk.load.consumer import Consumer
 from zfs_walk.load.figures import Figures, packed, unpacked
+from zfs_walk.load.shape import Shape
 from zfs_walk.load.spec import KEEP_ALL, LoadSpec, Order, Sync, Work
 
 KIB = 1 << 10
@@ -54,6 +56,11 @@ def rolled(times: int) -> Callable[[Figures], bool]:
     return lambda figures: figures.rollovers >= times
 
 
+SHAPE = Shape(
+    ((0, 3), (13, 4), (700, 2), (4097, 2), (100_000, 1)), ((1, 2), (2, 3), (4, 7)), (1, 2, 4, 8)
+)
+EMPTY = Shape(((0, 1),), ((1, 1),), (1,))
+
 WORKS: list[dict[str, Any]] = [
     {},
     {"sync": Sync.BLOCK},
@@ -66,6 +73,14 @@ WORKS: list[dict[str, Any]] = [
     {"work": Work.MIXED},
     {"work": Work.MIXED, "order": Order.RANDOM, "block": ((512, 3), (8192, 1)), "duplicates": 40},
     {"work": Work.METADATA, "file_size": ((0, 1), (700, 1)), "files": 30},
+    {"shape": SHAPE},
+    {"shape": SHAPE, "keep": 5, "sync": Sync.FILE},
+    {"shape": SHAPE, "block": ((512, 1), (1024, 1)), "duplicates": 25},
+    {"shape": SHAPE, "work": Work.READ, "files": 24},
+    {"shape": SHAPE, "work": Work.READ, "order": Order.RANDOM, "files": 24},
+    {"shape": SHAPE, "order": Order.RANDOM, "files": 24},
+    {"shape": SHAPE, "work": Work.MIXED, "files": 24},
+    {"shape": SHAPE, "work": Work.METADATA, "files": 30},
 ]
 
 
@@ -80,8 +95,81 @@ def test_what_nobody_has_harmed_is_right_and_leaves_nothing_behind(
     assert figures.read + figures.verified > 0
     assert figures.kept == on_disk(tmp_path) or work.get("work") in {None, Work.WRITE}
     done = run.finish()
-    assert (done.faults, done.kept, done.stopped) == (0, 0, "")
+    assert (done.faults, done.stopped) == (0, "")
+    if not work.get("keep"):
+        assert done.kept == 0
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("work", [Work.WRITE, Work.READ, Work.MIXED])
+def test_empty_files_do_not_keep_a_consumer_from_answering(tmp_path: Path, work: Work) -> None:
+    run = Run(tmp_path, shape=EMPTY, work=work)
+    run.consumer.run(time.perf_counter_ns() + 10**7)  # comes back
+    assert run.consumer.figures.rollovers > 0
+    run.finish()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_empty_files_no_block_can_be_read(tmp_path: Path) -> None:
+    run = Run(tmp_path, shape=EMPTY, work=Work.READ, order=Order.RANDOM)
+    assert "nothing to read" in run.until(lambda _: False).stopped
+
+
+def test_files_lie_where_and_are_as_large_as_those_of_the_shape(tmp_path: Path) -> None:
+    run = Run(tmp_path, shape=SHAPE, keep=KEEP_ALL, count=1200, verify=True)
+    figures = run.until(lambda _: False)
+    assert (figures.stopped, figures.rollovers, figures.faults) == ("", 1200, 0)
+    run.finish()
+    found = run.files()
+    sizes = Counter(path.stat().st_size for path in found)
+    depths = Counter(len(path.relative_to(run.folder).parts) for path in found)
+    assert sizes == {size: 100 * number for size, number in SHAPE.sizes}
+    assert depths == {depth: 100 * number for depth, number in SHAPE.depths}
+    # 7/8 of a file in each of the deepest folders; none has less than one.
+    assert len({path.parent for path in found}) == 1 + 200 // 1 + 700
+    assert run.consumer.figures.kept == on_disk(tmp_path)
+
+
+def test_folders_are_not_more_than_the_files_that_are_there_need(tmp_path: Path) -> None:
+    run = Run(tmp_path, shape=SHAPE, keep=11)
+    run.until(rolled(1000))
+    folders = [path for path in run.folder.rglob("*") if path.is_dir()]
+    assert len([path for path in folders if len(path.relative_to(run.folder).parts) == 3]) == 7
+    run.finish()
+    assert len(run.files()) == 11
+
+
+@pytest.mark.parametrize(
+    "work", [{}, {"work": Work.READ}, {"work": Work.MIXED, "verify": True}, {"order": Order.RANDOM}]
+)
+def test_one_that_has_rolled_over_often_enough_ends(tmp_path: Path, work: dict[str, Any]) -> None:
+    run = Run(tmp_path, count=6, **work)
+    figures = run.until(lambda _: False)
+    assert (figures.rollovers, figures.stopped, figures.errors) == (6, "", 0)
+    run.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    run = Run(tmp_path, shape=SHAPE)
+    (run.folder / "d0").touch()
+    figures = run.until(lambda _: False)
+    assert figures.troubles[0].what == "mkdir"
+    assert figures.troubles[0].path == str(run.folder / "d0")
+    run.finish()
+
+
+def test_a_flipped_bit_in_the_last_byte_of_an_odd_file_is_found(tmp_path: Path) -> None:
+    run = Run(tmp_path, shape=SHAPE, work=Work.READ, files=24, verify=True)
+    for size in (13, 700, 4097, 100_000):
+        path = next(each for each in run.files() if each.stat().st_size == size)
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        before = run.consumer.figures.rollovers
+        figures = run.until(rolled(before + 48))
+        found = {(each.path, each.offset, each.length) for each in figures.found}
+        assert (str(path), size - 1, 1) in found
+        assert {each.kind for each in figures.found} == {"flipped"}
 
 
 def test_bytes_in_the_figures_are_those_on_the_disk(tmp_path: Path) -> None:
@@ -239,6 +327,9 @@ def test_figures_travel(tmp_path: Path) -> None:
         ({"direct": True, "work": Work.METADATA}, "small files"),
         ({"ramp": 1.0}, "no rate"),
         ({"file_size": ((0, 1),)}, "files of 0 bytes"),
+        ({"like_max": 1}, "no catalog"),
+        ({"count": 1, "work": Work.METADATA}, "end of a file"),
+        ({"count": 1, "work": Work.READ, "order": Order.RANDOM}, "end of a file"),
     ],
 )
 def test_a_load_that_makes_no_sense_says_so(given: dict[str, Any], words: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from zfs_walk.load.preflight import Measured, refusal
+from zfs_walk.load.shape import Shape
 from zfs_walk.load.spec import KEEP_ALL, LoadSpec, Order, Work
 
 MIB = 1 << 20
@@ -57,6 +58,35 @@ def test_what_would_fill_the_disk_is_refused_with_the_figures(
     assert f"the run takes {space:,} bytes" in text
     assert "--max-fill allows 90 %" in text
     assert refusal([load(**{**given, "keep": 2, "files": 2})], [FAST], 100.0, 90) == ""
+
+
+TREE = Shape(((0, 500), (MIB, 499), (1 << 50, 1)), ((1, 1000),), (1,))
+MEAN = -(-round(TREE.mean) // 4096) * 4096
+
+
+@pytest.mark.parametrize(
+    ("given", "space"),
+    [
+        ({"work": Work.READ, "files": 1500}, 1500 * MEAN),
+        ({"keep": KEEP_ALL, "count": 10}, 10 * MEAN + MEAN),
+        ({"keep": 3, "shape": TREE.limited(10 * MIB)}, None),
+    ],
+)
+def test_what_is_like_a_catalog_is_judged_by_its_mean(
+    given: dict[str, Any], space: int | None
+) -> None:
+    text = refusal([load(**{"shape": TREE, **given})], [FAST], 1e6, 90)
+    assert (f"the run takes {space:,} bytes" in text) if space else not text
+
+
+def test_a_huge_file_counts_if_the_run_may_come_to_it() -> None:
+    tree = Shape(((MIB, 999_999), (85_000 * MIB, 1)), ((1, 10**6),), (1,))
+    assert not refusal([load(shape=tree)], [FAST], 100.0, 90)
+    assert refusal([load(shape=tree)], [FAST], 1000.0, 90)
+
+
+def test_one_file_is_enough_if_no_more_are_wanted() -> None:
+    assert refusal([load(count=1)], [SLOW], 100.0, 90) == ""
 
 
 def test_consumers_of_one_disk_share_its_room_those_of_two_do_not() -> None:

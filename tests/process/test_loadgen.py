@@ -107,7 +107,7 @@ def test_bytes_of_the_report_are_those_on_the_disk(test: Test) -> None:
         points = [point["written"] for point in consumer["series"]]
         assert points == sorted(points)
         assert len(points) >= 4
-    samples = report["monitor"]["samples"]
+    samples = report["agents"][0]["monitor"]["samples"]
     assert len(samples) >= 2
     for sample in samples:
         assert [each["name"] for each in sample["processes"]] == ["c1", "c2", "c3"]
@@ -248,7 +248,7 @@ def test_a_killed_monitor_ends_nothing(test: Test) -> None:
     monitor.kill()
     ended = test.place.end(process)
     assert ended.code == 0, ended.err
-    assert "SIGKILL" in test.report["monitor"]["lost"]
+    assert "SIGKILL" in test.report["agents"][0]["monitor"]["lost"]
     assert test.consumer("c1")["ok"]
 
 

@@ -9,6 +9,7 @@ from zfs_walk.cli.ctl_config import config_group
 from zfs_walk.cli.ctl_doctor import doctor
 from zfs_walk.cli.ctl_files import claims, files
 from zfs_walk.cli.ctl_keys import key_group
+from zfs_walk.cli.ctl_load import load_group
 from zfs_walk.cli.ctl_logs import log_group
 from zfs_walk.cli.ctl_runs import run_group
 from zfs_walk.cli.ctl_status import status
@@ -27,12 +28,13 @@ EXAMPLES = """Examples:
 @click.group(epilog=EXAMPLES + EXIT_CODES)
 @version_option
 def main() -> None:
-    """Operate a bus: its runs, agents, files, logs and keys."""
+    """Operate a bus: its runs, load runs, agents, files, logs and keys."""
 
 
 main.add_command(run_group)
 main.add_command(agent_group)
 main.add_command(upload_group)
+main.add_command(load_group)
 main.add_command(key_group)
 main.add_command(config_group)
 main.add_command(files)

@@ -651,7 +651,7 @@ def test_a_newer_schema_is_refused_with_both_numbers(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "journal")
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(StateError, match="schema 9, this release knows 4"):
+    with pytest.raises(StateError, match="schema 9, this release knows 5"):
         SqliteJournal(tmp_path / "journal")
 
 

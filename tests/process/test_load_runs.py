@@ -5,7 +5,6 @@ The oracles are the file system (`find`), the process table, and signals that we
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import psutil
 import pytest
 
 from tests.process import mounts
+from tests.process.oracle import find
 from tests.process.place import Ended, Place, Process, Site, Word, wait_for
 
 MIB = 1 << 20
@@ -93,11 +93,7 @@ class Field:
 
     def written(self, below: Path) -> int:
         """Bytes of all files below a folder, as `find` has it."""
-        found = subprocess.run(
-            ["find", str(below), "-type", "f", "-printf", "%s\n"],
-            check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        return sum(map(int, found.stdout.split()))
+        return sum(map(int, find(below, "-type", "f", "-printf", "%s\n").split()))
 
     def check_bytes(self, report: Any) -> None:
         """What each consumer says that it has written is on the disk."""

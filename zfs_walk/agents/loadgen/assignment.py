@@ -177,10 +177,10 @@ class Assignment:
     def _look_at(self, held: Held, run: Run, now: float) -> None:
         if held.answered is None:
             if run.stage in {Stage.STOPPING, Stage.OVER}:
-                self._answer(held, run.refused or run.lost() or run.cut_short, now)
+                self._answer(held, run.refused or run.cut_short or run.missing(), now)
             elif run.stage is Stage.READY:
                 # A run with fewer consumers than it was to have would not be the one asked for.
-                self._answer(held, run.lost(), now)
+                self._answer(held, run.missing(), now)
         begun = bool(run.began) and now >= run.began
         waiting = held.report is not None or held.snapping
         if run.is_over and not held.concluded:

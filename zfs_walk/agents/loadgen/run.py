@@ -136,10 +136,13 @@ class Run:
         """Whether nothing more will happen."""
         return self.stage is Stage.OVER
 
-    def lost(self) -> str:
-        """Which consumers are lost, and why; empty: none is."""
-        lost = [f"{each.name}: {each.lost}" for each in self.consumers if each.lost]
-        return "; ".join(lost)
+    def missing(self) -> str:
+        """Which consumers are over already, and why; empty: none is."""
+        return "; ".join(
+            f"{each.name}: {each.lost or each.figures.stopped or 'it has ended'}"
+            for each in self.consumers
+            if each.is_over
+        )
 
     def next_deadline(self) -> float:
         """When the next `tick` is due at the latest."""

@@ -252,7 +252,7 @@ def test_the_next_run_has_processes_of_its_own() -> None:
     assert [each.worker for each in of(out, Spawn)] == [4, 5, 6]
     # Those of the first run end meanwhile.
     agent.take(Died(A, "it was ended by SIGKILL"))
-    assert agent.run.lost() == ""
+    assert agent.run.missing() == ""
 
 
 def test_a_drain_ends_the_run_and_it_leaves_when_that_is_reported() -> None:

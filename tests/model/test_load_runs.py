@@ -77,7 +77,8 @@ class SimAgent:
         self.connect_at = world.now
         self.asleep_until = 0.0
         self.refuses = False
-        self.gone = False
+        self.gone = self.at_work = False
+        self.events: list[Event] = []
         self.planned: Counter[int] = Counter()
         self.begun: Counter[int] = Counter()
         self.said: dict[int, list[bytes]] = {}
@@ -92,8 +93,14 @@ class SimAgent:
         self.take(Tick())
 
     def take(self, event: Event) -> None:
-        if not self.gone:
-            self.carry_out(self.core.handle(event, self.world.now))
+        self.events.append(event)
+        while self.events and not self.at_work:
+            self.at_work = True
+            if not self.gone:
+                self.carry_out(self.core.handle(self.events.pop(0), self.world.now))
+            else:
+                self.events.clear()
+            self.at_work = False
 
     def carry_out(self, instructions: Iterable[Instruction]) -> None:
         for each in instructions:
@@ -237,7 +244,7 @@ class World:
         for run in sorted(self.broker.state.loads):
             self.check(self.page(run))
         for agent in self.agents:
-            assert agent.gone or agent.core.assignment is not None
+            assert agent.core.assignment is not None
             assert agent.gone or agent.core.assignment.held is None
         for agent in self.every:
             assert set(agent.planned.values()) | set(agent.begun.values()) <= {1}

@@ -74,8 +74,9 @@ class Field:
         self, file: Path, *options: Word, agents: int = 2, duration: float = 3.0
     ) -> Process:
         return self.place.start(
-            "ctl", "load", "start", "--config", file, "--agents", agents, "--duration", duration,
-            "--broker", self.site.endpoint, "--wait", "--report", self.report_file, *options,
+            "ctl", "load", "start", "--config", file, "--agents", agents,
+            "--duration", str(duration), "--broker", self.site.endpoint, "--wait", "--report",
+            self.report_file, *options,
         )  # fmt: skip
 
     def end(self, process: Process) -> Ended:

@@ -83,7 +83,8 @@ class Overview:
             round((now - self._began) * 1000), not state.settings.insecure,
             states.count(SessionState.LIVE), states.count(SessionState.SUSPECT),
             states.count(SessionState.LOST), len(state.clients),
-            sum(not run.over for run in (*state.runs.values(), *state.loads.values())),
+            sum(not run.over for run in state.runs.values())
+            + sum(not run.over for run in state.loads.values()),
             vitals.messages, state.refused, vitals.transactions, vitals.journal_bytes, vitals.rss,
             vitals.cpu_ms, vitals.loop_lag_ms, records, ring_records, ring_bytes,
             len(self._registry), self._registry.rows,

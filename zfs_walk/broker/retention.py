@@ -44,11 +44,8 @@ class Retention:
         self._state.send(route, Done(message.request, detail[:4096]))
 
     def _ended_before(self, moment: float) -> list[Run | LoadRun]:
-        return [
-            run
-            for run in (*self._state.runs.values(), *self._state.loads.values())
-            if run.over_since is not None and run.over_since <= moment
-        ]
+        runs: list[Run | LoadRun] = [*self._state.runs.values(), *self._state.loads.values()]
+        return [run for run in runs if run.over_since is not None and run.over_since <= moment]
 
     def _forget(self, run: Run | LoadRun) -> None:
         self._journal.forget(run.number)

@@ -64,7 +64,6 @@ def follow(client: Client, run: int) -> RunReport:
     """
     stops = Stops()
     told = False
-    reports: Sequence[LoadSnapshot] = ()
     due = 0.0
     with LoadScreen(run) as screen:
         while True:
@@ -79,13 +78,10 @@ def follow(client: Client, run: int) -> RunReport:
                 continue
             if page.state in OVER:
                 return report_of(client, run)
+            screen.show(page, _made(page, found) if wanted else None)
             if wanted:
-                reports = found
                 size = sum(len(each.snapshot) for each in found)
                 due = time.monotonic() + max(REPORTS_EVERY, size / REPORTS_RATE)
-                screen.show(page, _made(page, reports))
-            else:
-                screen.show(page, None)
             time.sleep(LOOK_EVERY)
 
 

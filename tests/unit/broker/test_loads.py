@@ -228,7 +228,7 @@ def test_an_agent_that_is_lost_keeps_its_last_report_and_the_others_end_it() -> 
     bus.beating(4.0, B)
     lost = {each.name: each for each in bus.page().members}["loadgen-1"]
     assert (lost.state, lost.seq) == ("LOST", 3)
-    assert "nothing was heard of it for 4 s" in lost.detail
+    assert "nothing was heard of it for 3 s" in lost.detail
     assert bus.state()[0] == "RUNNING"
     bus.take(B, report(9, last=True))
     assert bus.state()[0] == "DONE"

@@ -22,7 +22,7 @@ from zfs_walk.agents.loadgen.tasks import (
 )
 from zfs_walk.load.figures import Figures, Rollover, packed
 from zfs_walk.load.spec import LoadSpec
-from zfs_walk.protocol.messages import Message, Welcome
+from zfs_walk.protocol.messages import HeartbeatAck, Message, Welcome
 from zfs_walk.protocol.records import NO_ENDPOINTS
 
 MIB = 1 << 20
@@ -62,8 +62,10 @@ class Agent:
     def say(self, *messages: FromProcess) -> list[Instruction]:
         return [out for message in messages for out in self.take(Said(message))]
 
-    def after(self, seconds: float, *, answering: tuple[int, ...] = ()) -> list[Instruction]:
-        """What ticks make, with the heartbeats of those who answer."""
+    def after(
+        self, seconds: float, *, answering: tuple[int, ...] = (), alone: bool = False
+    ) -> list[Instruction]:
+        """What ticks make, with the heartbeats of those who answer; ``alone``: no broker does."""
         out: list[Instruction] = []
         until = self.now + seconds
         while self.now < until:
@@ -72,6 +74,8 @@ class Agent:
             for tell in of(made, Tell):
                 if isinstance(tell.message, Ask) and tell.worker in answering:
                     made += self.say(Beat(tell.worker, tell.message.n))
+            if self.core.link.live and not alone:
+                self.hear(HeartbeatAck(0, 1, 1000, ()))
             out += made
         return out
 

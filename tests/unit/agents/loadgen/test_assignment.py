@@ -206,10 +206,8 @@ def test_a_report_is_said_again_until_it_is_acknowledged_and_none_beside_it() ->
     out = agent.after(2.5, answering=EVERYBODY)
     assert sent(out, Report) == [said]
     assert of(out, Snap) == []
-    agent.hear(ReportAck(RUN, FIGURES, 0))
-    assert of(agent.after(0.5), Snap) == []
-    agent.hear(ReportAck(RUN, FIGURES, 1))
-    assert of(agent.after(0.5), Snap) == [Snap(RUN, last=False)]
+    assert of(agent.hear(ReportAck(RUN, FIGURES, 0)), Snap) == []
+    assert of(agent.hear(ReportAck(RUN, FIGURES, 1)), Snap) == [Snap(RUN, last=False)]
 
 
 def test_it_has_not_done_with_a_run_before_its_last_report_is_acknowledged() -> None:
@@ -231,9 +229,9 @@ def test_a_new_session_hears_the_last_report_again() -> None:
 
 def test_a_broker_that_is_away_is_told_when_it_is_back() -> None:
     agent = begun()
-    out = agent.after(9.0, answering=EVERYBODY)  # nothing is heard of it
+    agent.after(9.0, answering=EVERYBODY, alone=True)
     assert not agent.core.link.live
-    out = agent.after(1.5, answering=EVERYBODY)
+    out = agent.after(1.5, answering=EVERYBODY, alone=True)
     assert told(out, Finish) == [MONITOR, A, B]
     agent.say(*map(Done, EVERYBODY))
     for snap in (False, True):
@@ -269,11 +267,11 @@ def test_a_drain_ends_the_run_and_it_leaves_when_that_is_reported() -> None:
 
 def test_who_leaves_waits_for_a_broker_that_is_away_but_not_for_ever() -> None:
     agent, _ = over()
-    agent.after(4.0)
+    agent.after(4.0, alone=True)
     assert not agent.core.link.live
     assert of(agent.take(Drain("drained by SIGTERM")), Exit) == []
-    assert of(agent.after(9.0), Exit) == []
-    out = agent.after(1.5)
+    assert of(agent.after(9.0, alone=True), Exit) == []
+    out = agent.after(1.5, alone=True)
     assert of(out, Exit)[0] == Exit("")
     assert any("the report of run 5" in note.text for note in of(out, Note))
 

@@ -11,14 +11,14 @@ def test_a_broker_is_told_when_the_run_is_over() -> None:
     agent = Agent().running().welcomed()
     agent.take(Drain("enough"))
     out = agent.say(Done(A), Done(B), Done(MONITOR))
-    assert [send.message for send in of(out, Send)] == [Bye("the run is over")]
+    assert [send.message for send in of(out, Send)] == [Bye("enough")]
     assert of(out, Exit) == []
     assert of(agent.take(FromBroker(ByeAck())), Exit) == [Exit("")]
 
 
 def test_a_broker_that_dies_does_not_end_the_run_nor_hold_its_end() -> None:
     agent = Agent().running().welcomed()
-    assert of(agent.after(5.0, answering=EVERYBODY), Reconnect)
+    assert of(agent.after(5.0, answering=EVERYBODY, alone=True), Reconnect)
     assert agent.run.stage is Stage.RUNNING
     agent.take(Drain("enough"))
     assert of(agent.say(Done(A), Done(B), Done(MONITOR)), Exit) == [Exit("")]

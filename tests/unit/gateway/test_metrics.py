@@ -127,7 +127,8 @@ def test_agents_are_counted_by_role_and_state() -> None:
         ("agents", "walker", "lost"): 1, ("agents", "scout", "live"): 1,
         ("agents", "scout", "suspect"): 0, ("agents", "scout", "lost"): 0,
         ("agents", "uploader", "live"): 0, ("agents", "uploader", "suspect"): 0,
-        ("agents", "uploader", "lost"): 0,
+        ("agents", "uploader", "lost"): 0, ("agents", "loadgen", "live"): 0,
+        ("agents", "loadgen", "suspect"): 0, ("agents", "loadgen", "lost"): 0,
     }  # fmt: skip
 
 

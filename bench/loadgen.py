@@ -7,11 +7,14 @@ that is measured, with room for 2 GiB. Needs fio.
 
 import argparse
 import json
+import os
 import shutil
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +141,61 @@ def compare(scratch: Path, pattern: Pattern, rounds: int, seconds: float, size: 
     return rows
 
 
+TOGETHER = 0.05
+"""Seconds within which two agents are to begin."""
+
+
+def barrier(scratch: Path, rounds: int) -> list[Row]:
+    """How far apart two agents of a bus begin: the births of their first files are compared."""
+    spreads: list[float] = []
+    with ExitStack() as stack:
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch)))
+        environment = {
+            **os.environ, "HOME": str(place), "XDG_STATE_HOME": str(place),
+            "XDG_CONFIG_HOME": str(place / "config"),
+        }  # fmt: skip
+
+        def start(*words: str) -> None:
+            process = subprocess.Popen(
+                words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+
+        endpoint = f"ipc://{place}/broker"
+        start(*program("zfs-broker"), "--bind", endpoint, "--http", "none")
+        agent = (*program("zfs-agent"), "--role", "loadgen", "--broker", endpoint)
+        for number in (1, 2):
+            start(*agent, "--allow", str(folder), "--name", f"lg{number}", "--wait")
+        load = {
+            "target": str(folder), "file-size": "64K", "block": "64K", "keep": "all", "rate": 100,
+        }  # fmt: skip
+        for _ in range(rounds):
+            run([
+                *program("zfs-ctl"), "load", "start", "--loads", json.dumps([load]),
+                "--consumers", "3", "--agents", "2", "--duration", "1", "--wait", "--broker",
+                endpoint, "--timeout", "30",
+            ], env=environment)  # fmt: skip
+            runs = [_first_birth(each) for each in folder.iterdir()]
+            spreads.append(max(runs) - min(runs))
+            for each in folder.iterdir():
+                shutil.rmtree(each)
+    told = f"{statistics.median(spreads) * 1000:.1f} ms (longest {max(spreads) * 1000:.1f} ms)"
+    goal = f"< {TOGETHER * 1000:g} ms"
+    return [Row("two agents begin within", told, goal, max(spreads) < TOGETHER)]
+
+
+def _first_birth(folder: Path) -> float:
+    """When the first file below a folder was made, in seconds since the epoch."""
+    files = [str(path) for path in folder.rglob("*") if path.is_file()]
+    births = run(["stat", "-c", "%.9W", *files]).output.split()
+    if not all(map(float, births)):
+        message = f"the file system of {folder} keeps no time of birth"
+        raise RuntimeError(message)
+    return min(map(float, births))
+
+
 def content(seconds: float) -> list[Row]:
     """How fast content is made and verified, in memory, by one core."""
     rows = []
@@ -179,6 +237,8 @@ def main() -> None:
     given = parser.parse_args()
     print(HEAD, flush=True)
     rows = content(0.5) if not given.only else []
+    if given.only in "two agents begin within":
+        rows += barrier(given.scratch, 5)
     for row in rows:
         print(row, flush=True)
     for pattern in PATTERNS:

@@ -39,7 +39,7 @@ def test_bytes_of_the_report_are_those_on_the_disk(loading: Loading) -> None:
         points = [point["written"] for point in consumer["series"]]
         assert points == sorted(points)
         assert len(points) >= 4
-    samples = report["monitor"]["samples"]
+    samples = report["agents"][0]["monitor"]["samples"]
     assert len(samples) >= 2
     for sample in samples:
         assert [each["name"] for each in sample["processes"]] == ["c1", "c2", "c3"]
@@ -182,7 +182,7 @@ def test_a_killed_monitor_ends_nothing(loading: Loading) -> None:
     monitor.kill()
     ended = loading.place.end(process)
     assert ended.code == 0, ended.err
-    assert "SIGKILL" in loading.report["monitor"]["lost"]
+    assert "SIGKILL" in loading.report["agents"][0]["monitor"]["lost"]
     assert loading.consumer("c1")["ok"]
 
 

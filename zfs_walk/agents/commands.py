@@ -31,16 +31,17 @@ def obey(command: Command, role: str, drained: str) -> list[CommonInstruction]:
     return [*done, Send(CommandDone(command.id, ok=ok, detail=detail))]
 
 
-def heartbeat(number: int, tick: Tick) -> Send:
+def heartbeat(number: int, tick: Tick, want: int = 0) -> Send:
     """The heartbeat of an agent that holds no unit.
 
     Args:
         number: as `Link.beat` has it.
         tick: with its vitals.
+        want: load runs that it is ready for.
     """
     return Send(
         Heartbeat(
-            number, (), 0, serving=True, why="", live=(), rss=tick.rss, cpu_ms=tick.cpu_ms,
+            number, (), want, serving=True, why="", live=(), rss=tick.rss, cpu_ms=tick.cpu_ms,
             loop_lag_ms=tick.loop_lag_ms,
         )
     )  # fmt: skip

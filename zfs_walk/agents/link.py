@@ -116,6 +116,10 @@ class Link:
         self.heartbeat = max(0.001, message.heartbeat_ms / 1000)
         self._next_beat = min(self._next_beat, now + self.heartbeat)
 
+    def hurry(self, now: float) -> None:
+        """Let the next heartbeat be due now: it has news."""
+        self._next_beat = min(self._next_beat, now)
+
     def beat(self, now: float) -> int:
         """The number of the heartbeat that is due now; 0: none is."""
         if not self.live or now < self._next_beat:

@@ -10,6 +10,7 @@ from zfs_walk.broker.events import Event, Garbled, Instruction, Received, SendFa
 from zfs_walk.broker.files import Lists
 from zfs_walk.broker.journal import Journal
 from zfs_walk.broker.keys import Key, Keyring
+from zfs_walk.broker.loads import LoadRuns
 from zfs_walk.broker.logs import Logs
 from zfs_walk.broker.orders import Orders
 from zfs_walk.broker.overview import Overview, Published
@@ -40,6 +41,11 @@ from zfs_walk.protocol.messages import (
     KeyAdd,
     KeyList,
     KeyRevoke,
+    LoadReady,
+    Loads,
+    LoadShow,
+    LoadStart,
+    LoadStop,
     LogLevel,
     LogSince,
     Message,
@@ -47,6 +53,7 @@ from zfs_walk.protocol.messages import (
     Queue,
     QueueRows,
     Rehello,
+    Report,
     Resize,
     Snapshot,
     Steal,
@@ -96,18 +103,22 @@ class BrokerCore:
         self._runs = Runs(self.state, journal)
         self._work = Work(self.state, journal, self._runs)
         self._orders = Orders(self.state, journal)
-        self._retention = Retention(self.state, journal)
         self._desk = ClaimDesk(self.state, journal)
         self._lists = Lists(self.state, self._desk)
         self._logs = Logs(self.state, history)
+        self._loads = LoadRuns(self.state, journal)
         self._sessions = Sessions(
-            self.state, journal, self._work, self._runs, self._orders, self._desk, self._logs
-        )
+            self.state, journal, self._work, self._runs, self._orders, self._desk, self._logs,
+            self._loads,
+        )  # fmt: skip
+        self._retention = Retention(self.state, journal, self._loads)
         self._access = Access(self.state, keys or Keyring(), self._sessions)
-        self._overview = Overview(self.state, history, self._desk.registry, now)
+        self._overview = Overview(self.state, history, self._desk.registry, self._loads, now)
         self._last = now
         self._beat = now
-        restore(self.state, journal.load(), self._work, self._desk, now)
+        stored = journal.load()
+        restore(self.state, stored, self._work, self._desk, now)
+        self._loads.load(stored, now)
 
     # ------------------------------------------------------------------ events
 
@@ -145,6 +156,9 @@ class BrokerCore:
         for run in self.state.runs.values():
             for waiter in run.waiters:
                 due = min(due, waiter.deadline)
+        for load in self.state.loads.values():
+            if load.state == "WAITING":
+                due = min(due, load.deadline)
         for session in self.state.sessions.values():
             if session.challenge is not None:
                 due = min(due, session.challenge.deadline)
@@ -162,6 +176,7 @@ class BrokerCore:
             session.lost_at += gap
             if session.challenge is not None:
                 session.challenge.deadline += gap
+        self._loads.slept(gap)
         for unit in self.state.units.values():
             unit.deadline += gap
             if unit.steal is not None:
@@ -187,7 +202,7 @@ class BrokerCore:
         else:
             self.state.send(route, Error("not-yours", "only a broker sends this message"))
 
-    def _from_agent(  # noqa: C901 -- a case for each kind of message
+    def _from_agent(  # noqa: C901, PLR0912 -- a case for each kind of message
         self, session: Session, message: Message, now: float
     ) -> None:
         match message:
@@ -211,6 +226,10 @@ class BrokerCore:
                 self._desk.on_claim(session, message, now)
             case Files():
                 self._lists.on_files(session, message, now)
+            case LoadReady():
+                self._loads.on_ready(session, message, now)
+            case Report():
+                self._loads.on_report(session, message, now)
             case _:
                 raise InternalError(reason=f"no handler for {type(message).__name__}")
 
@@ -238,6 +257,8 @@ class BrokerCore:
                 self._logs.on_request(route, message)
             case Drain() | Resize() | Steer() | Queue():
                 self._orders.on_request(route, message, now)
+            case LoadStart() | LoadStop() | Loads() | LoadShow():
+                self._loads.on_request(route, message, now)
             case Prune():
                 self._retention.on_prune(route, message, now)
             case RunsRequest() | Agents() | Snapshot():
@@ -267,6 +288,7 @@ class BrokerCore:
         self._sessions.tick(now)
         self._work.tick(now)
         self._orders.tick(now)
+        self._loads.tick(now)
         self._retention.tick()
         if now - self._beat >= self.state.settings.heartbeat:
             self._beat = now

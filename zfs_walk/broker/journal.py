@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from zfs_walk.protocol.files import Place
-from zfs_walk.protocol.messages import Commit
+from zfs_walk.protocol.loads import LoadSnapshot
+from zfs_walk.protocol.messages import Commit, Report
 from zfs_walk.protocol.records import (
     Item,
     Problem,
@@ -94,6 +95,38 @@ class StoredClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredLoad:
+    """A load run as the journal has it; times are in seconds, as of now.
+
+    ``deadline_s``: until it is refused if it waits; ``began_s``: since its begin, None: it has not;
+    ``ended_s``: since its end, if it is over.
+    """
+
+    run: int
+    state: str
+    reason: str
+    agents: int
+    duration_ms: int
+    deadline_s: float
+    began_s: float | None
+    ended_s: float
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMember:
+    """An agent of a load run, and the number of its last report."""
+
+    run: int
+    session: int
+    host: str
+    name: str
+    state: str
+    detail: str
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """Everything that a broker needs to go on where its journal stands.
 
@@ -105,6 +138,8 @@ class Stored:
     sessions: tuple[StoredSession, ...]
     forgotten: tuple[int, ...] = ()
     claims: tuple[StoredClaim, ...] = ()
+    loads: tuple[StoredLoad, ...] = ()
+    members: tuple[StoredMember, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +288,40 @@ class Journal(Protocol):
         """
         ...
 
+    def add_load(
+        self, request: str, agents: int, duration_ms: int, wait_ms: int, config: bytes
+    ) -> int:
+        """A new load run, WAITING; its number. `answer` knows the request from then on."""
+        ...
+
+    def set_load(self, run: int, state: str, reason: str, *, stopped: bool) -> None:
+        """A load run's new state."""
+        ...
+
+    def begin_load(self, run: int, ahead: float) -> None:
+        """The load run begins so many seconds from now."""
+        ...
+
+    def load_config(self, run: int) -> bytes:
+        """What the agents of a load run are told."""
+        ...
+
+    def set_member(self, member: StoredMember) -> None:
+        """An agent of a load run, in the place of what it was before; its report stays."""
+        ...
+
+    def set_report(self, session: int, report: Report) -> None:
+        """A session's report of a run, in the place of the one before."""
+        ...
+
+    def reports(
+        self, run: int, after: int, most_bytes: int
+    ) -> tuple[tuple[LoadSnapshot, ...], bool]:
+        """A run's reports of sessions past ``after``, one at least, and whether there are more."""
+        ...
+
     def forget(self, run: int) -> None:
-        """The run is not in `load` any more; what is kept of it goes with `prune`."""
+        """The run, or load run, is not in `load` any more; what is kept goes with `prune`."""
         ...
 
     def prune(self, run: int, most: int) -> int:

@@ -13,6 +13,8 @@ from zfs_walk.protocol.messages import (
     Agents,
     Claims,
     FilesQuery,
+    Loads,
+    LoadShow,
     LogSince,
     Message,
     Queue,
@@ -24,7 +26,20 @@ from zfs_walk.protocol.messages import (
 )
 
 READING: Final = frozenset(
-    {Status, Runs, Agents, Verify, Segments, LogSince, Snapshot, Claims, FilesQuery, Queue}
+    {
+        Status,
+        Runs,
+        Agents,
+        Verify,
+        Segments,
+        LogSince,
+        Snapshot,
+        Claims,
+        FilesQuery,
+        Queue,
+        Loads,
+        LoadShow,
+    }
 )
 """What a reader may ask for: whatever changes nothing."""
 

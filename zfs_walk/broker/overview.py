@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from zfs_walk.broker.loads import LoadRuns
 from zfs_walk.broker.logs import Remembered
 from zfs_walk.broker.registry import Registry
 from zfs_walk.broker.state import SessionState, State
@@ -40,7 +41,12 @@ class Overview:
     """Answers RUNS, AGENTS and SNAPSHOT."""
 
     def __init__(
-        self, state: State, history: Published | None, registry: Registry, began: float
+        self,
+        state: State,
+        history: Published | None,
+        registry: Registry,
+        loads: LoadRuns,
+        began: float,
     ) -> None:
         """Look at a state from now on.
 
@@ -48,11 +54,13 @@ class Overview:
             state: the core's.
             history: what was published lately; None where nothing is.
             registry: of claims.
+            loads: the load runs.
             began: when this term did.
         """
         self._state = state
         self._history = history
         self._registry = registry
+        self._loads = loads
         self._began = began
 
     def on_request(self, route: bytes, message: Runs | Agents | Snapshot, now: float) -> None:
@@ -75,7 +83,8 @@ class Overview:
             round((now - self._began) * 1000), not state.settings.insecure,
             states.count(SessionState.LIVE), states.count(SessionState.SUSPECT),
             states.count(SessionState.LOST), len(state.clients),
-            sum(not run.over for run in state.runs.values()),
+            sum(not run.over for run in state.runs.values())
+            + sum(not run.over for run in state.loads.values()),
             vitals.messages, state.refused, vitals.transactions, vitals.journal_bytes, vitals.rss,
             vitals.cpu_ms, vitals.loop_lag_ms, records, ring_records, ring_bytes,
             len(self._registry), self._registry.rows,
@@ -92,6 +101,7 @@ class Overview:
             request, time_ns, self.statistics(now), self._agents(now),
             tuple(walkers[:MOST_AGENTS]), tuple(scouts[:MOST_AGENTS]),
             tuple(uploaders[:MOST_AGENTS]), tuple(loadgens[:MOST_AGENTS]), self._runs(now),
+            self._loads.lines(now),
         )  # fmt: skip
 
     def _runs(self, now: float) -> tuple[RunLine, ...]:

@@ -8,6 +8,8 @@ from zfs_walk.broker.journal import (
     Books,
     Stored,
     StoredClaim,
+    StoredLoad,
+    StoredMember,
     StoredRun,
     StoredSession,
     StoredUnit,
@@ -17,11 +19,13 @@ from zfs_walk.broker.ledger import EXAMPLES
 from zfs_walk.broker.tables import unpack_options, unpack_places, unsigned
 from zfs_walk.broker.upkeep import FORGOTTEN
 from zfs_walk.protocol.files import Place
+from zfs_walk.protocol.loads import LoadSnapshot
 from zfs_walk.protocol.records import Item, Problem, Quarantined, RootRecord, Segment
 
 
-def everything(db: sqlite3.Connection, now: int) -> Stored:
-    """All that a broker must know at its start; ``now``: seconds since the epoch."""
+def everything(db: sqlite3.Connection, clock: float) -> Stored:
+    """All that a broker must know at its start; ``clock``: seconds since the epoch."""
+    now = int(clock)
     runs = tuple(
         StoredRun(
             run, state, reason, roots(db, run), unpack_options(options), min_agents, items, elapsed,
@@ -47,7 +51,11 @@ def everything(db: sqlite3.Connection, now: int) -> Stored:
         for row in db.execute("SELECT session, role, host, name, boot, key FROM session")
     )
     forgotten = tuple(
-        run for (run,) in db.execute("SELECT run FROM run WHERE state = ?", (FORGOTTEN,))
+        run
+        for (run,) in db.execute(
+            "SELECT run FROM run WHERE state = ? UNION SELECT run FROM load WHERE state = ?",
+            (FORGOTTEN, FORGOTTEN),
+        )
     )
     claims = tuple(
         StoredClaim(
@@ -58,7 +66,53 @@ def everything(db: sqlite3.Connection, now: int) -> Stored:
             "SELECT session, claim, path, dev, ino, ancestors, claimed FROM claim"
         )
     )  # fmt: skip
-    return Stored(runs, units, sessions, forgotten, claims)
+    return Stored(runs, units, sessions, forgotten, claims, *_loads(db, clock))
+
+
+def _loads(
+    db: sqlite3.Connection, now: float
+) -> tuple[tuple[StoredLoad, ...], tuple[StoredMember, ...]]:
+    """The load runs and their agents."""
+    loads = tuple(
+        StoredLoad(
+            run, state, reason, agents, duration, submitted + wait / 1000 - now,
+            now - began if began else None, max(0.0, now - ended), bool(stopped),
+        )
+        for run, state, reason, agents, duration, wait, stopped, submitted, began, ended
+        in db.execute(
+            "SELECT run, state, reason, agents, duration_ms, wait_ms, stopped, submitted, began,"
+            " ended FROM load WHERE state != ?", (FORGOTTEN,)
+        )
+    )  # fmt: skip
+    members = tuple(
+        StoredMember(*row)
+        for row in db.execute(
+            "SELECT m.run, m.session, host, name, m.state, detail, coalesce(max(seq), 0)"
+            " FROM load_member m JOIN load l ON l.run = m.run"
+            " LEFT JOIN report r ON r.run = m.run AND r.session = m.session"
+            " WHERE l.state != ? GROUP BY m.run, m.session",
+            (FORGOTTEN,),
+        )
+    )
+    return loads, members
+
+
+def reports(
+    db: sqlite3.Connection, run: int, after: int, most_bytes: int
+) -> tuple[tuple[LoadSnapshot, ...], bool]:
+    """A run's reports of sessions past ``after``, one at least, and whether there are more."""
+    found: list[LoadSnapshot] = []
+    size = 0
+    for session, seq, last, snapshot in db.execute(
+        "SELECT session, seq, last, snapshot FROM report WHERE run = ? AND session > ?"
+        " ORDER BY session",
+        (run, after),
+    ):
+        size += len(snapshot)
+        if found and size > most_bytes:
+            return tuple(found), True
+        found.append(LoadSnapshot(session, seq, bool(last), snapshot))
+    return tuple(found), False
 
 
 def roots(db: sqlite3.Connection, run: int) -> tuple[RootRecord, ...]:

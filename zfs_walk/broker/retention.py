@@ -1,7 +1,8 @@
 """How long runs are kept: pruned by request, or by themselves after a time."""
 
 from zfs_walk.broker.journal import Journal
-from zfs_walk.broker.state import Run, State
+from zfs_walk.broker.loads import LoadRuns
+from zfs_walk.broker.state import LoadRun, Run, State
 from zfs_walk.protocol.messages import Done, Prune
 
 SLICE = 2_000
@@ -14,22 +15,25 @@ PAGES = 250
 class Retention:
     """Forgets runs that are over."""
 
-    def __init__(self, state: State, journal: Journal) -> None:
+    def __init__(self, state: State, journal: Journal, loads: LoadRuns) -> None:
         self._state = state
+        self._loads = loads
         self._journal = journal
         self._shrinking = True
 
     def on_prune(self, route: bytes, message: Prune, now: float) -> None:
         """Forget the run that is named, or all that ended so long ago."""
+        runs: list[Run | LoadRun]
         if not message.run:
             runs = self._ended_before(now - message.older_ms / 1000)
         else:
-            run = self._state.runs.get(message.run)
+            run = self._state.runs.get(message.run) or self._state.loads.get(message.run)
             if run is None:
                 self._state.refuse(route, message, "no-such-run", f"no run {message.run}")
                 return
             if not run.over:
-                detail = f"run {run.number} is {run.state}; abort it first"
+                end = "abort" if isinstance(run, Run) else "stop"
+                detail = f"run {run.number} is {run.state}; {end} it first"
                 self._state.refuse(route, message, "run-not-over", detail)
                 return
             runs = [run]
@@ -39,17 +43,17 @@ class Retention:
         detail = f"forgotten: {which}" if runs else "no run ended so long ago"
         self._state.send(route, Done(message.request, detail[:4096]))
 
-    def _ended_before(self, moment: float) -> list[Run]:
-        return [
-            run
-            for run in self._state.runs.values()
-            if run.over_since is not None and run.over_since <= moment
-        ]
+    def _ended_before(self, moment: float) -> list[Run | LoadRun]:
+        runs: list[Run | LoadRun] = [*self._state.runs.values(), *self._state.loads.values()]
+        return [run for run in runs if run.over_since is not None and run.over_since <= moment]
 
-    def _forget(self, run: Run) -> None:
+    def _forget(self, run: Run | LoadRun) -> None:
         self._journal.forget(run.number)
-        del self._state.runs[run.number]
         self._state.forgotten.append(run.number)
+        if isinstance(run, LoadRun):
+            self._loads.forget(run.number)
+            return
+        del self._state.runs[run.number]
         for session in self._state.sessions.values():
             session.cannot.pop(run.number, None)
             session.live.pop(run.number, None)

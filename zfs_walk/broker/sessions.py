@@ -4,6 +4,7 @@ import logging
 
 from zfs_walk.broker.claims import ClaimDesk
 from zfs_walk.broker.journal import Journal, StoredSession
+from zfs_walk.broker.loads import LoadRuns
 from zfs_walk.broker.logs import Logs
 from zfs_walk.broker.orders import Orders
 from zfs_walk.broker.runs import Runs
@@ -51,6 +52,7 @@ class Sessions:
         orders: Orders,
         desk: ClaimDesk,
         logs: Logs,
+        loads: LoadRuns,
     ) -> None:
         self._state = state
         self._journal = journal
@@ -59,6 +61,7 @@ class Sessions:
         self._orders = orders
         self._desk = desk
         self._logs = logs
+        self._loads = loads
 
     # ------------------------------------------------------------------ HELLO
 
@@ -240,6 +243,7 @@ class Sessions:
                 unit.stealable = holding.stealable
         self._work.want(session, beat.want, now)
         self._orders.repeat(session)
+        self._loads.repeat(session, now)
         numbers = (
             {self._state.units[uid].run for uid in session.units}
             | session.live.keys()
@@ -252,6 +256,7 @@ class Sessions:
         )
         self._state.send(session.route, self._ack(session, beat.n, notes[:64]))
         self._work.match(now)
+        self._loads.gather(now)
 
     def _ack(self, session: Session, n: int, notes: tuple[RunNote, ...]) -> HeartbeatAck:
         interval = self._state.heartbeat
@@ -276,6 +281,7 @@ class Sessions:
         self._state.routes.pop(session.route, None)
         self._state.set_want(session, 0)
         self._orders.ended(session)
+        self._loads.ended(session, "it has ended", now)
         self._desk.ended(session, now)
         del self._state.sessions[session.id]
         self._note(logging.INFO, session, "has left")
@@ -338,7 +344,9 @@ class Sessions:
 
     def _lose(self, session: Session, now: float) -> None:
         self._become(session, SessionState.LOST, now)
-        silent = f"is lost: nothing was heard of it for {now - session.heard:.0f} s"
+        why = f"nothing was heard of it for {now - session.heard:.0f} s"
+        self._loads.ended(session, why, now)
+        silent = f"is lost: {why}"
         work = f"; units of work that go to others: {len(session.units)}" if session.units else ""
         self._note(logging.WARNING, session, f"{silent}{work}")
         session.live.clear()

@@ -18,15 +18,17 @@ from zfs_walk.broker.journal import (
     Granted,
     Stored,
     StoredClaim,
+    StoredMember,
     StoredRun,
     StoredSession,
     StoredUnit,
     Verdict,
 )
-from zfs_walk.broker.state import OVER
+from zfs_walk.broker.state import LOADS_OVER, OVER
 from zfs_walk.broker.tables import pack_options, pack_places, signed
 from zfs_walk.broker.upkeep import FORGOTTEN
 from zfs_walk.errors import InternalError
+from zfs_walk.protocol.loads import LoadSnapshot, Report
 from zfs_walk.protocol.messages import Commit
 from zfs_walk.protocol.records import (
     DIR,
@@ -104,7 +106,7 @@ class SqliteJournal:
 
     def load(self) -> Stored:
         """Everything, for a start."""
-        return queries.everything(self._db, int(self._clock()))
+        return queries.everything(self._db, self._clock())
 
     def add_session(self, session: StoredSession) -> None:
         """A new session."""
@@ -147,8 +149,7 @@ class SqliteJournal:
     ) -> tuple[StoredRun, StoredUnit]:
         """A new run with one unit that holds a DIR item for each root."""
         with self._database.writing() as db:
-            (run,) = db.execute("SELECT value FROM meta WHERE key = 'next_run'").fetchone()
-            db.execute("UPDATE meta SET value = ? WHERE key = 'next_run'", (run + 1,))
+            run = upkeep.take_number(db)
             db.execute(
                 "INSERT INTO run VALUES (?, 'RUNNING', '', ?, ?, ?, ?, 0, ?, 0)",
                 (run, pack_options(options), min_agents, len(roots), len(roots),
@@ -193,6 +194,7 @@ class SqliteJournal:
         """The run is not there any more, whatever of it is still to be deleted."""
         with self._database.writing() as db:
             db.execute("UPDATE run SET state = ? WHERE run = ?", (FORGOTTEN, run))
+            db.execute("UPDATE load SET state = ? WHERE run = ?", (FORGOTTEN, run))
 
     def prune(self, run: int, most: int) -> int:
         """Delete a slice of a forgotten run; the run's own row goes last."""
@@ -204,6 +206,61 @@ class SqliteJournal:
         """Give free pages back; the file itself gets smaller at the next checkpoint."""
         with self._database.writing() as db:
             return upkeep.shrink(db, most)
+
+    # ------------------------------------------------------------------ load runs
+
+    def add_load(
+        self, request: str, agents: int, duration_ms: int, wait_ms: int, config: bytes
+    ) -> int:
+        """A new load run, WAITING."""
+        with self._database.writing() as db:
+            run = upkeep.take_number(db)
+            db.execute(
+                "INSERT INTO load VALUES (?, 'WAITING', '', ?, ?, ?, 0, ?, 0, 0, ?)",
+                (run, agents, duration_ms, wait_ms, self._clock(), config),
+            )
+            db.execute("INSERT INTO request VALUES (?, ?)", (request, run))
+        return run
+
+    def set_load(self, run: int, state: str, reason: str, *, stopped: bool) -> None:
+        """A load run's new state."""
+        ended = self._clock() if state in LOADS_OVER else 0
+        with self._database.writing() as db:
+            db.execute(
+                "UPDATE load SET state = ?, reason = ?, stopped = ?, ended = ? WHERE run = ?",
+                (state, reason, stopped, ended, run),
+            )
+
+    def begin_load(self, run: int, ahead: float) -> None:
+        """The load run begins so many seconds from now."""
+        with self._database.writing() as db:
+            db.execute("UPDATE load SET began = ? WHERE run = ?", (self._clock() + ahead, run))
+
+    def load_config(self, run: int) -> bytes:
+        """What the agents of a load run are told."""
+        row = self._db.execute("SELECT config FROM load WHERE run = ?", (run,)).fetchone()
+        return bytes(row[0])
+
+    def set_member(self, member: StoredMember) -> None:
+        """An agent of a load run."""
+        with self._database.writing() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO load_member VALUES (?, ?, ?, ?, ?, ?)", astuple(member)[:6]
+            )
+
+    def set_report(self, session: int, report: Report) -> None:
+        """A session's report of a run, in the place of the one before."""
+        with self._database.writing() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?, ?, ?)",
+                (report.run, session, report.kind, report.seq, report.last, report.snapshot),
+            )
+
+    def reports(
+        self, run: int, after: int, most_bytes: int
+    ) -> tuple[tuple[LoadSnapshot, ...], bool]:
+        """A run's reports of sessions past ``after``."""
+        return queries.reports(self._db, run, after, most_bytes)
 
     # ------------------------------------------------------------------ units
 

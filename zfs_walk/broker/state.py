@@ -200,6 +200,73 @@ class Run:
         return self.local_hosts <= {host}
 
 
+LOADS_OVER = frozenset({"DONE", "REFUSED", "ABORTED"})
+"""States in which a load run has come to its end."""
+
+
+@dataclass(slots=True)
+class Member:
+    """An agent of a load run.
+
+    Attributes:
+        session: its session, which may have ended; ``host`` and ``name``: its own.
+        state: as `zfs_walk.protocol.loads.MEMBER_STATES` has it; with a ``detail``.
+        seq: of its last report; 0: there is none.
+    """
+
+    session: int
+    host: str
+    name: str
+    state: str = "PREPARING"
+    detail: str = ""
+    seq: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is expected of it."""
+        return self.state in {"DONE", "LOST"}
+
+
+@dataclass(slots=True)
+class LoadRun:
+    """One load run.
+
+    Attributes:
+        number: in one sequence with those of walks.
+        state: as `zfs_walk.protocol.loads.LOAD_STATES` has it, with a ``reason``.
+        agents: that it is to have; ``duration``: seconds.
+        deadline: until when it waits for them.
+        began: when its agents begin; None: nobody has told them to.
+        over_since: when it came to its end.
+        stopped: somebody has ended it before its time.
+        members: its agents by their sessions.
+    """
+
+    number: int
+    state: str
+    reason: str
+    agents: int
+    duration: float
+    deadline: float
+    began: float | None = None
+    over_since: float | None = None
+    stopped: bool = False
+    members: dict[int, Member] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """It has come to its end."""
+        return self.state in LOADS_OVER
+
+    def elapsed_ms(self, now: float) -> int:
+        """Milliseconds since its begin."""
+        if self.began is None:
+            return 0
+        if self.over_since is not None:
+            return max(0, round((self.over_since - self.began) * 1000))
+        return max(0, round((now - self.began) * 1000))
+
+
 @dataclass(slots=True)
 class State:
     """Everything, and the indexes into it.
@@ -208,7 +275,7 @@ class State:
         settings: time limits.
         term: this broker's incarnation.
         sessions: by number; ``routes`` and ``clients`` are what is attached now.
-        runs: by number; ``units`` are those of runs that are not over.
+        runs: by number; ``units`` are those of runs that are not over; ``loads``: load runs.
         ended: (host, role, name, boot) of processes that may not come back.
         wanting: sessions that ask for work: few, when there is much to do.
         forgotten: runs of which the journal still has something.
@@ -225,6 +292,7 @@ class State:
     clients: dict[bytes, Attached] = field(default_factory=dict)
     runs: dict[int, Run] = field(default_factory=dict)
     units: dict[int, Unit] = field(default_factory=dict)
+    loads: dict[int, LoadRun] = field(default_factory=dict)
     ended: dict[tuple[str, str, str, str], None] = field(default_factory=dict)
     wanting: dict[int, None] = field(default_factory=dict)
     forgotten: list[int] = field(default_factory=list)

@@ -11,9 +11,23 @@ import msgpack
 from zfs_walk.protocol.files import Place
 from zfs_walk.protocol.records import WalkOptions
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 """2: sessions have the name of their key, and runs the time of their end. 3: there are claims.
-4: problems have a reason in words."""
+4: problems have a reason in words. 5: there are load runs and reports."""
+
+LOAD_TABLES: Final = """
+CREATE TABLE load (
+    run INTEGER PRIMARY KEY, state TEXT NOT NULL, reason TEXT NOT NULL, agents INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL, wait_ms INTEGER NOT NULL, stopped INTEGER NOT NULL,
+    submitted REAL NOT NULL, began REAL NOT NULL, ended REAL NOT NULL, config BLOB NOT NULL);
+CREATE TABLE load_member (
+    run INTEGER NOT NULL, session INTEGER NOT NULL, host TEXT NOT NULL, name TEXT NOT NULL,
+    state TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (run, session)) WITHOUT ROWID;
+CREATE TABLE report (
+    run INTEGER NOT NULL, session INTEGER NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL,
+    last INTEGER NOT NULL, snapshot BLOB NOT NULL);
+CREATE UNIQUE INDEX report_key ON report (run, session, kind);
+"""
 
 CLAIM_TABLE: Final = """
 CREATE TABLE claim (
@@ -32,6 +46,7 @@ CREATE INDEX lease_run ON lease (run);
 """,
     2: CLAIM_TABLE,
     3: "ALTER TABLE problem ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+    4: LOAD_TABLES,
 }
 """Schema -> the statements that make the next one of it."""
 
@@ -82,6 +97,7 @@ CREATE TABLE session (
 CREATE TABLE request (request TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID;
 """
     + CLAIM_TABLE
+    + LOAD_TABLES
 )
 
 

@@ -21,6 +21,8 @@ KEYS_OF_A_RUN: Final = {
     "quarantine": "rowid",
     "counter": "run, name",
     "root": "run, idx",
+    "report": "rowid",
+    "load_member": "run, session",
     "request": "request",
 }
 """The tables with rows of a run, besides those of its items, and their keys."""
@@ -43,6 +45,13 @@ def migrate(db: sqlite3.Connection, schema: int) -> None:
 def _execute_all(db: sqlite3.Connection, statements: str) -> None:
     for statement in filter(str.strip, statements.split(";")):
         db.execute(statement)
+
+
+def take_number(db: sqlite3.Connection) -> int:
+    """The next run's number, whatever kind of run it is."""
+    (run,) = db.execute("SELECT value FROM meta WHERE key = 'next_run'").fetchone()
+    db.execute("UPDATE meta SET value = ? WHERE key = 'next_run'", (run + 1,))
+    return int(run)
 
 
 def retry(db: sqlite3.Connection, request: str, run: int, uid: int) -> int:
@@ -87,6 +96,7 @@ def prune(db: sqlite3.Connection, run: int, most: int, gone: int) -> int:
         ).rowcount
     if gone < most:
         db.execute("DELETE FROM run WHERE run = ?", (run,))
+        db.execute("DELETE FROM load WHERE run = ?", (run,))
     return gone
 
 

@@ -130,6 +130,7 @@ class AgentCommand(click.Command):
   zfs-agent --role uploader --config /etc/zfs_walk/uploader.yaml
   zfs-agent --role loadgen --target /scratch --duration 30 --consumers 4 --report load.html
   zfs-agent --role loadgen --config loadgen.yaml
+  zfs-agent --role loadgen --allow /scratch
 
 Without --config and --mappings an uploader reads ~/.config/zfs_walk/uploader.yaml, which `zfs-ctl
 config wizard uploader` writes; root's then /etc/zfs_walk/uploader.yaml.
@@ -137,7 +138,8 @@ config wizard uploader` writes; root's then /etc/zfs_walk/uploader.yaml.
 The first SIGTERM or Ctrl-C gives all work and all folders back, stops transfers, and ends; a second
 one ends at once (the broker grants the work anew, transfers are gone on with at the next start).
 
-A load generator ends after its run, with its report on stdout; SIGTERM ends the run early.
+A load generator ends after its run, with its report on stdout; SIGTERM ends the run early. One
+with neither --target nor `loads:` stands by for `zfs-ctl load start`, below the folders of --allow.
 
 Exit codes: 0 drained, 1 a load test with errors, 2 wrong use or refused, 4 no broker, 5 another
 protocol version, 6 the state folder can't be used, 7 the queue can't be written, 9 a catalog can't
@@ -149,7 +151,8 @@ wrong bytes.""",
 @broker_option_from(BROKER_VARIABLES)
 @click.option(
     "--allow", multiple=True, metavar="DIR", default=("/",), show_default=True,
-    help="Walk, watch, and write catalogs, only below this folder; may be given several times.",
+    help="Walk, watch, load, and write catalogs, only below this folder; may be given several"
+    " times.",
 )  # fmt: skip
 @click.option("--name", type=AgentName(), metavar="NAME",
               help="Unique on this host; default: the role and a free number.")  # fmt: skip

@@ -1,106 +1,147 @@
-"""``zfs-agent --role loadgen``: what is loaded, and where the report goes."""
+"""``zfs-agent --role loadgen``: a run of its own, or standing by for those of its broker."""
 
-import json
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.core import ParameterSource
 
 from zfs_walk.cli.agent_arguments import AgentArguments
-from zfs_walk.cli.command import CONFIG, SETTINGS
 from zfs_walk.cli.connection import find_target
+from zfs_walk.cli.load_reports import check_files, check_outcome, check_refusal, write_files
+from zfs_walk.cli.loads import (
+    check_packages,
+    consumers_of,
+    given_loads,
+    has_loads,
+    settings_of,
+    unpacked_config,
+    wrong_folder,
+)
 from zfs_walk.cli.serve_agent import AgentProcess
 from zfs_walk.cli.state import ipc_folder
-from zfs_walk.config.loads import PlacedLoad, dealt, load_of, parse_setting, read_loads
-from zfs_walk.config.mappings import compose
-from zfs_walk.errors import (
-    LoadRefusedError,
-    LoadTroubleError,
-    MissingExtraError,
-    NoKeyError,
-    VerificationError,
-    WrongUseError,
-)
+from zfs_walk.errors import NoKeyError, WrongUseError
 from zfs_walk.load.spec import LoadSpec
 
-PACKAGES: Final = {"hdrh": "hdrhistogram", "psutil": "psutil"}
-"""Modules of the extra [load], and what they are installed as."""
+if TYPE_CHECKING:
+    from zfs_walk.agents.link import Identity
+    from zfs_walk.agents.loadgen.loop import Planner
+    from zfs_walk.agents.loadgen.run import RunSettings
 
-KINDS: Final = (".txt", ".json", ".csv", ".html")
-"""Files that a report can be."""
+OF_OWN_RUN: Final = (
+    "like", "set_", "rate", "bandwidth", "consumers", "duration", "seed", "heartbeat", "sample",
+    "grace", "report", "witness",
+)  # fmt: skip
+"""Options that whoever stands by is told by its broker instead."""
 
 
 def serve_loadgen(arguments: AgentArguments) -> None:
-    """Run a load test, with a broker or without one.
+    """Make a run of its own, with a broker or without one; or those of a broker, until SIGTERM.
 
     Raises:
         MissingExtraError: the packages that it needs are not installed.
-        LoadRefusedError: it would come to nothing, or fill a disk.
+        LoadRefusedError: its run would come to nothing, or fill a disk.
         VerificationError: it found bytes that are not those that were written.
         LoadTroubleError: a consumer had errors, or was lost.
         ZfsWalkError: what kept it from its work.
     """
-    for module, package in PACKAGES.items():
-        if find_spec(module) is None:
-            raise MissingExtraError(feature="A load generator", package=package, extra="load")
+    check_packages("A load generator")
+    if has_loads(arguments.target, arguments.loads):
+        _make_own_run(arguments)
+    else:
+        _stand_by(arguments)
+
+
+def _make_own_run(arguments: AgentArguments) -> None:
     specs = _specs(arguments)
-    _check_reports(arguments.report)
+    check_files(arguments.report)
     if arguments.witness:
         _check_witness(Path(arguments.witness))
         specs = [replace(each, witness=str(Path(arguments.witness).absolute())) for each in specs]
-    seed = arguments.seed or secrets.token_hex(8)
     # With packages that not everybody has.
-    from zfs_walk.agents.loadgen.core import RunSettings  # noqa: PLC0415
     from zfs_walk.agents.loadgen.loop import LoadgenLoop  # noqa: PLC0415
     from zfs_walk.agents.loadgen.pool import Nursery  # noqa: PLC0415
+    from zfs_walk.agents.loadgen.run import RunSettings  # noqa: PLC0415
+    from zfs_walk.load.report import own_report  # noqa: PLC0415
+    from zfs_walk.load.report_text import as_text  # noqa: PLC0415
 
     process = AgentProcess(arguments, needs_broker=_is_there_a_broker(arguments.broker))
-    run = f"load-{secrets.token_hex(4)}"
     settings = RunSettings(
         tuple(specs), arguments.duration, arguments.max_fill, arguments.heartbeat,
-        arguments.grace, arguments.sample,
+        arguments.grace, arguments.sample, arguments.seed or secrets.token_hex(8),
+        f"load-{secrets.token_hex(4)}",
     )  # fmt: skip
     with ExitStack() as stack:
-        nursery = Nursery(ipc_folder(), specs, seed, run, arguments.max_fill)
+        nursery = Nursery(ipc_folder())
         stack.callback(nursery.close)
         opened = stack.enter_context(process.opened(len(specs)))
         loop = LoadgenLoop(
-            nursery, settings, seed, run, opened.bus, opened.endpoints, opened.identity,
-            opened.handler,
+            nursery, settings, opened.bus, opened.endpoints, opened.identity,
+            arguments.patience, opened.handler,
         )  # fmt: skip
         process.run(loop)
-        report = loop.report
-    if report is None:
+    if loop.report is None:
         return
-    from zfs_walk.load.report import as_dict  # noqa: PLC0415
-    from zfs_walk.load.report_html import as_html  # noqa: PLC0415
-    from zfs_walk.load.report_text import as_csv, as_text  # noqa: PLC0415
-
-    forms: Mapping[str, Callable[[], str]] = {
-        ".txt": lambda: as_text(report),
-        ".json": lambda: json.dumps(as_dict(report), indent=1, ensure_ascii=False) + "\n",
-        ".csv": lambda: as_csv(report),
-        ".html": lambda: as_html(report),
-    }
-    for file in arguments.report:
-        Path(file).write_text(forms[Path(file).suffix](), encoding="utf-8")
-    if report.refused:
-        raise LoadRefusedError(reason=report.refused.rstrip("."))
+    report = own_report(loop.report, arguments.duration)
+    write_files(report, arguments.report)
+    check_refusal(report)
     sys.stdout.write(as_text(report))
-    faults = sum(each.figures.faults for each in report.consumers)
-    if faults:
-        raise VerificationError(faults=faults)
-    bad = [each.spec.name for each in report.consumers if not each.ok]
-    if bad:
-        raise LoadTroubleError(reason=f"{', '.join(bad)} had errors, or ended early")
+    check_outcome(report)
+
+
+def _stand_by(arguments: AgentArguments) -> None:
+    context = click.get_current_context()
+    if context.get_parameter_source("allow") is ParameterSource.DEFAULT:
+        raise WrongUseError(
+            reason="a load generator needs --target DIR, or `loads:` in the file of --config; or"
+            " --allow DIR, to stand by for `zfs-ctl load start` below that folder"
+            " (docs/loadgen.md)"
+        )
+    for name in OF_OWN_RUN:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = name.rstrip("_")
+            raise WrongUseError(
+                reason=f"--{option} is for a run of the agent's own (--target, --loads); one that"
+                " stands by is told by `zfs-ctl load start`"
+            )
+    arguments.allowed()
+    # With packages that not everybody has.
+    from zfs_walk.agents.loadgen.loop import LoadgenLoop  # noqa: PLC0415
+    from zfs_walk.agents.loadgen.pool import Nursery  # noqa: PLC0415
+
+    process = AgentProcess(arguments)
+    with ExitStack() as stack:
+        nursery = Nursery(ipc_folder())
+        stack.callback(nursery.close)
+        opened = stack.enter_context(process.opened(1))
+        loop = LoadgenLoop(
+            nursery, _planner(arguments, opened.identity), opened.bus, opened.endpoints,
+            opened.identity, arguments.patience, opened.handler,
+        )  # fmt: skip
+        process.run(loop)
+
+
+def _planner(arguments: AgentArguments, identity: "Identity") -> "Planner":
+    """What a run of the broker's is on this host."""
+    from zfs_walk.agents.loadgen.run import RunSettings  # noqa: PLC0415 -- the package of an extra
+
+    def planned(run: int, duration: float, config: bytes) -> "RunSettings":
+        wanted = unpacked_config(config, run, arguments.allowed(), arguments.allow)
+        numbers = wanted.numbers
+        return RunSettings(
+            wanted.specs, duration, min(numbers["max-fill"], arguments.max_fill),
+            numbers["heartbeat"], numbers["grace"], numbers["sample"],
+            # Contents of another agent's consumer of the same name must be told apart.
+            f"{wanted.seed}/{identity.host}/{identity.name}",
+            f"load-{run}-{secrets.token_hex(4)}",
+        )  # fmt: skip
+
+    return planned
 
 
 def _is_there_a_broker(named: str) -> bool:
@@ -112,19 +153,6 @@ def _is_there_a_broker(named: str) -> bool:
             raise
         return False
     return True
-
-
-def _check_reports(files: Sequence[str]) -> None:
-    """See that the reports can be written, before an hour's run."""
-    for file in files:
-        path = Path(file)
-        if path.suffix not in KINDS:
-            kinds = ", ".join(KINDS)
-            raise WrongUseError(reason=f"--report {file}: its name must end with one of {kinds}")
-        if not path.absolute().parent.is_dir():
-            raise WrongUseError(reason=f"--report {file}: there is no folder {path.parent}")
-        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-            raise WrongUseError(reason=f"--report {file}: it can't be written")
 
 
 def _check_witness(path: Path) -> None:
@@ -139,56 +167,16 @@ def _check_witness(path: Path) -> None:
 
 def _specs(arguments: AgentArguments) -> list[LoadSpec]:
     """The consumers' loads."""
-    loads = _configured(arguments)
+    settings = settings_of(
+        arguments.set_, arguments.rate, arguments.bandwidth, arguments.like, arguments.target
+    )
+    loads = given_loads(arguments.target, arguments.loads, settings)
     allowed = arguments.allowed()
     for load, origin in loads:
-        if not Path(load.target).is_dir():
-            raise WrongUseError(reason=f"{origin}: {load.target}: there is no such folder")
-        real = os.path.realpath(os.fsencode(load.target))
-        if allowed and not any(real == each or real.startswith(each + b"/") for each in allowed):
-            names = ", ".join(arguments.allow)
-            raise WrongUseError(
-                reason=f"{origin}: {load.name}: only {names} may be loaded (--allow)"
-            )
-    specs = dealt(loads, arguments.consumers)
-    named = [spec.name for spec in specs]
-    twice = next((name for name in named if named.count(name) > 1), "")
-    if twice:
-        raise WrongUseError(reason=f"{twice} is the name of two consumers; rename one of the loads")
+        wrong = wrong_folder(load.target, allowed, arguments.allow)
+        if wrong:
+            raise WrongUseError(reason=f"{origin}: {load.name}: {wrong}")
     # With packages that not everybody has.
     from zfs_walk.load.shaping import shaped  # noqa: PLC0415
 
-    return shaped(specs)
-
-
-def _configured(arguments: AgentArguments) -> list[PlacedLoad]:
-    if arguments.target and arguments.loads is not None:
-        context = click.get_current_context()
-        if context.get_parameter_source("target") is not ParameterSource.COMMANDLINE:
-            raise WrongUseError(reason="loads and target: one of them is wanted")
-    settings = _settings(arguments)
-    if arguments.target:
-        return [
-            load_of(target, f"load-{n}", settings) for n, target in enumerate(arguments.target, 1)
-        ]  # fmt: skip
-    if arguments.like:
-        raise WrongUseError(reason="like goes with target; of loads each one has its own (like:)")
-    if arguments.loads is None:
-        reason = (
-            "a load generator needs --target DIR, or `loads:` in the file of --config"
-            " (docs/loadgen.md)"
-        )
-        raise WrongUseError(reason=reason)
-    context = click.get_current_context()
-    if context.get_parameter_source("loads") is ParameterSource.DEFAULT_MAP:
-        return read_loads(context.meta[SETTINGS]["loads"].node, context.meta[CONFIG], settings)
-    return read_loads(compose(arguments.loads, "--loads"), "--loads", settings)
-
-
-def _settings(arguments: AgentArguments) -> dict[str, Any]:
-    """What every load is to have."""
-    settings = dict(map(parse_setting, arguments.set_))
-    options: dict[str, Any] = {"rate": arguments.rate, "bandwidth": arguments.bandwidth}
-    if arguments.target:
-        options["like"] = arguments.like
-    return settings | {name: given for name, given in options.items() if given}
+    return shaped(consumers_of(loads, arguments.consumers))

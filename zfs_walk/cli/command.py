@@ -128,6 +128,14 @@ def version_option(function: Decorated) -> Decorated:
 
 def shared(function: Callable[..., int | None]) -> Callable[..., int | None]:
     """Options that are the same everywhere."""
+    return shared_with(_read_config, function)
+
+
+def shared_with(
+    read: Callable[[click.Context, click.Parameter, str | None], None],
+    function: Callable[..., int | None],
+) -> Callable[..., int | None]:
+    """The same, for a command whose ``--config`` is read in another way."""
 
     @functools.wraps(function)
     def run_or_show(*, print_config: bool, **given: Any) -> int | None:
@@ -148,7 +156,7 @@ def shared(function: Callable[..., int | None]) -> Callable[..., int | None]:
         ),
         click.option(
             "--config", metavar="FILE", type=click.Path(readable=False), is_eager=True,
-            expose_value=False, callback=_read_config,
+            expose_value=False, callback=read,
             help="YAML file with defaults: one key per option.",
         ),
         version_option,

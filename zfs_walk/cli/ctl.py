@@ -28,7 +28,7 @@ EXAMPLES = """Examples:
 @click.group(epilog=EXAMPLES + EXIT_CODES)
 @version_option
 def main() -> None:
-    """Operate a bus: its runs, agents, files, logs and keys."""
+    """Operate a bus: its runs, load runs, agents, files, logs and keys."""
 
 
 main.add_command(run_group)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zfs_walk import names
+from zfs_walk.protocol.loads import LoadLine
 from zfs_walk.protocol.messages import AgentStatus, SnapshotReply
 from zfs_walk.protocol.records import AgentLine, RunLine
 from zfs_walk.protocol.statistics import (
@@ -47,6 +48,7 @@ class Overview:
     broker: BrokerStatistics
     agents: tuple[Agent, ...]
     runs: tuple[RunLine, ...]
+    loads: tuple[LoadLine, ...]
     time_ns: int
 
     @classmethod
@@ -66,7 +68,7 @@ class Overview:
             age = max(0, reply.time_ns - own.time_ns) / 1e9 if own else 0.0
             same = line.version in {"", reply.broker.version}
             agents.append(Agent(line, own.statistics if own else None, age, same))
-        return cls(reply.broker, tuple(agents), reply.runs, reply.time_ns)
+        return cls(reply.broker, tuple(agents), reply.runs, reply.loads, reply.time_ns)
 
     def as_json(self) -> dict[str, Any]:
         """The documented JSON object (docs/json.md)."""
@@ -88,7 +90,21 @@ class Overview:
                 }
                 for run in self.runs
             ],
+            "loads": [load_json(load) for load in self.loads],
         }
+
+
+def load_json(line: LoadLine) -> dict[str, Any]:
+    """A load run, as JSON (docs/json.md)."""
+    return {
+        "run": line.run,
+        "state": line.state,
+        "reason": line.reason,
+        "agents": line.agents,
+        "lost": line.lost,
+        "duration": line.duration_ms / 1000,
+        "seconds": line.elapsed_ms / 1000,
+    }
 
 
 def _agent_json(agent: Agent) -> dict[str, Any]:

@@ -13,10 +13,16 @@ from rich.text import Text
 from zfs_walk.cli.overview import Agent, Overview
 from zfs_walk.cli.summary import human, show_path, show_text
 from zfs_walk.protocol.files import ClaimLine
+from zfs_walk.protocol.loads import LoadLine
 from zfs_walk.protocol.records import RunLine
-from zfs_walk.protocol.statistics import ScoutStatistics, UploaderStatistics, WalkerStatistics
+from zfs_walk.protocol.statistics import (
+    LoadgenStatistics,
+    ScoutStatistics,
+    UploaderStatistics,
+    WalkerStatistics,
+)
 
-OVER: Final = frozenset({"DONE", "DONE_WITH_ERRORS", "ABORTED"})
+OVER: Final = frozenset({"DONE", "DONE_WITH_ERRORS", "ABORTED", "REFUSED"})
 
 SHOWN_RUNS: Final = 10
 """Finished runs that are shown; `zfs-ctl run list` has all."""
@@ -29,7 +35,8 @@ STATES: Final = {"live": GOOD, "suspect": WARN, "lost": BAD}
 RIGHT: Final = frozenset({"entries/s", "units", "waiting", "memory", "lag ms", "run", "entries",
                           "left", "time", "files", "writing", "events", "lost", "by poll",
                           "unsent", "there", "to send", "held", "aside", "sent",
-                          "rate"})  # fmt: skip
+                          "rate", "load run", "reading", "operations/s", "p50 ms",
+                          "p99 ms", "missed", "agents", "of"})  # fmt: skip
 
 
 def show(overview: Overview) -> RenderableType:
@@ -39,7 +46,12 @@ def show(overview: Overview) -> RenderableType:
         parts.append(_folders(overview.agents))
     if any(isinstance(agent.status, UploaderStatistics) for agent in overview.agents):
         parts.append(_mappings(overview.agents))
+    if any(isinstance(agent.status, LoadgenStatistics) for agent in overview.agents):
+        parts.append(_consumers(overview.agents))
     parts.append(_runs(overview.runs))
+    if overview.loads:
+        over = [load for load in overview.loads if load.state in OVER][:SHOWN_RUNS]
+        parts.append(show_loads([each for each in overview.loads if each.state not in OVER] + over))
     return Group(*[line for part in parts for line in (Text(), part)][1:])
 
 
@@ -182,6 +194,43 @@ def _runs(runs: tuple[RunLine, ...]) -> RenderableType:
             Text(" ".join(show_path(root) for root in run.roots)),
         )  # fmt: skip
     return table
+
+
+def _consumers(agents: tuple[Agent, ...]) -> RenderableType:
+    """What load generators do; one that stands by has a line, too."""
+    table = _table(
+        "host", "name", "stage", "load run", "consumer", "phase", "health", "writing", "reading",
+        "operations/s", "p50 ms", "p99 ms", "missed",
+    )  # fmt: skip
+    for agent in agents:
+        status = agent.status
+        if not isinstance(status, LoadgenStatistics):
+            continue
+        who = [Text(show_text(word)) for word in (agent.line.host, agent.line.name, status.stage)]
+        who.append(Text(f"{status.run or ''}"))
+        if not status.consumers:
+            table.add_row(*who)
+        for each in status.consumers:
+            table.add_row(
+                *who, Text(show_text(each.name)), Text(show_text(each.phase)),
+                Text(show_text(each.health), GOOD if each.health == "ok" else WARN),
+                f"{human(each.written_per_s)}/s", f"{human(each.read_per_s)}/s",
+                f"{each.operations_per_s:,}", f"{each.p50_ns / 1e6:.3g}",
+                f"{each.p99_ns / 1e6:.3g}", Text(f"{each.missed:,}", WARN if each.missed else ""),
+            )  # fmt: skip
+    return table
+
+
+def show_loads(loads: Iterable[LoadLine]) -> RenderableType:
+    """Load runs."""
+    table = _table("load run", "state", "agents", "lost", "time", "of", "reason")
+    for load in loads:
+        table.add_row(
+            f"{load.run}", load.state, f"{load.agents}",
+            Text(f"{load.lost}" if load.lost else "", BAD), _time(load.elapsed_ms),
+            _time(load.duration_ms), Text(show_text(load.reason)),
+        )  # fmt: skip
+    return table if table.row_count else Text("no load runs")
 
 
 def _time(milliseconds: int) -> str:

@@ -172,9 +172,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise WrongUseError(reason=f"{origin}: no key that can be set{advice(key, settable)}")
     try:
         given = yaml.safe_load(value)
-        _Form.model_validate({"target": "/", name: given})
     except yaml.YAMLError as error:
         raise WrongUseError(reason=f"{origin}: {value} is no YAML") from error
+    try:
+        _Form.model_validate({"target": "/", name: given})
     except ValidationError as error:
         accepted = _Form.model_fields[name].description or ""
         raise WrongUseError(reason=not_accepted(origin, given, accepted)) from error
@@ -252,7 +253,7 @@ class _Reader:
         loader = yaml.SafeLoader("")
         loader.flatten_mapping(node)
         value = loader.construct_document(node)
-        given = {key.replace("-", "_"): each for key, each in value.items()} | self._settings
+        given = {key.replace("-", "_"): each for key, each in value.items()} | dict(self._settings)
         try:
             form = _Form.model_validate(given)
         except ValidationError as error:

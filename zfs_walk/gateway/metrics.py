@@ -18,10 +18,12 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, genera
 from prometheus_client.registry import Collector
 
 from zfs_walk.gateway.watch import Seen
+from zfs_walk.protocol.loads import LOAD_STATES, LoadLine
 from zfs_walk.protocol.messages import SnapshotReply
 from zfs_walk.protocol.records import RunLine
 from zfs_walk.protocol.statistics import (
     BrokerStatistics,
+    LoadgenStatistics,
     ScoutStatistics,
     UploaderStatistics,
     WalkerStatistics,
@@ -58,6 +60,8 @@ class _Snapshot(Collector):
         yield from _walkers([status.statistics for status in reply.walkers])
         yield from _scouts([status.statistics for status in reply.scouts])
         yield from _uploaders([status.statistics for status in reply.uploaders])
+        yield _loads(reply.loads)
+        yield from _loadgens([status.statistics for status in reply.loadgens])
 
 
 def _broker(broker: BrokerStatistics) -> Iterator[Metric]:
@@ -94,7 +98,9 @@ def _agents(reply: SnapshotReply) -> Metric:
         "zfs_walk_agents", "Agents by role and state.", labels=["role", "state"]
     )
     found = Counter((agent.role, agent.state.lower()) for agent in reply.agents)
-    for role in sorted({"scout", "uploader", "walker", *(agent.role for agent in reply.agents)}):
+    for role in sorted(
+        {"loadgen", "scout", "uploader", "walker", *(agent.role for agent in reply.agents)}
+    ):
         for state in AGENT_STATES:
             agents.add_metric([role, state], found[role, state])
     return agents
@@ -226,6 +232,52 @@ def _uploaders(uploaders: list[UploaderStatistics]) -> Iterator[Metric]:
                  "seconds")  # fmt: skip
     yield _gauge("uploaders_log_records_lost", "Log records that could not be published.",
                  sum(uploader.records_lost for uploader in uploaders))  # fmt: skip
+
+
+def _loads(lines: Iterable[LoadLine]) -> Metric:
+    loads = GaugeMetricFamily(
+        "zfs_walk_load_runs", "Load runs by state, of the newest 1,000.", labels=["state"]
+    )
+    found = Counter(line.state for line in lines)
+    for state in LOAD_STATES:
+        loads.add_metric([state.lower()], found[state])
+    return loads
+
+
+def _loadgens(loadgens: list[LoadgenStatistics]) -> Iterator[Metric]:
+    """Sums over the runs at hand of agents that publish now: they fall, so they are gauges."""
+    consumers = [consumer for each in loadgens for consumer in each.consumers]
+    yield _gauge("loadgens_publishing", "Load generators that publish a status.", len(loadgens))
+    yield _gauge("loadgens_healthy", "Of them, those with which nothing is wrong.",
+                 sum(each.health == "ok" for each in loadgens))  # fmt: skip
+    yield _gauge("loadgens_standing_by", "Of them, those that have no run.",
+                 sum(not each.consumers for each in loadgens))  # fmt: skip
+    yield _gauge("loadgens_consumers", "Consumers of their runs.", len(consumers))
+    for name, field, text in (
+        ("operations", "operations", "Operations that these consumers have done."),
+        ("rollovers", "rollovers", "Files, or passes over them, that they have done."),
+        ("errors", "errors", "Operations that failed."),
+        ("faults", "faults", "Faults that verification found."),
+        ("heartbeats_missed", "missed", "Heartbeats that they did not answer."),
+        ("operations_per_second", "operations_per_s", "Operations a second, lately."),
+        ("written_bytes_per_second", "written_per_s", "Bytes written a second, lately."),
+        ("read_bytes_per_second", "read_per_s", "Bytes read a second, lately."),
+    ):
+        yield _gauge(f"loadgens_{name}", text, sum(getattr(each, field) for each in consumers))
+    for name, field, text in (
+        ("written", "written", "Bytes that these consumers have written."),
+        ("read", "read", "Bytes that they have read."),
+        ("verified", "verified", "Bytes that they have verified."),
+    ):
+        amount = sum(getattr(each, field) for each in consumers)
+        yield _gauge(f"loadgens_{name}", text, amount, "bytes")
+    yield _gauge("loadgens_p99_max", "The 99th percentile of the slowest consumer.",
+                 max((each.p99_ns for each in consumers), default=0) / 1e9, "seconds")  # fmt: skip
+    yield _gauge("loadgens_loop_lag_max", "How late the loop of the slowest agent last woke.",
+                 max((each.loop_lag_ms for each in loadgens), default=0) / 1000,
+                 "seconds")  # fmt: skip
+    yield _gauge("loadgens_log_records_lost", "Log records that could not be published.",
+                 sum(each.records_lost for each in loadgens))  # fmt: skip
 
 
 def _gauge(name: str, text: str, value: float, unit: str = "") -> Metric:

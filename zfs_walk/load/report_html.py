@@ -1,13 +1,15 @@
 """A run's report as one page that needs nothing else: no script, no network."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from html import escape
 from itertools import pairwise
 from typing import Final
 
 from zfs_walk.load.latency import Latencies
-from zfs_walk.load.report import Point, RunReport, order_of, totals
+from zfs_walk.load.report import Point, RunReport, order_of, together, totals
 from zfs_walk.load.report_text import as_text
+from zfs_walk.load.report_text import title as title_of
 
 _WIDTH: Final = 860
 _HEIGHT: Final = 240
@@ -32,7 +34,7 @@ svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: #444; }
 
 def as_html(report: RunReport) -> str:
     """The report with charts."""
-    title = escape(f"Load test of {report.agent} on {report.host}")
+    title = escape(title_of(report))
     verdict = "nothing went wrong" if report.ok else "something went wrong: see below"
     charts = "" if report.refused else "\n".join(_charts(report))
     return (
@@ -45,7 +47,7 @@ def as_html(report: RunReport) -> str:
 
 
 def _charts(report: RunReport) -> Iterable[str]:
-    named = [(each.spec.name, each.series) for each in report.consumers]
+    named = list(_series(report))
     yield _chart(
         "Throughput", "seconds", "MB/s",
         [(name, _speeds(series, lambda point: (point.written + point.read) / 1e6))
@@ -55,28 +57,48 @@ def _charts(report: RunReport) -> Iterable[str]:
         "Operations", "seconds", "a second",
         [(name, _speeds(series, lambda point: float(point.operations))) for name, series in named],
     )  # fmt: skip
-    everybody = totals([each.figures for each in report.consumers]).latencies
+    everybody = totals(report.figures).latencies
     yield _shares([(kind, everybody[kind]) for kind in order_of(list(everybody))])
-    cpu = [
-        (
-            each.spec.name,
-            [
-                (sample.at, process.cpu)
-                for sample in report.samples
-                for process in sample.processes
-                if process.name == each.spec.name
-            ],
-        )
-        for each in report.consumers
-    ]
-    host: Line = ("host", [(sample.at, sample.cpu) for sample in report.samples])
-    yield _chart("CPU", "seconds", "percent of a core (host: of all)", [*cpu, host])
+    cpu: list[Line] = []
     busy: dict[str, list[tuple[float, float]]] = {}
-    for sample in report.samples:
-        for device in sample.devices:
-            busy.setdefault(device.name, []).append((sample.at, device.busy))
+    for agent in report.agents:
+        of = f"{agent.agent} on {agent.host}: " if len(report.agents) > 1 else ""
+        for each in agent.consumers if not of else ():
+            name = each.spec.name
+            cpu.append((
+                name,
+                [
+                    (sample.at, process.cpu)
+                    for sample in agent.samples
+                    for process in sample.processes
+                    if process.name == name
+                ],
+            ))  # fmt: skip
+        cpu.append((f"{of}host", [(sample.at, sample.cpu) for sample in agent.samples]))
+        for sample in agent.samples:
+            for device in sample.devices:
+                busy.setdefault(f"{of}{device.name}", []).append((sample.at, device.busy))
+    yield _chart("CPU", "seconds", "percent of a core (host: of all)", cpu)
     if busy:
         yield _chart("Devices", "seconds", "percent busy", list(busy.items()))
+
+
+def _series(report: RunReport) -> Iterable[tuple[str, Sequence[Point]]]:
+    """What consumers had done when; of several agents: what each of them had, and all together."""
+    if len(report.agents) == 1:
+        for each in report.agents[0].consumers:
+            yield each.spec.name, each.series
+        return
+    everybody = []
+    for agent in report.agents:
+        late = agent.began - report.began
+        own = [
+            [replace(point, seconds=point.seconds + late) for point in each.series]
+            for each in agent.consumers
+        ]
+        everybody += own
+        yield f"{agent.agent} on {agent.host}", together(own)
+    yield "in all", together(everybody)
 
 
 def _speeds(series: Sequence[Point], amount: Callable[[Point], float]) -> list[tuple[float, float]]:

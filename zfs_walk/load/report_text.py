@@ -7,7 +7,14 @@ from typing import Any, Final
 
 from zfs_walk.load.figures import Figures
 from zfs_walk.load.latency import QUANTILES
-from zfs_walk.load.report import ConsumerReport, RunReport, order_of, stamp, totals
+from zfs_walk.load.report import (
+    AgentReport,
+    ConsumerReport,
+    RunReport,
+    order_of,
+    stamp,
+    totals,
+)
 
 _HEADS: Final = ("min", "mean", *(f"p{percent:g}" for percent in QUANTILES), "max")
 SHOWN: Final = 10
@@ -19,39 +26,83 @@ def as_text(report: RunReport) -> str:
     return "\n".join(_lines(report)) + "\n"
 
 
+def title(report: RunReport) -> str:
+    """What it is about, in a line."""
+    if report.run or len(report.agents) != 1:
+        return f"Load run {report.run} of {_count(len(report.agents), 'agent')}"
+    [agent] = report.agents
+    return f"Load test of {agent.agent} on {agent.host}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def _lines(report: RunReport) -> Iterator[str]:
-    yield f"Load test of {report.agent} on {report.host}, seed {report.seed}"
+    [*agents] = report.agents
+    seed = f", seed {agents[0].seed}" if len(agents) == 1 else ""
+    yield f"{title(report)}{seed}"
     if report.refused:
         yield f"refused: {report.refused}"
         return
-    took = report.ended - report.began if report.began else 0.0
+    took = f": {report.ended - report.began:.2f} s" if report.began and report.ended else ""
     yield (
-        f"began {stamp(report.began)}, ended {stamp(report.ended)}: {took:.2f} s,"
+        f"began {stamp(report.began) or 'not yet'}, ended {stamp(report.ended) or 'not yet'}{took},"
         f" {report.duration:g} s wanted"
     )
+    if len(agents) > 1:
+        yield (
+            f"the agents began within {report.begin_spread * 1000:.1f} ms of each other, by the"
+            " clocks of their hosts"
+        )
     if report.cut_short:
         yield f"cut short: {report.cut_short}"
-    for consumer in report.consumers:
-        yield ""
-        yield from _consumer(consumer, report)
+    for agent in agents:
+        yield from _agent(agent, report)
     yield ""
-    yield f"in all: {len(report.consumers)} consumers"
-    yield from _figures([consumer.figures for consumer in report.consumers])
-    busy = [device for sample in report.samples for device in sample.devices]
-    if report.samples:
-        cpu = sum(sample.cpu for sample in report.samples) / len(report.samples)
-        memory = max(sample.memory for sample in report.samples)
+    of = f" of {len(agents)} agents" if len(agents) > 1 else ""
+    yield f"in all: {_count(len(report.consumers), 'consumer')}{of}"
+    yield from _figures(report.figures)
+    if len(agents) == 1:
+        yield from _host(agents[0])
+
+
+def _agent(agent: AgentReport, report: RunReport) -> Iterator[str]:
+    several = len(report.agents) > 1
+    if several:
+        yield ""
+        yield f"== {agent.agent} on {agent.host}, seed {agent.seed}"
+    if agent.lost:
+        yield f"LOST: {agent.lost}; these are its last figures"
+    if agent.cut_short and agent.cut_short != report.cut_short:
+        yield f"cut short: {agent.cut_short}"
+    for consumer in agent.consumers:
+        yield ""
+        yield from _consumer(consumer, agent)
+    if several:
+        yield ""
+        yield f"{agent.agent} on {agent.host}: {_count(len(agent.consumers), 'consumer')}"
+        yield from _figures(agent.figures)
+        yield from _host(agent)
+
+
+def _host(agent: AgentReport) -> Iterator[str]:
+    """What the monitor saw."""
+    busy = [device for sample in agent.samples for device in sample.devices]
+    if agent.samples:
+        cpu = sum(sample.cpu for sample in agent.samples) / len(agent.samples)
+        memory = max(sample.memory for sample in agent.samples)
         yield f"  host: CPU {cpu:.0f} % on average, memory {memory:.0f} % at most"
     for name in sorted({device.name for device in busy}):
         share = [device.busy for device in busy if device.name == name]
         yield f"  device {name}: busy {sum(share) / len(share):.0f} % on average"
-    if report.monitor_lost:
-        yield f"  the monitor is lost: {report.monitor_lost}"
-    if report.monitor_missed:
-        yield f"  the monitor missed {report.monitor_missed} heartbeats"
+    if agent.monitor_lost:
+        yield f"  the monitor is lost: {agent.monitor_lost}"
+    if agent.monitor_missed:
+        yield f"  the monitor missed {agent.monitor_missed} heartbeats"
 
 
-def _consumer(consumer: ConsumerReport, report: RunReport) -> Iterator[str]:
+def _consumer(consumer: ConsumerReport, agent: AgentReport) -> Iterator[str]:
     spec, figures = consumer.spec, consumer.figures
     yield f"{spec.name}: {spec.work} {spec.order} in {spec.target}, pid {consumer.pid}"
     yield f"  began {stamp(consumer.began)}, ended {stamp(consumer.ended)}"
@@ -69,7 +120,7 @@ def _consumer(consumer: ConsumerReport, report: RunReport) -> Iterator[str]:
         )
     own = [
         process
-        for sample in report.samples
+        for sample in agent.samples
         for process in sample.processes
         if process.name == spec.name and process.rss
     ]
@@ -122,7 +173,7 @@ def _time(nanoseconds: float) -> str:
 
 
 def as_csv(report: RunReport) -> str:
-    """One line for each consumer and kind of operation, and for all consumers together."""
+    """One line for each consumer and kind of operation, for each agent of several, and for all."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([
@@ -131,29 +182,27 @@ def as_csv(report: RunReport) -> str:
         "faults", "missed_heartbeats", "kind", "count",
         *(f"{head}_ns" for head in _HEADS),
     ])  # fmt: skip
-    for consumer in report.consumers:
-        own = [
-            consumer.spec.name, stamp(consumer.began), stamp(consumer.ended), consumer.lost,
-            consumer.figures.stopped,
-        ]  # fmt: skip
-        _rows(writer, report, own, [consumer.figures], consumer.missed)
-    everybody = [consumer.figures for consumer in report.consumers]
-    missed = sum(consumer.missed for consumer in report.consumers)
-    own = ["all", stamp(report.began), stamp(report.ended), "", report.cut_short]
-    _rows(writer, report, own, everybody, missed)
+    for agent in report.agents:
+        who = [agent.host, agent.agent]
+        for consumer in agent.consumers:
+            own = [
+                *who, consumer.spec.name, stamp(consumer.began), stamp(consumer.ended),
+                consumer.lost, consumer.figures.stopped,
+            ]  # fmt: skip
+            _rows(writer, own, [consumer.figures], consumer.missed)
+        if len(report.agents) > 1:
+            own = [*who, "all", stamp(agent.began), stamp(agent.ended), agent.lost, agent.cut_short]
+            _rows(writer, own, agent.figures, sum(each.missed for each in agent.consumers))
+    who = ["", ""] if len(report.agents) != 1 else [report.agents[0].host, report.agents[0].agent]
+    own = [*who, "all", stamp(report.began), stamp(report.ended), "", report.cut_short]
+    _rows(writer, own, report.figures, sum(each.missed for each in report.consumers))
     return out.getvalue()
 
 
-def _rows(
-    writer: Any,
-    report: RunReport,
-    own: Sequence[str],
-    figures: Sequence[Figures],
-    missed: int,
-) -> None:
+def _rows(writer: Any, own: Sequence[str], figures: Sequence[Figures], missed: int) -> None:
     found = totals(figures)
     head = [
-        report.host, report.agent, *own, f"{found.seconds:.3f}", found.written, found.read,
+        *own, f"{found.seconds:.3f}", found.written, found.read,
         found.verified, found.operations, found.rollovers, found.errors, found.faults, missed,
     ]  # fmt: skip
     for kind in order_of(list(found.latencies)) or [""]:

@@ -4,6 +4,7 @@ No I/O: `zfs_walk.load.shaping` takes one from a catalog.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,20 @@ class Shape:
     sizes: tuple[tuple[int, int], ...]
     depths: tuple[tuple[int, int], ...]
     folders: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        sizes: Iterable[tuple[int, int]],
+        depths: Iterable[tuple[int, int]],
+        folders: Iterable[int],
+    ) -> "Shape":
+        """One that was made of lists on its way here."""
+        return cls(
+            tuple((int(size), int(number)) for size, number in sizes),
+            tuple((int(depth), int(number)) for depth, number in depths),
+            tuple(map(int, folders)),
+        )
 
     @property
     def files(self) -> int:

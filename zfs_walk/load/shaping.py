@@ -1,9 +1,10 @@
 """Takes the shape of a walked tree from its catalog."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from zfs_walk.catalog.query import query
@@ -81,15 +82,21 @@ def _shape(rows: Iterable[_Row]) -> Shape | None:
     )  # fmt: skip
 
 
-def shaped(specs: Iterable[LoadSpec]) -> list[LoadSpec]:
+def shaped(
+    specs: Iterable[LoadSpec], known: Mapping[str, Shape] = MappingProxyType({})
+) -> list[LoadSpec]:
     """The loads, those that are like a catalog with its shape.
+
+    Args:
+        specs: the loads.
+        known: shapes of catalogs that are known already.
 
     Raises:
         CatalogError: a catalog is none, or can't be taken.
         MissingExtraError: duckdb is not installed.
         WrongUseError: a load can't be of that shape.
     """
-    shapes: dict[str, Shape] = {}
+    shapes = dict(known)
     found = []
     for spec in specs:
         if not spec.like:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Final
 
+from zfs_walk.protocol.loads import LoadLine
 from zfs_walk.protocol.message import AGENT_ROLES, Message, Request
 from zfs_walk.protocol.records import (
     AgentLine,
@@ -311,7 +312,7 @@ class LogPage(Message):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotReply(Message):
-    """The broker, its agents' sessions, the last status of each, and the runs, newest first.
+    """The broker, its agents' sessions and the last status of each, runs and load runs.
 
     ``time_ns`` is the broker's clock as it answered, since the epoch.
     """
@@ -325,6 +326,7 @@ class SnapshotReply(Message):
     uploaders: Annotated[tuple[UploaderStatus, ...], Length(10_000), Payload()]
     loadgens: Annotated[tuple[LoadgenStatus, ...], Length(10_000), Payload()]
     runs: Annotated[tuple[RunLine, ...], Length(1_000), Payload()]
+    loads: Annotated[tuple[LoadLine, ...], Length(1_000), Payload()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,7 +307,8 @@ class LoadgenStatistics:
 
     Attributes:
         health: "ok", or what went wrong.
-        stage: starting, checking, laying out, running, stopping or over.
+        stage: standing by, starting, checking, laying out, ready, running, stopping or over.
+        run: its number at the broker; 0: it is the agent's own, or there is none.
         elapsed_ms: since the run began; ``duration_ms``: that it is to take.
         consumers: of the run.
         host_cpu: percent of all cores at the monitor's last sample; ``device_busy``: percent of the
@@ -321,6 +322,7 @@ class LoadgenStatistics:
 
     health: Text
     stage: Word
+    run: U64
     elapsed_ms: U64
     duration_ms: U64
     consumers: Annotated[tuple[ConsumerStatistics, ...], Length(1_024)]

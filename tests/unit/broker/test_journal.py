@@ -25,6 +25,7 @@ from zfs_walk.broker.journal import (
     Repeat,
     RunOver,
     StoredClaim,
+    StoredMember,
     StoredSession,
     StoredUnit,
     Unbalanced,
@@ -34,6 +35,7 @@ from zfs_walk.broker.sqlite import SqliteJournal
 from zfs_walk.broker.tables import MIGRATIONS
 from zfs_walk.errors import InternalError, JournalError, StateError
 from zfs_walk.protocol.files import Place
+from zfs_walk.protocol.loads import LoadSnapshot, Report
 from zfs_walk.protocol.records import DIR, PART, Item, Problem, Quarantined, Segment, Suspect
 
 JOURNALS: dict[str, Callable[[Path], Journal]] = {
@@ -646,12 +648,67 @@ def test_claims_are_kept_until_they_or_their_session_end() -> None:
     assert [each.session for each in journal.load().claims] == [9]
 
 
+def test_a_journal_without_load_runs_gets_room_for_them_after_a_copy(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    older = sqlite3.connect(path)
+    older.executescript(SCHEMA_1 + MIGRATIONS[1] + MIGRATIONS[2] + MIGRATIONS[3])
+    older.execute("CREATE TABLE request (request TEXT PRIMARY KEY, run INTEGER NOT NULL)")
+    older.execute("PRAGMA user_version = 4")
+    older.commit()
+    older.close()
+    journal = SqliteJournal(path)
+    number = journal.add_load("q", 2, 10_000, 5_000, b"config")
+    journal.commit()
+    journal.close()
+    later = SqliteJournal(path)
+    assert [each.run for each in later.load().loads] == [number]
+    assert later.load_config(number) == b"config"
+    later.close()
+    assert (tmp_path / "journal.schema-4").exists()
+
+
+def test_load_runs_are_kept_with_their_members_reports_and_times() -> None:
+    now = 1_000.0
+    journal = journal_in_memory(clock=lambda: now)
+    number = journal.add_load("q", 2, 10_000, 5_000, b"config")
+    assert journal.answer("q") == number
+    assert journal.add_load("other", 1, 1, 1, b"") == number + 1
+    members = [StoredMember(number, s, "h0", f"lg{s}", "RUNNING", "") for s in (7, 8)]
+    for member in members:
+        journal.set_member(member)
+    for seq, last in ((1, False), (2, True)):
+        journal.set_report(7, Report(number, "load", seq, last, b"%d" % seq))
+    now = 1_002.0
+    [load, _] = journal.load().loads
+    assert (load.state, load.agents, load.deadline_s, load.began_s) == ("WAITING", 2, 3.0, None)
+    journal.begin_load(number, 0.5)
+    journal.set_load(number, "DONE", "why", stopped=True)
+    now = 1_012.0
+    [load, _] = journal.load().loads
+    assert (load.state, load.reason, load.stopped) == ("DONE", "why", True)
+    assert (load.began_s, load.ended_s) == (9.5, 10.0)
+    # A member that is set anew keeps its report.
+    journal.set_member(replace(members[0], state="DONE"))
+    assert [(each.state, each.seq) for each in journal.load().members] == [
+        ("DONE", 2), ("RUNNING", 0),
+    ]  # fmt: skip
+    assert journal.reports(number, 0, 100) == ((LoadSnapshot(7, 2, True, b"2"),), False)
+    journal.forget(number)
+    assert [each.run for each in journal.load().loads] == [number + 1]
+    assert journal.load().members == ()
+    assert journal.load().forgotten == (number,)
+    while journal.prune(number, 1):
+        pass
+    assert journal.load().forgotten == ()
+    assert journal.reports(number, 0, 100) == ((), False)
+
+
 def test_a_newer_schema_is_refused_with_both_numbers(tmp_path: Path) -> None:
     SqliteJournal(tmp_path / "journal").close()
     database = sqlite3.connect(tmp_path / "journal")
     database.execute("PRAGMA user_version = 9")
     database.close()
-    with pytest.raises(StateError, match="schema 9, this release knows 4"):
+    with pytest.raises(StateError, match="schema 9, this release knows 5"):
         SqliteJournal(tmp_path / "journal")
 
 

@@ -72,7 +72,7 @@ def reply(
     runs: tuple[RunLine, ...] = (RUN,),
     broker: BrokerStatistics = BROKER,
 ) -> SnapshotReply:
-    return SnapshotReply("q", NOW, broker, agents, walkers, (), (), (), runs)
+    return SnapshotReply("q", NOW, broker, agents, walkers, (), (), (), runs, ())
 
 
 def text(snapshot: SnapshotReply) -> str:

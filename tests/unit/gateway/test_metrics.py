@@ -9,11 +9,20 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from zfs_walk.gateway.metrics import exposition
 from zfs_walk.gateway.watch import Seen
-from zfs_walk.protocol.messages import ScoutStatus, SnapshotReply, UploaderStatus, WalkerStatus
+from zfs_walk.protocol.loads import LoadLine
+from zfs_walk.protocol.messages import (
+    LoadgenStatus,
+    ScoutStatus,
+    SnapshotReply,
+    UploaderStatus,
+    WalkerStatus,
+)
 from zfs_walk.protocol.records import AgentLine, RunLine
 from zfs_walk.protocol.statistics import (
     BrokerStatistics,
     ClaimStatistics,
+    ConsumerStatistics,
+    LoadgenStatistics,
     MappingStatistics,
     Origin,
     ScoutStatistics,
@@ -62,6 +71,7 @@ def snapshot(agents: int, runs: int = 0) -> SnapshotReply:
         (),
         (),
         tuple(RunLine(number, "DONE", (b"/",), 5, 0, 1) for number in range(runs)),
+        (LoadLine(7, "RUNNING", "", 2, 0, 60_000, 1_000),),
     )
 
 
@@ -72,6 +82,30 @@ def series(reply: SnapshotReply | None, age: float = 0.5) -> dict[tuple[Any, ...
         for family in families
         for sample in family.samples
     }
+
+
+def test_load_generators_are_summed_and_load_runs_counted() -> None:
+    consumer = ConsumerStatistics(
+        "c", 9, "running", "ok", 100, 20, 3, 40, 5, 1, 0, 2, 1_000, 200, 30, 10, 4_000_000, 50, 60
+    )
+    slow = dataclasses.replace(consumer, p99_ns=2_000_000_000)
+    at_work = LoadgenStatistics(
+        "ok", "running", 7, 1_000, 60_000, (consumer, slow), 5, 6, 70, 80, 9, 10, 11
+    )
+    idle = dataclasses.replace(at_work, health="c: 1 errors", stage="standing by", consumers=())
+    origin = Origin("l", "loadgen", "h", "n", 1, 1, "0")
+    statuses = tuple(LoadgenStatus(origin, 1, 1, each) for each in (at_work, idle))
+    found = series(dataclasses.replace(snapshot(0), loadgens=statuses))
+    assert found["loadgens_publishing",] == 2
+    assert found["loadgens_healthy",] == found["loadgens_standing_by",] == 1
+    assert found["loadgens_consumers",] == 2
+    assert found["loadgens_written_bytes",] == 200
+    assert found["loadgens_read_bytes_per_second",] == 400
+    assert found["loadgens_heartbeats_missed",] == 4
+    assert found["loadgens_p99_max_seconds",] == 2.0
+    assert found["load_runs", "running"] == 1
+    assert found["load_runs", "done"] == 0
+    assert found["agents", "loadgen", "live"] == 0
 
 
 def test_labels_are_escaped() -> None:
@@ -93,7 +127,8 @@ def test_agents_are_counted_by_role_and_state() -> None:
         ("agents", "walker", "lost"): 1, ("agents", "scout", "live"): 1,
         ("agents", "scout", "suspect"): 0, ("agents", "scout", "lost"): 0,
         ("agents", "uploader", "live"): 0, ("agents", "uploader", "suspect"): 0,
-        ("agents", "uploader", "lost"): 0,
+        ("agents", "uploader", "lost"): 0, ("agents", "loadgen", "live"): 0,
+        ("agents", "loadgen", "suspect"): 0, ("agents", "loadgen", "lost"): 0,
     }  # fmt: skip
 
 

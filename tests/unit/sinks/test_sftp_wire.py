@@ -51,6 +51,7 @@ REQUESTS = {
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_request_is_what_the_draft_says(name: str) -> None:
     request, expected = REQUESTS[name]
+    assert isinstance(request.data, bytes)
     assert (request.head(7) + request.data).hex() == expected.replace(" ", "")
 
 

@@ -1,9 +1,13 @@
 """What happens to a load generator besides what every agent knows, and what its core asks for."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from zfs_walk.agents.events import Common, CommonInstruction
 from zfs_walk.agents.loadgen.tasks import FromProcess, ToProcess
+
+if TYPE_CHECKING:
+    from zfs_walk.agents.loadgen.run import RunSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,25 @@ class Unwanted:
     reason: str
 
 
-OwnEvent = Said | Died | Unwanted
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run of the broker's is on this host; ``why`` it can't be."""
+
+    run: int
+    settings: "RunSettings | None"
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapped:
+    """A report of a run of the broker's, packed."""
+
+    run: int
+    last: bool
+    body: bytes
+
+
+OwnEvent = Said | Died | Unwanted | Planned | Snapped
 Event = Common | OwnEvent
 
 
@@ -56,8 +78,25 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Conclude:
-    """The run is over: write the report."""
+    """The agent's own run is over: write the report."""
 
 
-OwnInstruction = Spawn | Tell | Kill | Conclude
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """See what a run of the broker's is on this host: `Planned`."""
+
+    run: int
+    duration: float
+    config: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snap:
+    """Pack the report of a run of the broker's as it is now: `Snapped`."""
+
+    run: int
+    last: bool
+
+
+OwnInstruction = Spawn | Tell | Kill | Conclude | Plan | Snap
 Instruction = CommonInstruction | OwnInstruction

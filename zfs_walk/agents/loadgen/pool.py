@@ -3,44 +3,30 @@
 import os
 import shutil
 import signal
-from collections.abc import Sequence
 
-from zfs_walk.agents.loadgen.core import MONITOR
 from zfs_walk.agents.loadgen.events import Died
-from zfs_walk.agents.loadgen.process import ConsumerProcess, Process, run_monitor
+from zfs_walk.agents.loadgen.process import Process, run_process
 from zfs_walk.agents.loadgen.tasks import LINK, FromProcess, ToProcess
 from zfs_walk.agents.zygote import Zygote
 from zfs_walk.bus.ends import Push, Sent
 from zfs_walk.bus.sockets import Bus
 from zfs_walk.errors import ProcessDiedError
-from zfs_walk.load.consumer import Consumer
-from zfs_walk.load.spec import LoadSpec
 
 
 class Nursery:
     """What must exist before the agent has threads or a ZeroMQ context: the zygote.
 
+    What a process is to be, it is told later: a run is made when it is wanted.
+
     Args:
         folder: for the sockets of the agent and its processes.
-        specs: the consumers' loads.
-        seed: of the run.
-        run: name of the run's folder below each target.
-        max_fill: percent of a target's file system that may be in use.
     """
 
-    def __init__(
-        self, folder: str, specs: Sequence[LoadSpec], seed: str, run: str, max_fill: float
-    ) -> None:
+    def __init__(self, folder: str) -> None:
         self.folder = folder
 
         def start(worker: int, _slot: int, lifeline: int) -> None:
-            process = Process(worker, folder, lifeline)
-            if worker == MONITOR:
-                run_monitor(process, tuple(spec.target for spec in specs))
-            else:
-                spec = specs[worker - MONITOR - 1]
-                consumer = Consumer(spec, seed, f"{spec.target}/{run}", max_fill)
-                ConsumerProcess(process, consumer).run()
+            run_process(Process(worker, folder, lifeline))
 
         self.zygote = Zygote(start, folder)
 
@@ -66,7 +52,7 @@ class Pool:
         self._pushes: dict[int, Push] = {}
 
     def spawn(self, worker: int) -> None:
-        """Start a process; messages for it may be sent at once."""
+        """Start a process; it says when it is there."""
         self._pushes[worker] = self._bus.push(f"ipc://{self._nursery.folder}/w{worker}", bind=True)
         self.zygote.spawn(worker, worker)
 

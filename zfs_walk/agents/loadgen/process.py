@@ -16,6 +16,7 @@ from zfs_walk.agents.loadgen.tasks import (
     Beat,
     Check,
     Checked,
+    Consume,
     Done,
     Finish,
     FromProcess,
@@ -33,6 +34,7 @@ from zfs_walk.bus.sockets import Bus
 from zfs_walk.load.consumer import Consumer
 from zfs_walk.load.figures import RECENT, packed
 from zfs_walk.load.monitor_sample import packed as packed_sample
+from zfs_walk.load.packing import unpacked_spec
 
 SLICE: Final = 50_000_000
 """Nanoseconds of work between two looks at what the agent says."""
@@ -175,28 +177,40 @@ class ConsumerProcess:
         self._process.say(Report(self._process.number, self._seq, packed(figures)))
 
 
-def run_monitor(process: Process, targets: tuple[str, ...]) -> None:
+def run_monitor(process: Process, watch: Watch) -> None:
     """Sample what `Watch` names, until the agent ends.
 
     Args:
         process: the link to the agent.
-        targets: folders whose devices are looked at.
+        watch: what it has said.
     """
     # A consumer needs none of it.
     from zfs_walk.load.monitor import Monitor  # noqa: PLC0415
 
-    monitor = None
-    every, look_at, seq = 1.0, 0.0, 0
+    every = watch.every_ms / 1000
+    monitor: Monitor | None = Monitor(dict(watch.processes), watch.targets)
+    look_at = time.monotonic() + every
+    seq = 0
     while True:
         wait = LOOK_EVERY if monitor is None else max(0.0, look_at - time.monotonic())
-        match process.hear(wait):
-            case Watch(processes, every_ms):
-                monitor, every = Monitor(dict(processes), targets), every_ms / 1000
-                look_at = time.monotonic() + every
-            case Finish():
-                process.say(Done(process.number))
-                monitor = None
+        if isinstance(process.hear(wait), Finish):
+            process.say(Done(process.number))
+            monitor = None
         if monitor is not None and time.monotonic() >= look_at:
             look_at += every
             seq += 1
             process.say(Sampled(process.number, seq, packed_sample(monitor.look())))
+
+
+def run_process(process: Process) -> None:
+    """Be what the agent wants, until it has no further use for this process."""
+    while True:
+        match process.hear(LOOK_EVERY):
+            case Consume(seed, folder, max_fill, load):
+                spec = unpacked_spec(load)
+                place = f"{spec.target}/{folder}"
+                ConsumerProcess(process, Consumer(spec, seed, place, max_fill / 1000)).run()
+            case Watch() as watch:
+                run_monitor(process, watch)
+            case Finish():
+                process.say(Done(process.number))

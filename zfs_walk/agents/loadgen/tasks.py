@@ -1,8 +1,8 @@
 """What a load generator and its processes say to each other, with the same rules as the bus.
 
-One PUSH per process carries `Check`, `LayOut`, `Go`, `Ask`, `Watch` and `Finish`; one PULL takes
-the others from all of them. Figures are cumulative and numbered: one that is lost or comes twice
-changes nothing.
+One PUSH per process carries `Consume`, `Check`, `LayOut`, `Go`, `Ask`, `Watch` and `Finish`; one
+PULL takes the others from all of them. Figures are cumulative and numbered: one that is lost or
+comes twice changes nothing.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,19 @@ from zfs_walk.protocol.schema import U32, U64, Length, Name, Payload, Text
 
 Body = Annotated[bytes, Length(8 << 20), Payload()]
 """Packed figures (`zfs_walk.load.figures`) or a sample (`zfs_walk.load.monitor`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consume(Message):
+    """Be a consumer of this load (`zfs_walk.load.packing`).
+
+    ``folder`` is that of the run, below the target; ``max_fill`` thousandths of a percent.
+    """
+
+    seed: Text
+    folder: Name
+    max_fill: U32
+    load: Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +55,11 @@ class Ask(Message):
 
 @dataclass(frozen=True, slots=True)
 class Watch(Message):
-    """To the monitor: sample these processes (id and name), and the devices of the targets."""
+    """Be the monitor: sample these processes (id and name), and the devices of the targets."""
 
     processes: Annotated[tuple[tuple[U64, Name], ...], Length(1024)]
     every_ms: U32
+    targets: Annotated[tuple[Text, ...], Length(1024)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +129,25 @@ class Done(Message):
 
 
 FromProcess = Ready | Checked | LaidOut | Beat | Report | Sampled | Done
-ToProcess = Check | LayOut | Go | Ask | Watch | Finish
+ToProcess = Consume | Check | LayOut | Go | Ask | Watch | Finish
 
 LINK: Final = Codec(
-    (Check, LayOut, Go, Ask, Watch, Finish, Ready, Checked, LaidOut, Beat, Report, Sampled, Done),
+    (
+        Consume,
+        Check,
+        LayOut,
+        Go,
+        Ask,
+        Watch,
+        Finish,
+        Ready,
+        Checked,
+        LaidOut,
+        Beat,
+        Report,
+        Sampled,
+        Done,
+    ),
     magic=b"ZL\x01",
 )
 """The codec between a load generator and its processes."""

@@ -1,27 +1,25 @@
 """What a load generator tells of its run: status and report; no I/O, no clock."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from zfs_walk import __version__
-from zfs_walk.agents.loadgen.core import MONITOR, LoadCore, RunSettings
+from zfs_walk.agents.link import Identity
 from zfs_walk.agents.loadgen.members import Member
+from zfs_walk.agents.loadgen.run import Run
 from zfs_walk.load.figures import COUNTED, VERIFY
 from zfs_walk.load.latency import Quantiles
-from zfs_walk.load.monitor_sample import Sample, unpacked
-from zfs_walk.load.report import ConsumerReport, Point, RunReport
+from zfs_walk.load.monitor_sample import Sample
+from zfs_walk.load.report import AgentReport, ConsumerReport, lately
 from zfs_walk.protocol.statistics import ConsumerStatistics
 
 OK: Final = "ok"
-LATELY: Final = 2.0
-"""Seconds that a speed is taken over."""
 
 
 def consumer_statistics(member: Member, sample: Sample | None) -> ConsumerStatistics:
     """What is published of a consumer."""
     figures = member.figures
-    written, read, operations = _speeds(member.series)
+    written, read, operations = lately(member.series)
     quantiles = _quantiles(member)
     seen = [each for each in sample.processes if each.name == member.name] if sample else []
     return ConsumerStatistics(
@@ -79,52 +77,27 @@ def _quantiles(member: Member) -> Quantiles | None:
     return max(kinds, key=lambda found: found.count, default=None)
 
 
-def _speeds(series: Sequence[Point]) -> tuple[float, float, float]:
-    """Bytes written, bytes read and operations a second, lately."""
-    if not series:
-        return 0.0, 0.0, 0.0
-    last = series[-1]
-    first = next(
-        (each for each in reversed(series) if last.seconds - each.seconds >= LATELY),
-        Point(0.0, 0, 0, 0),
-    )
-    seconds = max(1e-9, last.seconds - first.seconds)
-    return (
-        (last.written - first.written) / seconds,
-        (last.read - first.read) / seconds,
-        (last.operations - first.operations) / seconds,
-    )
-
-
-def run_report(
-    core: LoadCore, settings: RunSettings, seed: str, folder: str, epoch: float
-) -> RunReport:
-    """The report of a run that is over.
+def agent_report(run: Run, identity: Identity, epoch: float) -> AgentReport:
+    """What a run has come to so far; the monitor's samples are left to the caller.
 
     Args:
-        core: that kept it.
-        settings: of the run.
-        seed: of its contents.
-        folder: of the run, below each target.
+        run: over, or not.
+        identity: of the agent.
         epoch: seconds since the epoch at monotonic time 0.
     """
-    samples = [unpacked(each) for each in core.samples]
-    monitor = core.members[MONITOR]
-    return RunReport(
+    return AgentReport(
         version=__version__,
-        host=core.link.identity.host,
-        agent=core.link.identity.name,
-        seed=seed,
-        folder=folder,
-        duration=settings.duration,
-        began=epoch + core.began if core.began else 0.0,
-        ended=epoch + core.ended,
-        cut_short=core.drained,
-        refused=core.refused,
-        consumers=tuple(_consumer(member, epoch) for member in core.consumers),
-        monitor_missed=monitor.missed,
-        monitor_lost=monitor.lost,
-        samples=tuple(replace(each, at=each.at - core.began) for each in samples),
+        host=identity.host,
+        agent=identity.name,
+        seed=run.settings.seed,
+        folder=run.settings.folder,
+        began=epoch + run.began if run.began else 0.0,
+        ended=epoch + run.ended if run.ended else 0.0,
+        cut_short=run.cut_short,
+        refused=run.refused,
+        consumers=tuple(_consumer(member, epoch) for member in run.consumers),
+        monitor_missed=run.monitor.missed,
+        monitor_lost=run.monitor.lost,
     )
 
 

@@ -4,23 +4,12 @@ Its mirrors need no broker: one that is away, unknown, or does not want this age
 and is tried again for ever. It imports no socket, file, process or clock.
 """
 
-import logging
-import math
 from typing import Final
 
-from zfs_walk.agents.commands import heartbeat, obey
-from zfs_walk.agents.events import (
-    Connected,
-    Drain,
-    Exit,
-    FromBroker,
-    Note,
-    Reconnect,
-    Send,
-    Tick,
-    Welcomed,
-)
-from zfs_walk.agents.link import Identity, Link, on_error
+from zfs_walk.agents.commands import obey
+from zfs_walk.agents.events import Connected, Drain, FromBroker, Send, Tick
+from zfs_walk.agents.link import Identity, Link
+from zfs_walk.agents.membership import Membership
 from zfs_walk.agents.uploader.events import (
     Close,
     Closed,
@@ -31,34 +20,20 @@ from zfs_walk.agents.uploader.events import (
     Unwanted,
 )
 from zfs_walk.protocol.messages import (
-    Bye,
-    ByeAck,
     Command,
     CommandDone,
-    Error,
-    HeartbeatAck,
     Message,
     QueueOrder,
     QueueRows,
-    Rehello,
     SteerOrder,
-    Welcome,
 )
-
-UNWANTED_FOR: Final = 30.0
-"""Seconds until a broker that did not want this agent is asked again: whoever put that right sees
-it in the next look, and the broker's log has two lines a minute."""
 
 REMEMBERED: Final = 256
 """Orders whose answers are kept for a broker that repeats them."""
 
 
 class UploaderCore:
-    """One uploader process.
-
-    Attributes:
-        link: its session.
-    """
+    """One uploader process."""
 
     def __init__(self, identity: Identity, now: float) -> None:
         """Nothing is connected yet.
@@ -67,13 +42,17 @@ class UploaderCore:
             identity: who the agent is.
             now: monotonic seconds.
         """
-        self.link = Link(identity, math.inf, math.inf, now)
+        self._bus = Membership(identity, now, "mirroring")
         self._out: list[Instruction] = []
         self._leaving = ""
-        self._closed = self._bye_sent = False
-        self._unwanted = ""
+        self._closed = False
         # Orders in hand, and what became of the last ones: the broker repeats them until it hears.
         self._orders: dict[int, CommandDone | None] = {}
+
+    @property
+    def link(self) -> Link:
+        """Its session."""
+        return self._bus.link
 
     def next_deadline(self, now: float) -> float:
         """When the next `Tick` is due at the latest."""
@@ -90,7 +69,7 @@ class UploaderCore:
                 if self.link.heard(now):
                     self._from_broker(message, now)
             case Unwanted(reason):
-                self._turned_away(reason, now)
+                self._out += self._bus.turned_away(reason, now)
             case Drain(reason):
                 self._leave(reason)
             case Closed():
@@ -98,61 +77,23 @@ class UploaderCore:
             case Served(answer):
                 self._served(answer)
             case Tick():
-                self._tick(event, now)
-        self._say_bye()
+                self._out += self._bus.tick(event, now)
+        if self._closed:
+            self._out += self._bus.leave(self._leaving)
         out = list(self._out)
         self._out.clear()
         return out
-
-    def _tick(self, tick: Tick, now: float) -> None:
-        instruction = self.link.tick(now)
-        if instruction is not None:
-            if self.link.welcomed and isinstance(instruction, Reconnect):
-                text = "the broker is silent: trying again, and mirroring on meanwhile"
-                self._out.append(Note(logging.INFO, text))
-            self._out.append(instruction)
-        beat = self.link.beat(now)
-        if beat:
-            self._out.append(heartbeat(beat, tick))
 
     # ------------------------------------------------------------------ the broker
 
     def _from_broker(self, message: Message, now: float) -> None:
         match message:
-            case Welcome():
-                self.link.welcome(message, now)
-                self._out.append(Welcomed(message.session, message.endpoints))
-                self._bye_sent = False
-                self._unwanted = ""
-            case Rehello():
-                self._out.append(self.link.rehello(message, now))
             case Command():
                 self._obey(message)
             case SteerOrder() | QueueOrder():
                 self._serve(message)
-            case HeartbeatAck():
-                self.link.acknowledged(message, now)
-            case Error():
-                self._on_error(message, now)
-            case ByeAck():
-                self._out.append(Exit(""))
             case _:
-                pass  # whatever else it says is a sign of life
-
-    def _on_error(self, error: Error, now: float) -> None:
-        instruction = on_error(error, leaving=bool(self._leaving))
-        if isinstance(instruction, Exit) and instruction.failure:
-            self._turned_away(instruction.failure, now)
-        else:
-            self._out.append(instruction)
-
-    def _turned_away(self, reason: str, now: float) -> None:
-        """Said once; tried again, as a mirror must not end because of a broker."""
-        if reason != self._unwanted:
-            self._unwanted = reason
-            text = f"mirroring on without the broker: {reason}"
-            self._out.append(Note(logging.ERROR, text))
-        self._out.append(self.link.turned_away(UNWANTED_FOR, now))
+                self._out += self._bus.hear(message, now, leaving=bool(self._leaving))
 
     def _serve(self, order: SteerOrder | QueueOrder) -> None:
         """Have an order carried out, once."""
@@ -186,13 +127,3 @@ class UploaderCore:
         if not self._leaving:
             self._leaving = reason
             self._out.append(Close())
-
-    def _say_bye(self) -> None:
-        """Once the mirrors have ended; without a broker there is nobody to tell."""
-        if not self._closed:
-            return
-        if not self.link.live:
-            self._out.append(Exit(""))
-        elif not self._bye_sent:
-            self._bye_sent = True
-            self._out.append(Send(Bye(self._leaving)))

@@ -1,298 +1,39 @@
-"""A run from its first process to its report: in order, and whatever becomes of the processes."""
+"""A load generator with a run of its own, and a broker that may be there."""
 
-import logging
-from typing import TypeVar
-
-import pytest
-
-from zfs_walk.agents.events import Connected, Drain, Exit, FromBroker, Note, Reconnect, Send, Tick
-from zfs_walk.agents.link import Identity
-from zfs_walk.agents.loadgen.core import MONITOR, LoadCore, RunSettings, Stage
-from zfs_walk.agents.loadgen.events import (
-    Conclude,
-    Died,
-    Event,
-    Instruction,
-    Kill,
-    Said,
-    Spawn,
-    Tell,
-)
-from zfs_walk.agents.loadgen.members import Phase
-from zfs_walk.agents.loadgen.tasks import (
-    Ask,
-    Beat,
-    Check,
-    Checked,
-    Done,
-    Finish,
-    FromProcess,
-    Go,
-    LaidOut,
-    LayOut,
-    Ready,
-    Report,
-    Sampled,
-    ToProcess,
-    Watch,
-)
-from zfs_walk.load.figures import Figures, Rollover, packed
-from zfs_walk.load.spec import LoadSpec
-from zfs_walk.protocol.messages import Bye, ByeAck, Command, CommandDone, Error, Hello, Welcome
-from zfs_walk.protocol.records import NO_ENDPOINTS
-
-MIB = 1 << 20
-Kind = TypeVar("Kind")
-A, B = MONITOR + 1, MONITOR + 2
-
-
-class Agent:
-    """A core with two consumers, and the time."""
-
-    def __init__(self, duration: float = 10.0) -> None:
-        self.now = 50.0
-        specs = tuple(LoadSpec(name=name, target="/data") for name in ("a", "b"))
-        settings = RunSettings(specs, duration, heartbeat=1.0, grace=5.0)
-        self.core = LoadCore(Identity("loadgen", "h", "lg", "boot", 9, "0", 2), settings, self.now)
-
-    def take(self, event: Event) -> list[Instruction]:
-        return self.core.handle(event, self.now)
-
-    def say(self, *messages: FromProcess) -> list[Instruction]:
-        return [out for message in messages for out in self.take(Said(message))]
-
-    def after(self, seconds: float, *, answering: tuple[int, ...] = ()) -> list[Instruction]:
-        """What ticks make, with the heartbeats of those who answer."""
-        out: list[Instruction] = []
-        until = self.now + seconds
-        while self.now < until:
-            self.now = min(until, self.now + 0.25)
-            made = self.take(Tick())
-            for tell in of(made, Tell):
-                if isinstance(tell.message, Ask) and tell.worker in answering:
-                    made += self.say(Beat(tell.worker, tell.message.n))
-            out += made
-        return out
-
-    def started(self) -> "Agent":
-        self.after(0.25)
-        self.say(*(Ready(number, 100 + number) for number in (MONITOR, A, B)))
-        return self
-
-    def running(self) -> "Agent":
-        self.started().say(checked(A), checked(B))
-        out = self.say(LaidOut(A), LaidOut(B))
-        assert [type(tell.message) for tell in of(out, Tell)] == [Go, Go, Watch]
-        return self
-
-
-def checked(worker: int, took: float = 0.001, failed: str = "") -> Checked:
-    return Checked(worker, MIB, round(took * 1e9), 1, 10**12, 10**12, failed)
-
-
-def of(out: list[Instruction], kind: type[Kind]) -> list[Kind]:
-    return [each for each in out if isinstance(each, kind)]
-
-
-def told(out: list[Instruction], kind: type[ToProcess]) -> list[int]:
-    return [tell.worker for tell in of(out, Tell) if isinstance(tell.message, kind)]
-
-
-def report(worker: int, seq: int, written: int, *rollovers: int) -> Report:
-    recent = [Rollover(number, number, 1, 1.0, 1.0) for number in rollovers]
-    figures = Figures(seconds=seq / 2, written=written, rollovers=len(rollovers), recent=recent)
-    return Report(worker, seq, packed(figures))
-
-
-EVERYBODY = (MONITOR, A, B)
-
-
-def test_stages_follow_each_other_when_everybody_is_there() -> None:
-    agent = Agent()
-    assert [each.worker for each in of(agent.after(0.25), Spawn)] == [MONITOR, A, B]
-    assert told(agent.say(Ready(MONITOR, 1), Ready(A, 2)), Check) == []
-    assert told(agent.say(Ready(B, 3)), Check) == [A, B]
-    assert told(agent.say(checked(A)), LayOut) == []
-    assert told(agent.say(checked(B)), LayOut) == [A, B]
-    assert told(agent.say(LaidOut(B)), Go) == []
-    begins = of(agent.say(LaidOut(A)), Tell)
-    assert {tell.message for tell in begins if isinstance(tell.message, Go)} == {Go(50_300_000_000)}
-    assert agent.core.stage is Stage.RUNNING
-
-
-def test_the_run_ends_when_its_time_is_over_and_is_reported_when_all_are_done() -> None:
-    agent = Agent(duration=10.0).running()
-    assert told(agent.after(9.75, answering=EVERYBODY), Finish) == []
-    out = agent.after(0.75, answering=EVERYBODY)
-    assert told(out, Finish) == [MONITOR, A, B]
-    assert of(agent.say(Done(MONITOR), Done(A)), Conclude) == []
-    out = agent.say(Done(B))
-    assert len(of(out, Conclude)) == 1
-    assert of(out, Exit) == [Exit("")]
-    assert agent.core.drained == ""
-
-
-def test_figures_that_come_twice_or_late_change_nothing() -> None:
-    agent = Agent().running()
-    agent.say(report(A, 2, 200, 1, 2), report(A, 2, 999), report(A, 1, 100, 1))
-    member = agent.core.members[A]
-    assert (member.figures.written, sorted(member.rollovers)) == (200, [1, 2])
-    # One that is lost leaves no hole: the next has all.
-    agent.say(report(A, 5, 500, 1, 2, 3))
-    assert (member.figures.written, sorted(member.rollovers)) == (500, [1, 2, 3])
-    assert [point.written for point in member.series] == [200, 500]
-
-
-def test_silence_is_counted_and_does_not_end_the_run() -> None:
-    agent = Agent(duration=100.0).running()
-    out = agent.after(10.0, answering=(MONITOR, A))
-    assert agent.core.members[B].missed in {8, 9}
-    assert agent.core.members[A].missed == agent.core.members[MONITOR].missed == 0
-    assert agent.core.members[A].beats in {9, 10}
-    assert of(out, Kill) == []
-    # It is asked once, not each time: a queue would fill up that nobody reads.
-    assert told(out, Ask).count(B) == 1
-    agent.say(Beat(B, 1))
-    assert told(agent.after(1.0), Ask).count(B) == 1
-
-
-def test_whoever_never_answers_the_stop_is_reported_and_ended() -> None:
-    agent = Agent(duration=2.0).running()
-    agent.after(2.5, answering=(MONITOR, A))
-    agent.say(Done(A), Done(MONITOR))
-    out = agent.after(8.0)
-    assert [each.worker for each in of(out, Kill)] == [B]
-    assert "has not answered for" in agent.core.members[B].lost
-    assert len(of(out, Conclude)) == 1
-
-
-def test_whoever_takes_long_to_stop_but_answers_is_waited_for() -> None:
-    agent = Agent(duration=2.0).running()
-    agent.after(2.5, answering=EVERYBODY)
-    agent.say(Done(A), Done(MONITOR))
-    assert of(agent.after(60.0, answering=(B,)), Kill) == []
-    assert of(agent.say(Done(B)), Conclude)
-
-
-def test_one_that_dies_keeps_its_last_figures_and_the_others_go_on() -> None:
-    agent = Agent().running()
-    agent.say(report(A, 1, 100))
-    out = agent.take(Died(A, "it was ended by SIGKILL"))
-    assert of(out, Note)[0].level == logging.ERROR
-    member = agent.core.members[A]
-    assert (member.phase, member.lost) == (Phase.LOST, "it was ended by SIGKILL")
-    assert (member.figures.written, member.ended) == (100, agent.now)
-    assert told(out, Finish) == []
-    assert agent.core.stage is Stage.RUNNING
-    agent.say(report(A, 2, 200))  # what was on its way is too late
-    assert member.figures.written == 100
-
-
-@pytest.mark.parametrize("stage", ["starting", "checking", "laying out"])
-def test_a_death_before_the_begin_stops_nobody_else(stage: str) -> None:
-    agent = Agent()
-    agent.after(0.25)
-    if stage == "starting":
-        agent.take(Died(A, "gone"))
-    agent.say(Ready(MONITOR, 1), Ready(A, 2), Ready(B, 3))
-    if stage == "checking":
-        agent.take(Died(A, "gone"))
-    agent.say(checked(A), checked(B))
-    if stage == "laying out":
-        agent.take(Died(A, "gone"))
-    agent.say(LaidOut(A), LaidOut(B))
-    assert agent.core.stage is Stage.RUNNING
-    assert agent.core.members[B].phase is Phase.RUNNING
-
-
-def test_when_nobody_is_left_the_run_is_over_before_its_time() -> None:
-    agent = Agent().running()
-    agent.take(Died(A, "gone"))
-    out = agent.say(Done(B))
-    assert told(out, Finish) == [MONITOR]
-    assert of(agent.say(Done(MONITOR)), Conclude)
-
-
-def test_a_monitor_that_dies_ends_nothing() -> None:
-    agent = Agent().running()
-    agent.take(Died(MONITOR, "gone"))
-    assert agent.core.stage is Stage.RUNNING
-    assert agent.core.members[MONITOR].lost == "gone"
-
-
-def test_samples_count_once() -> None:
-    agent = Agent().running()
-    agent.say(Sampled(MONITOR, 1, b"a"), Sampled(MONITOR, 1, b"a"), Sampled(MONITOR, 2, b"b"))
-    assert agent.core.samples == [b"a", b"b"]
-
-
-def test_what_can_come_to_nothing_is_refused_and_nobody_begins() -> None:
-    agent = Agent().started()
-    out = agent.say(checked(A, took=100.0), checked(B, took=100.0))
-    assert "no consumer would come to a second file twice" in agent.core.refused
-    assert told(out, Finish) == [MONITOR, A, B]
-    assert told(out, LayOut) == []
-    assert of(agent.say(Done(A), Done(B), Done(MONITOR)), Conclude)
-
-
-def test_a_drain_ends_the_run_early_and_it_is_reported() -> None:
-    agent = Agent().running()
-    assert told(agent.take(Drain("drained by SIGTERM")), Finish) == [MONITOR, A, B]
-    assert agent.core.drained == "drained by SIGTERM"
-    assert of(agent.say(Done(A), Done(B), Done(MONITOR)), Conclude)
-
-
-def test_a_drain_before_anybody_is_there_ends_it() -> None:
-    agent = Agent()
-    agent.after(0.25)
-    out = agent.take(Drain("drained by SIGTERM"))
-    assert [each.worker for each in of(out, Kill)] == [MONITOR, A, B]
-    assert of(out, Conclude)
-
-
-def test_who_was_asleep_itself_blames_nobody() -> None:
-    agent = Agent(duration=1000.0).running()
-    agent.after(2.0, answering=EVERYBODY)
-    agent.now += 60.0
-    agent.take(Tick())
-    assert [agent.core.members[number].missed for number in EVERYBODY] == [0, 0, 0]
-
-
-def welcomed() -> Agent:
-    agent = Agent().running()
-    [hello] = of(agent.take(Connected()), Send)
-    assert isinstance(hello.message, Hello)
-    agent.take(FromBroker(Welcome(7, 1, 1, 0, 1000, 15000, 500, 4, NO_ENDPOINTS, (), ())))
-    return agent
+from tests.unit.agents.loadgen.making import EVERYBODY, MONITOR, A, Agent, B, of, told
+from zfs_walk.agents.events import Drain, Exit, FromBroker, Reconnect, Send
+from zfs_walk.agents.loadgen.run import Stage
+from zfs_walk.agents.loadgen.tasks import Done, Finish
+from zfs_walk.protocol.messages import Bye, ByeAck, Command, CommandDone, Error
 
 
 def test_a_broker_is_told_when_the_run_is_over() -> None:
-    agent = welcomed()
+    agent = Agent().running().welcomed()
     agent.take(Drain("enough"))
     out = agent.say(Done(A), Done(B), Done(MONITOR))
-    assert [send.message for send in of(out, Send)] == [Bye("the run is over")]
+    assert [send.message for send in of(out, Send)] == [Bye("enough")]
     assert of(out, Exit) == []
     assert of(agent.take(FromBroker(ByeAck())), Exit) == [Exit("")]
 
 
 def test_a_broker_that_dies_does_not_end_the_run_nor_hold_its_end() -> None:
-    agent = welcomed()
-    assert of(agent.after(5.0, answering=EVERYBODY), Reconnect)
-    assert agent.core.stage is Stage.RUNNING
+    agent = Agent().running().welcomed()
+    assert of(agent.after(5.0, answering=EVERYBODY, alone=True), Reconnect)
+    assert agent.run.stage is Stage.RUNNING
     agent.take(Drain("enough"))
     assert of(agent.say(Done(A), Done(B), Done(MONITOR)), Exit) == [Exit("")]
 
 
 def test_a_broker_that_does_not_want_it_is_no_reason_to_end() -> None:
-    agent = welcomed()
+    agent = Agent().running().welcomed()
     out = agent.take(FromBroker(Error("not-allowed", "no")))
     assert of(out, Exit) == []
     assert of(out, Reconnect)
-    assert agent.core.stage is Stage.RUNNING
+    assert agent.run.stage is Stage.RUNNING
 
 
 def test_a_broker_may_drain_it() -> None:
-    agent = welcomed()
+    agent = Agent().running().welcomed()
     out = agent.take(FromBroker(Command(3, "drain")))
     assert isinstance(of(out, Send)[0].message, CommandDone)
     assert told(out, Finish) == [MONITOR, A, B]

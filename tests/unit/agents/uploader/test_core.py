@@ -18,7 +18,8 @@ from zfs_walk.agents.events import (
     Welcomed,
 )
 from zfs_walk.agents.link import Identity
-from zfs_walk.agents.uploader.core import REMEMBERED, UNWANTED_FOR, UploaderCore
+from zfs_walk.agents.membership import UNWANTED_FOR
+from zfs_walk.agents.uploader.core import REMEMBERED, UploaderCore
 from zfs_walk.agents.uploader.events import (
     Close,
     Closed,

@@ -1,17 +1,31 @@
-"""Takes the shape of a walked tree from its catalog."""
+"""Takes the shape of a walked tree from its catalog: ``python -m zfs_walk.load.shaping CATALOG``.
 
+It is a program, too, as DuckDB leaves threads behind and memory taken, and whoever wants a shape is
+about to fork its consumers.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from zfs_walk import errors
 from zfs_walk.catalog.query import query
-from zfs_walk.errors import CatalogError, WrongUseError
+from zfs_walk.errors import CatalogError, WrongUseError, ZfsWalkError
 from zfs_walk.load.content import GRAIN
 from zfs_walk.load.shape import MOST_DEPTH, Shape
 from zfs_walk.load.spec import LoadSpec, Work
+
+PROGRAM: Final = (sys.executable, "-P", "-m", "zfs_walk.load.shaping")
+"""-P: nothing is imported from the folder that it happens to be started in."""
 
 EXACT: Final = 512
 """Smaller sizes are kept as they are."""
@@ -36,6 +50,7 @@ FROM (SELECT type, depth, size, about - CASE WHEN (1::BIGINT << about) > size TH
             FROM files WHERE type = 'd' OR (type = 'f' AND size IS NOT NULL)))
 GROUP BY ALL
 """  # noqa: S608 -- of constants
+
 
 _Row = tuple[str, int, int, int, int]
 
@@ -82,6 +97,46 @@ def _shape(rows: Iterable[_Row]) -> Shape | None:
     )  # fmt: skip
 
 
+def _shape_apart(catalog: str) -> Shape:
+    """The same as `shape_of`, in a process of its own."""
+    with subprocess.Popen(
+        [*PROGRAM, catalog], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:  # fmt: skip
+        try:
+            # Its stdin is left open: it ends when this process does.
+            text = process.stdout.read() if process.stdout is not None else b""
+        except BaseException:
+            process.kill()
+            raise
+    try:
+        answer = json.loads(text)
+    except ValueError as error:
+        reason = f"the process that read it ended with {process.returncode}"
+        raise CatalogError(path=catalog, reason=reason) from error
+    if "error" in answer:
+        kind: type[ZfsWalkError] = getattr(errors, answer["error"])
+        raise kind(**answer["fields"])
+    return Shape.of(answer["sizes"], answer["depths"], answer["folders"])
+
+
+def _main() -> None:
+    """Print the shape of a catalog, or what is wrong with it, as JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        shape = shape_of(sys.argv[1])
+        answer: dict[str, object] = asdict(shape)
+    except ZfsWalkError as error:
+        answer = {"error": type(error).__name__, "fields": error.fields}
+    sys.stdout.write(json.dumps(answer, default=str))
+
+
+def _end_with_parent() -> None:
+    # Not by sys.stdin, whose lock would be asked for at the end of the process.
+    os.read(0, 1)
+    os._exit(1)
+
+
 def shaped(
     specs: Iterable[LoadSpec], known: Mapping[str, Shape] = MappingProxyType({})
 ) -> list[LoadSpec]:
@@ -103,7 +158,7 @@ def shaped(
             found.append(spec)
             continue
         if spec.like not in shapes:
-            shapes[spec.like] = shape_of(spec.like)
+            shapes[spec.like] = _shape_apart(spec.like)
         shape = shapes[spec.like].limited(spec.like_max)
         if spec.work is Work.METADATA and shape.largest > MOST_AT_ONCE:
             reason = (
@@ -114,3 +169,7 @@ def shaped(
             raise WrongUseError(reason=reason)
         found.append(replace(spec, shape=shape.rounded(GRAIN) if spec.direct else shape))
     return found
+
+
+if __name__ == "__main__":
+    _main()

@@ -58,6 +58,7 @@ class Witness:
         self._target = target
         self._folder = folder[len(target) :].lstrip("/")
         self._cut = len(folder) - len(self._folder)
+        self._heads = {what: f',"event":"{what}","consumer":"{consumer}"' for what in What}
         self._descriptor = -1
 
     def begin(self) -> None:
@@ -76,7 +77,7 @@ class Witness:
     def end(self) -> None:
         """The consumer has done what it does."""
         if self._descriptor >= 0:
-            self._write(self._head(What.ENDED) + "}")
+            self._write(f'{{"time_ns":{time.time_ns()}{self._heads[What.ENDED]}}}')
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -90,15 +91,13 @@ class Witness:
             size: bytes that it has; None: that is not known, or does not matter.
             to: its new path.
         """
-        row = f'{self._head(what)},"file":{file},"path":"{path[self._cut :]}"'
+        head = f'{{"time_ns":{time.time_ns()}{self._heads[what]}'
+        row = f'{head},"file":{file},"path":"{path[self._cut :]}"'
         if size is not None:
             row += f',"size":{size}'
         if to:
             row += f',"to":"{to[self._cut :]}"'
         self._write(row + "}")
-
-    def _head(self, what: What) -> str:
-        return f'{{"time_ns":{time.time_ns()},"event":"{what}","consumer":"{self._consumer}"'
 
     def _write(self, row: str) -> None:
         if self._descriptor < 0:

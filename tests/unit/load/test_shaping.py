@@ -1,5 +1,7 @@
 """What is taken from a catalog of a load."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -105,6 +107,26 @@ def test_a_load_gets_the_shape_that_it_can_make(tmp_path: Path) -> None:
         shaped([small])
     [limited] = shaped([replace(small, like_max=64 << 20)])
     assert limited.largest_file == 64 << 20
+
+
+def test_what_is_about_to_fork_gets_no_threads(tmp_path: Path) -> None:
+    name = catalog(tmp_path / "c", [(FILE, 1, 13)])
+    # In a process that has never had any, as one of these tests may have by now.
+    code = (
+        "import os, sys\n"
+        "from zfs_walk.load.shaping import shaped\n"
+        "from zfs_walk.load.spec import LoadSpec\n"
+        "[load] = shaped([LoadSpec(name='one', target='/d', like=sys.argv[1])])\n"
+        "print(load.shape.sizes, len(os.listdir('/proc/self/task')), 'duckdb' in sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code, name], stdout=subprocess.PIPE, check=True)
+    assert said.stdout == b"((13, 1),) 1 False\n"
+
+
+def test_its_trouble_is_that_of_the_catalog(tmp_path: Path) -> None:
+    load = LoadSpec(name="one", target="/d", like=str(tmp_path / "nothing\udcff"))
+    with pytest.raises(CatalogError, match="nothing"):
+        shaped([load])
 
 
 def test_the_largest_of_some_files_is_one_of_which_half_a_file_is_due() -> None:

@@ -1,8 +1,8 @@
 """Load runs over the real cores of a broker and of load generators, driven by hypothesis.
 
-Messages are lost and come twice, routes break, agents and brokers die and come back. Whatever
-happens: every run ends, nobody begins or plans one twice, every agent that lives stands by again,
-and what the journal has of each agent is the last that it has said.
+Messages are lost, and come twice or late; routes break, agents and brokers die and come back.
+Whatever happens: every run ends, nobody begins or plans one twice, every agent that lives stands by
+again, and what the journal has of each agent is the last that it has said.
 """
 
 import os
@@ -49,11 +49,15 @@ from zfs_walk.broker.settings import Settings
 from zfs_walk.load.spec import LoadSpec
 from zfs_walk.protocol.messages import (
     CLIENT,
+    ByeAck,
+    Error,
     LoadPage,
     LoadShow,
     LoadStart,
     LoadStop,
     Message,
+    Rehello,
+    Welcome,
 )
 
 EXAMPLES = int(os.environ.get("ZFS_WALK_MODEL_EXAMPLES", "40"))
@@ -160,6 +164,7 @@ class World:
         self.routes = 0
         self.numbers = 0
         self.posted: list[tuple[bytes, Message]] = []
+        self.late: list[tuple[float, broker_events.Event | broker_events.Send]] = []
         self.journal = journal_in_memory(clock=lambda: self.now)
         self.broker: BrokerCore | None = None
         self.agents = [self.agent(f"lg{n}") for n in range(AGENTS)]
@@ -179,6 +184,23 @@ class World:
 
     def post(self, route: bytes, message: Message) -> None:
         self.posted += [(route, message)] * self.times()
+        self.repeat_later(broker_events.Received(route, message))
+
+    def repeat_later(self, what: broker_events.Event | broker_events.Send) -> None:
+        """Let a message come once more, after others that were sent later."""
+        if self.rng.random() < self.loss / 2:
+            self.late.append((self.now + self.rng.choice((0.5, 2.0, 6.0)), what))
+
+    def deliver_late(self) -> None:
+        due = [what for at, what in self.late if at <= self.now]
+        self.late = [(at, what) for at, what in self.late if at > self.now]
+        for what in due:
+            if isinstance(what, broker_events.Send):
+                for agent in self.agents:
+                    if agent.route == what.route and not agent.cut:
+                        agent.take(FromBroker(what.message))
+            else:
+                self.feed(what)
 
     def times(self) -> int:
         """How often a message arrives."""
@@ -214,6 +236,8 @@ class World:
         [agent] = found
         if self.now < agent.asleep_until:
             return
+        if not isinstance(message, Rehello | Welcome | ByeAck | Error):
+            self.repeat_later(broker_events.Send(route, message))
         for _ in range(self.times()):
             if agent.route == route:
                 agent.take(FromBroker(message))
@@ -227,6 +251,7 @@ class World:
             while self.posted:
                 route, message = self.posted.pop(0)
                 self.feed(broker_events.Received(route, message))
+            self.deliver_late()
             self.feed(broker_events.Tick())
 
     def page(self, run: int) -> LoadPage:

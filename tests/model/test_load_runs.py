@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -61,6 +62,7 @@ from zfs_walk.protocol.messages import (
 )
 
 EXAMPLES = int(os.environ.get("ZFS_WALK_MODEL_EXAMPLES", "40"))
+SCHEDULES = int(os.environ.get("ZFS_WALK_MODEL_SCHEDULES", "20"))
 AGENTS = 3
 STEP = 0.25
 SPEC = LoadSpec(name="a", target="/data")
@@ -177,6 +179,11 @@ class World:
         self.numbers += 1
         return SimAgent(self, name, self.numbers)
 
+    def kill(self, i: int) -> None:
+        """An agent dies, and another one of its name comes."""
+        self.agents[i] = self.agent(self.agents[i].name)
+        self.every.append(self.agents[i])
+
     def start_broker(self) -> None:
         if self.broker is None:
             self.broker = BrokerCore(self.journal, Settings(), TERM, self.now)
@@ -264,7 +271,7 @@ class World:
         self.start_broker()
         for agent in self.agents:
             agent.asleep_until = 0.0
-        self.run_for(120.0)
+        self.run_for(400.0)
         assert self.broker is not None
         for run in sorted(self.broker.state.loads):
             self.check(self.page(run))
@@ -295,6 +302,38 @@ class World:
             assert {member.state for member in page.members} <= {"DONE", "LOST"}
 
 
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_whatever_happens_every_run_ends_with_what_its_agents_said_last(seed: int) -> None:
+    rng = random.Random(seed)
+    world = World(seed)
+    world.loss = rng.choice((0.1, 0.3, 0.5))
+    for step in range(80):
+        world.run_for(rng.choice((0.25, 0.5, 1.0, 3.0)))
+        agent = rng.randrange(AGENTS)
+        match rng.choice(("start",) * 6 + ("stop", "kill", "sleep", "cut", "broker", "refuse")):
+            case "start":
+                seconds = rng.choice((1, 3, 8))
+                size = rng.randint(1, AGENTS)
+                world.ask(LoadStart(f"r{step}", 0, size, seconds * 1000, 20_000, b"{}"))
+            case "stop" if world.broker is not None:
+                if world.broker.state.loads:
+                    world.ask(LoadStop("s", 0, rng.choice(sorted(world.broker.state.loads))))
+            case "kill" if rng.random() < 0.5:
+                world.kill(agent)
+            case "sleep":
+                world.agents[agent].asleep_until = world.now + rng.choice((0.5, 5.0, 25.0))
+            case "cut":
+                world.agents[agent].cut = True
+            case "broker":
+                world.broker = None
+                world.run_for(rng.choice((0.25, 2.0, 20.0)))
+                world.start_broker()
+            case "refuse":
+                world.agents[agent].refuses = not world.agents[agent].refuses
+    world.settle()
+    assert {page.state for page in world.pages} >= {"DONE"}
+
+
 class LoadFaults(RuleBasedStateMachine):
     """Runs are started and stopped, and everything that can go wrong is a rule."""
 
@@ -322,9 +361,7 @@ class LoadFaults(RuleBasedStateMachine):
 
     @rule(i=st.integers(0, AGENTS - 1))
     def kill_an_agent(self, i: int) -> None:
-        world = self.world
-        world.agents[i] = world.agent(world.agents[i].name)
-        world.every.append(world.agents[i])
+        self.world.kill(i)
 
     @rule(i=st.integers(0, AGENTS - 1), refuses=st.booleans())
     def make_an_agent_refuse(self, i: int, refuses: bool) -> None:  # noqa: FBT001

@@ -207,6 +207,8 @@ class LoadRuns:
             self._state.send(session.route, LoadEnd(message.run, "the broker knows no such run"))
         elif not message.ok and not member.over and not run.over:
             self._refused(run, member, message.detail, now)
+        elif member.state == "DONE":
+            self._state.send(session.route, LoadEnd(run.number, run.reason or "it is over"))
         elif member.state != "PREPARING":
             self._tell(run, member, session.route, now)
         else:

@@ -1,8 +1,8 @@
 """Load runs over the real cores of a broker and of load generators, driven by hypothesis.
 
-Messages are lost and come twice, routes break, agents and brokers die and come back. Whatever
-happens: every run ends, nobody begins or plans one twice, every agent that lives stands by again,
-and what the journal has of each agent is the last that it has said.
+Messages are lost, and come twice or late; routes break, agents and brokers die and come back.
+Whatever happens: every run ends, nobody begins or plans one twice, every agent that lives stands by
+again, and what the journal has of each agent is the last that it has said.
 """
 
 import os
@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -49,14 +50,19 @@ from zfs_walk.broker.settings import Settings
 from zfs_walk.load.spec import LoadSpec
 from zfs_walk.protocol.messages import (
     CLIENT,
+    ByeAck,
+    Error,
     LoadPage,
     LoadShow,
     LoadStart,
     LoadStop,
     Message,
+    Rehello,
+    Welcome,
 )
 
 EXAMPLES = int(os.environ.get("ZFS_WALK_MODEL_EXAMPLES", "40"))
+SCHEDULES = int(os.environ.get("ZFS_WALK_MODEL_SCHEDULES", "20"))
 AGENTS = 3
 STEP = 0.25
 SPEC = LoadSpec(name="a", target="/data")
@@ -160,6 +166,7 @@ class World:
         self.routes = 0
         self.numbers = 0
         self.posted: list[tuple[bytes, Message]] = []
+        self.late: list[tuple[float, broker_events.Event | broker_events.Send]] = []
         self.journal = journal_in_memory(clock=lambda: self.now)
         self.broker: BrokerCore | None = None
         self.agents = [self.agent(f"lg{n}") for n in range(AGENTS)]
@@ -172,6 +179,11 @@ class World:
         self.numbers += 1
         return SimAgent(self, name, self.numbers)
 
+    def kill(self, i: int) -> None:
+        """An agent dies, and another one of its name comes."""
+        self.agents[i] = self.agent(self.agents[i].name)
+        self.every.append(self.agents[i])
+
     def start_broker(self) -> None:
         if self.broker is None:
             self.broker = BrokerCore(self.journal, Settings(), TERM, self.now)
@@ -179,6 +191,23 @@ class World:
 
     def post(self, route: bytes, message: Message) -> None:
         self.posted += [(route, message)] * self.times()
+        self.repeat_later(broker_events.Received(route, message))
+
+    def repeat_later(self, what: broker_events.Event | broker_events.Send) -> None:
+        """Let a message come once more, after others that were sent later."""
+        if self.rng.random() < self.loss / 2:
+            self.late.append((self.now + self.rng.choice((0.5, 2.0, 6.0)), what))
+
+    def deliver_late(self) -> None:
+        due = [what for at, what in self.late if at <= self.now]
+        self.late = [(at, what) for at, what in self.late if at > self.now]
+        for what in due:
+            if isinstance(what, broker_events.Send):
+                for agent in self.agents:
+                    if agent.route == what.route and not agent.cut:
+                        agent.take(FromBroker(what.message))
+            else:
+                self.feed(what)
 
     def times(self) -> int:
         """How often a message arrives."""
@@ -214,6 +243,8 @@ class World:
         [agent] = found
         if self.now < agent.asleep_until:
             return
+        if not isinstance(message, Rehello | Welcome | ByeAck | Error):
+            self.repeat_later(broker_events.Send(route, message))
         for _ in range(self.times()):
             if agent.route == route:
                 agent.take(FromBroker(message))
@@ -227,6 +258,7 @@ class World:
             while self.posted:
                 route, message = self.posted.pop(0)
                 self.feed(broker_events.Received(route, message))
+            self.deliver_late()
             self.feed(broker_events.Tick())
 
     def page(self, run: int) -> LoadPage:
@@ -239,7 +271,7 @@ class World:
         self.start_broker()
         for agent in self.agents:
             agent.asleep_until = 0.0
-        self.run_for(120.0)
+        self.run_for(400.0)
         assert self.broker is not None
         for run in sorted(self.broker.state.loads):
             self.check(self.page(run))
@@ -270,6 +302,38 @@ class World:
             assert {member.state for member in page.members} <= {"DONE", "LOST"}
 
 
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_whatever_happens_every_run_ends_with_what_its_agents_said_last(seed: int) -> None:
+    rng = random.Random(seed)
+    world = World(seed)
+    world.loss = rng.choice((0.1, 0.3, 0.5))
+    for step in range(80):
+        world.run_for(rng.choice((0.25, 0.5, 1.0, 3.0)))
+        agent = rng.randrange(AGENTS)
+        match rng.choice(("start",) * 6 + ("stop", "kill", "sleep", "cut", "broker", "refuse")):
+            case "start":
+                seconds = rng.choice((1, 3, 8))
+                size = rng.randint(1, AGENTS)
+                world.ask(LoadStart(f"r{step}", 0, size, seconds * 1000, 20_000, b"{}"))
+            case "stop" if world.broker is not None:
+                if world.broker.state.loads:
+                    world.ask(LoadStop("s", 0, rng.choice(sorted(world.broker.state.loads))))
+            case "kill" if rng.random() < 0.5:
+                world.kill(agent)
+            case "sleep":
+                world.agents[agent].asleep_until = world.now + rng.choice((0.5, 5.0, 25.0))
+            case "cut":
+                world.agents[agent].cut = True
+            case "broker":
+                world.broker = None
+                world.run_for(rng.choice((0.25, 2.0, 20.0)))
+                world.start_broker()
+            case "refuse":
+                world.agents[agent].refuses = not world.agents[agent].refuses
+    world.settle()
+    assert {page.state for page in world.pages} >= {"DONE"}
+
+
 class LoadFaults(RuleBasedStateMachine):
     """Runs are started and stopped, and everything that can go wrong is a rule."""
 
@@ -297,9 +361,7 @@ class LoadFaults(RuleBasedStateMachine):
 
     @rule(i=st.integers(0, AGENTS - 1))
     def kill_an_agent(self, i: int) -> None:
-        world = self.world
-        world.agents[i] = world.agent(world.agents[i].name)
-        world.every.append(world.agents[i])
+        self.world.kill(i)
 
     @rule(i=st.integers(0, AGENTS - 1), refuses=st.booleans())
     def make_an_agent_refuse(self, i: int, refuses: bool) -> None:  # noqa: FBT001

@@ -4,7 +4,12 @@ The oracles are the file system (`find`), the process table, and signals that we
 """
 
 import json
+import os
+import pty
+import select
 import signal
+import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -389,6 +394,42 @@ def test_a_second_ctrl_c_leaves_and_the_run_ends_by_itself(bus: Field) -> None:
         agent.send_signal(signal.SIGCONT)
     wait_for("it is done", lambda: bus.loads[0]["state"] == "DONE")
     check_whole(bus.site.ctl("load", "report", 1))
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_the_run_live_and_then_its_report(bus: Field) -> None:
+    bus.stand_by(2)
+    file = bus.config({"file-size": "1M"}, {"file-size": "2M"})
+    mine, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, 160))
+    words = ("--agents", 2, "--duration", 60, "--wait", "--broker", bus.site.endpoint)
+    process = subprocess.Popen(
+        bus.place.command("ctl", "load", "start", "--config", file, *words),
+        stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE, text=True,
+        cwd=bus.place.folder, env={**bus.place.env, "TERM": "xterm"}, start_new_session=True,
+    )  # fmt: skip
+    bus.place.started.append(process)
+    os.close(theirs)
+    seen = ""
+
+    def shows(*texts: str) -> bool:
+        nonlocal seen
+        while select.select([mine], [], [], 0)[0]:
+            try:
+                seen += os.read(mine, 65_536).decode()
+            except OSError:  # nobody has the other end any more
+                break
+        return all(text in seen for text in texts)
+
+    try:
+        wait_for("it is shown live", lambda: shows("running, ", "lg2", "c2", "in all", "MiB/s"))
+        process.send_signal(signal.SIGINT)
+        wait_for(
+            "the report", lambda: shows("cut short: stopped by request", "in all: 4 consumers")
+        )
+    finally:
+        os.close(mine)
+    assert process.wait(20) == 0
 
 
 @pytest.mark.slow

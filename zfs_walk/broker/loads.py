@@ -182,7 +182,10 @@ class LoadRuns:
         there = [
             session
             for session in self._state.sessions.values()
-            if session.role == LOADGEN and session.state is SessionState.LIVE and session.want
+            if session.role == LOADGEN
+            and session.state is SessionState.LIVE
+            and session.want
+            and not self._has_a_run(session)
         ]
         turns: dict[str, int] = {}
         ordered: list[tuple[int, str, str, Session]] = []
@@ -190,6 +193,11 @@ class LoadRuns:
             turn = turns[session.host] = turns.get(session.host, 0) + 1
             ordered.append((turn, session.host, session.name, session))
         return [session for *_, session in sorted(ordered, key=lambda each: each[:3])]
+
+    def _has_a_run(self, session: Session) -> bool:
+        """Whether it was given a run: it may not know yet, and say that it stands by."""
+        run = self._state.loads.get(self._of_session.get(session.id, 0))
+        return run is not None and run.members[session.id].state != "DONE"
 
     def on_ready(self, session: Session, message: LoadReady, now: float) -> None:
         """An agent is ready, or says why it is not."""
@@ -199,6 +207,8 @@ class LoadRuns:
             self._state.send(session.route, LoadEnd(message.run, "the broker knows no such run"))
         elif not message.ok and not member.over and not run.over:
             self._refused(run, member, message.detail, now)
+        elif member.state == "DONE":
+            self._state.send(session.route, LoadEnd(run.number, run.reason or "it is over"))
         elif member.state != "PREPARING":
             self._tell(run, member, session.route, now)
         else:
@@ -323,7 +333,9 @@ class LoadRuns:
         idle = [f"{each.name} on {each.host}" for each in self._idle()]
         names = f" ({', '.join(idle[:SHOWN])}{' ...' * (len(idle) > SHOWN)})" if idle else ""
         busy = sum(
-            each.role == LOADGEN and each.state is SessionState.LIVE and not each.want
+            each.role == LOADGEN
+            and each.state is SessionState.LIVE
+            and (not each.want or self._has_a_run(each))
             for each in self._state.sessions.values()
         )
         others = f"; {busy} others are at work" if busy else ""

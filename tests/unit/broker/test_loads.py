@@ -125,6 +125,15 @@ def test_it_takes_one_of_each_host_before_a_second_one() -> None:
     assert bus.members() == {"loadgen-1": "PREPARING", "loadgen-3": "PREPARING"}
 
 
+def test_one_that_has_not_heard_of_its_run_yet_gets_no_other() -> None:
+    bus = Bus().here(A)
+    bus.start(agents=1)
+    bus.start(agents=1, request="second")
+    sent = bus.take(A, heartbeat(want=1))  # LOAD_PREPARE was lost
+    assert only(sent, LoadPrepare, A) == [LoadPrepare(1, 10_000, CONFIG)]
+    assert (bus.members(1), bus.state(2)[0]) == ({"loadgen-1": "PREPARING"}, "WAITING")
+
+
 def test_too_few_agents_are_a_refusal_that_says_how_many_there_were() -> None:
     bus = Bus().here(A)
     bus.start(agents=3, wait=5.0)

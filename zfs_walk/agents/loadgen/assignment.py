@@ -112,7 +112,7 @@ class Assignment:
     def obey(self, order: Order, now: float) -> list[Instruction]:
         """Carry an order out, once."""
         held = self.held if self.held is not None and self.held.number == order.run else None
-        if held is None and order.run in self._finished:
+        if held is None and order.run in self._finished and not isinstance(order, LoadEnd):
             return []
         match order:
             case LoadPrepare():
@@ -156,6 +156,8 @@ class Assignment:
 
     def _end(self, order: LoadEnd, held: Held | None, now: float) -> None:
         if held is None:
+            # Whatever of this run comes yet is out of date.
+            self._finish(order.run)
             self._send(Report(order.run, FIGURES, 1, last=True, snapshot=b""))
         elif held.run is not None:
             self._out += held.run.stop(order.reason, now)
@@ -230,12 +232,15 @@ class Assignment:
         for member in held.run.members.values() if held.run is not None else ():
             if not member.lost:
                 self._out.append(Kill(member.number))
-        self._finished[held.number] = None
-        while len(self._finished) > REMEMBERED:
-            del self._finished[next(iter(self._finished))]
+        self._finish(held.number)
         self.held = None
         self._link.hurry(now)
         return self._flush()
+
+    def _finish(self, run: int) -> None:
+        self._finished[run] = None
+        while len(self._finished) > REMEMBERED:
+            del self._finished[next(iter(self._finished))]
 
     def give_up(self, level: int) -> list[Instruction]:
         """Leave without the broker's word for the last report."""

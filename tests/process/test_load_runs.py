@@ -154,6 +154,34 @@ def test_two_agents_begin_together_and_their_report_is_what_is_on_the_disk(bus: 
     assert bus.report["run"] == 2
 
 
+def test_all_agents_take_what_is_set_and_the_shape_of_a_catalog_that_only_its_owner_has(
+    bus: Field,
+) -> None:
+    tree = bus.place.folder / "tree"
+    for number in range(40):
+        path = tree / f"d{number % 4}" / f"f{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(7 if number % 4 else 5000))
+    catalog = bus.place.folder / "catalog"
+    walked = bus.place.run("walk", tree, "-o", catalog)
+    assert walked.code == 0, walked.err
+    bus.stand_by(2)
+    ended = bus.place.run(
+        "ctl", "load", "start", "--target", bus.target, "--like", "catalog", "--set", "keep=all",
+        "--set", "count=100", "--rate", "1000", "--agents", 2, "--duration", 30, "--wait",
+        "--broker", bus.site.endpoint, "--report", bus.report_file,
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    sizes = find(bus.target, "-type", "f", "-printf", "%s\n").split()
+    assert set(sizes) == {b"7", b"5000"}
+    # A quarter of each consumer's hundred, to within one file.
+    assert len(sizes) == 200
+    assert 48 <= sizes.count(b"5000") <= 52
+    for each in bus.report["consumers"]:
+        assert (each["load"]["rate"], each["rollovers"]) == (1000, 100)
+        assert each["load"]["like"] == str(catalog)
+
+
 @pytest.mark.slow
 def test_the_scenario_of_the_exercise(bus: Field) -> None:
     bus.stand_by(2)
@@ -178,7 +206,7 @@ def test_a_killed_agent_is_lost_with_its_last_figures_and_the_other_ends_properl
     bus: Field,
 ) -> None:
     bus.stand_by(2)
-    process = bus.start(duration=8.0)
+    process = bus.start(duration=20.0)
     wait_for("the run goes on", bus.is_running)
 
     def has_reported() -> bool:
@@ -208,7 +236,7 @@ def test_a_killed_agent_is_lost_with_its_last_figures_and_the_other_ends_properl
         else:
             assert each["ok"]
             assert each["written_bytes"] == bus.written(own)
-            assert each["seconds"] > 7
+            assert each["seconds"] > 19
     assert "LOST: nothing was heard of it" in ended.out
     assert bus.loads[0]["state"] == "DONE"
     assert bus.loads[0]["lost"] == 1
@@ -220,7 +248,7 @@ def test_a_killed_broker_is_told_when_it_is_back(bus: Field, back: str) -> None:
     bus.stand_by(2)
     started = bus.place.run(
         "ctl", "load", "start", "--config", bus.config(*({"file-size": size} for size in SIZES)),
-        "--agents", 2, "--duration", 6, "--broker", bus.site.endpoint,
+        "--agents", 2, "--duration", 15, "--broker", bus.site.endpoint,
     )  # fmt: skip
     assert started.out == "1\n"
     wait_for("the run goes on", bus.is_running)
@@ -251,7 +279,7 @@ def test_a_killed_broker_is_told_when_it_is_back(bus: Field, back: str) -> None:
     assert ended.code == 0, ended.err
     check_whole(bus.report)
     bus.check_bytes(bus.report)
-    assert all(each["seconds"] >= 5.5 for each in bus.report["consumers"])
+    assert all(each["seconds"] >= 14.5 for each in bus.report["consumers"])
     rows = bus.site.ledger.rows("SELECT count(*), min(last) FROM report")
     assert [tuple(row) for row in rows] == [(2, 1)]
 
@@ -259,7 +287,7 @@ def test_a_killed_broker_is_told_when_it_is_back(bus: Field, back: str) -> None:
 @pytest.mark.slow
 def test_an_agent_that_is_told_to_leave_reports_first(bus: Field) -> None:
     bus.stand_by(2)
-    process = bus.start(duration=6.0)
+    process = bus.start(duration=15.0)
     wait_for("the run goes on", bus.is_running)
     bus.agents[0].send_signal(signal.SIGTERM)
     left = bus.end(bus.agents[0])
@@ -441,7 +469,7 @@ def test_the_overview_shows_load_generators_and_their_run(bus: Field) -> None:
         return [each["status"]["stage"] for each in agents if each["status"]]
 
     wait_for("they stand by", lambda: stages() == ["standing by"] * 2)
-    process = bus.start(duration=5.0)
+    process = bus.start(duration=10.0)
     wait_for("they run", lambda: stages() == ["running"] * 2)
     shown = bus.place.run("ctl", "status", "--broker", bus.site.endpoint)
     assert "running" in shown.out

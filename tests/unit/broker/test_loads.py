@@ -174,6 +174,15 @@ def test_one_refusal_refuses_it_for_all_with_the_host_and_the_reason() -> None:
     assert bus.state()[0] == "REFUSED"
 
 
+def test_one_that_takes_up_what_it_had_undone_is_let_go() -> None:
+    bus = Bus().here(A, B)
+    bus.start()
+    bus.take(B, LoadReady(1, ok=False, detail="no"))
+    bus.take(A, report(1, last=True))
+    # LOAD_PREPARE came once more, late.
+    assert bus.ready(A) == [(A, LoadEnd(1, "loadgen-2 on h0: no"))]
+
+
 def test_an_order_is_repeated_with_each_heartbeat_until_it_is_answered() -> None:
     bus = Bus().here(A, B)
     bus.start()

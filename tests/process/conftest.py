@@ -11,6 +11,7 @@ import pytest
 
 from tests.process import trees
 from tests.process.ledger import Ledger
+from tests.process.loading import Loading
 from tests.process.mirroring import Mirrored, mirroring
 from tests.process.place import Brake, Place, Site, places, remove, wait_for
 
@@ -32,6 +33,14 @@ def quick_site(site: Site) -> Site:
     """A site whose broker gives up a silent agent after two seconds."""
     site.start_broker("--heartbeat", "0.3", "--lease-ttl", "2", "--commit-interval", "1")
     return site
+
+
+@pytest.fixture
+def loading(place: Place) -> Loading:
+    """A load generator with a folder to load."""
+    target = place.folder / "target"
+    target.mkdir()
+    return Loading(place, target)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Small file systems in memory, for full disks and for mounts that go away."""
+"""Small file systems, for full disks, quotas, and mounts that go away."""
 
 import shutil
 import subprocess
@@ -38,3 +38,20 @@ def tmpfs(folder: Path, options: str = "size=64m") -> Iterator[Path]:
         yield folder
     finally:
         unmount(folder)
+
+
+@contextmanager
+def image(folder: Path, kind: str, size: int) -> Iterator[Path]:
+    """A file system of this kind and so many bytes, in a file beside a new folder."""
+    file = folder.with_suffix(".image")
+    with file.open("wb") as made:
+        made.truncate(size)
+    run(f"mkfs.{kind}", "-q", file)
+    folder.mkdir(mode=0o700)
+    run("mount", "-o", "loop", file, folder)
+    try:
+        yield folder
+    finally:
+        # Not lazily: the loop device goes with it.
+        run("umount", folder)
+        file.unlink()

@@ -32,8 +32,8 @@ OF_ROLE: Final = {
     SCOUT: ("watch", "poll", "settle", "monitor", "no_recursive", "hidden", "include", "exclude"),
     UPLOADER: ("mappings", "only", "once", "confirm", "retry", "take_over", "bwlimit", "notify"),
     LOADGEN: (
-        "loads", "target", "like", "consumers", "duration", "max_fill", "seed", "heartbeat",
-        "sample", "grace", "report", "witness",
+        "loads", "target", "like", "set_", "rate", "bandwidth", "consumers", "duration", "max_fill",
+        "seed", "heartbeat", "sample", "grace", "report", "witness",
     ),
 }  # fmt: skip
 """Options that one role alone has."""
@@ -214,6 +214,15 @@ wrong bytes.""",
 @click.option("--like", metavar="CATALOG", default="", type=click.Path(readable=False),
               help="loadgen: with --target: files of the sizes and depths of this catalog's instead"
               " of 64 MiB.")  # fmt: skip
+@click.option("--set", "set_", multiple=True, metavar="KEY=VALUE",
+              help="loadgen: what every load has, such as work=read, block=4K or direct=true"
+              " (docs/loadgen.md); may be given several times.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(0.0, 1e9), default=0.0, show_default=True,
+              help="loadgen: operations a second of each consumer; 0: as its load says.",
+              )  # fmt: skip
+@click.option("--bandwidth", metavar="RATE", type=Rate(), default=0, show_default=True,
+              help="loadgen: bytes a second of each consumer, such as 10M; 0: as its load says.",
+              )  # fmt: skip
 @click.option("--consumers", type=click.IntRange(0, 1000), default=0, show_default=True,
               help="loadgen: processes, which take the loads in turn; 0: one for each"
               " load.")  # fmt: skip
@@ -271,7 +280,7 @@ def _check_use(role: str) -> None:
     for other, names in OF_ROLE.items():
         for name in names if other != role else ():
             if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-                option = f"--{name.replace('_', '-')}"
+                option = f"--{name.rstrip('_').replace('_', '-')}"
                 reason = f"{option} is an option of {_one(other)}, not of {_one(role)}"
                 raise WrongUseError(reason=reason)
 

@@ -45,6 +45,9 @@ class AgentArguments:
     loads: Any
     target: tuple[str, ...]
     like: str
+    set_: tuple[str, ...]
+    rate: float
+    bandwidth: int
     consumers: int
     duration: float
     max_fill: float

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
@@ -19,7 +19,7 @@ from zfs_walk.cli.command import CONFIG, SETTINGS
 from zfs_walk.cli.connection import find_target
 from zfs_walk.cli.serve_agent import AgentProcess
 from zfs_walk.cli.state import ipc_folder
-from zfs_walk.config.loads import PlacedLoad, dealt, load_of, read_loads
+from zfs_walk.config.loads import PlacedLoad, dealt, load_of, parse_setting, read_loads
 from zfs_walk.config.mappings import compose
 from zfs_walk.errors import (
     LoadRefusedError,
@@ -166,11 +166,12 @@ def _configured(arguments: AgentArguments) -> list[PlacedLoad]:
         context = click.get_current_context()
         if context.get_parameter_source("target") is not ParameterSource.COMMANDLINE:
             raise WrongUseError(reason="loads and target: one of them is wanted")
+    settings = _settings(arguments)
     if arguments.target:
+        settings |= {"like": arguments.like} if arguments.like else {}
         return [
-            load_of(target, f"load-{n}", arguments.like)
-            for n, target in enumerate(arguments.target, 1)
-        ]
+            load_of(target, f"load-{n}", settings) for n, target in enumerate(arguments.target, 1)
+        ]  # fmt: skip
     if arguments.like:
         raise WrongUseError(reason="like goes with target; of loads each one has its own (like:)")
     if arguments.loads is None:
@@ -181,5 +182,12 @@ def _configured(arguments: AgentArguments) -> list[PlacedLoad]:
         raise WrongUseError(reason=reason)
     context = click.get_current_context()
     if context.get_parameter_source("loads") is ParameterSource.DEFAULT_MAP:
-        return read_loads(context.meta[SETTINGS]["loads"].node, context.meta[CONFIG])
-    return read_loads(compose(arguments.loads, "--loads"), "--loads")
+        return read_loads(context.meta[SETTINGS]["loads"].node, context.meta[CONFIG], settings)
+    return read_loads(compose(arguments.loads, "--loads"), "--loads", settings)
+
+
+def _settings(arguments: AgentArguments) -> dict[str, Any]:
+    """What every load is to have."""
+    settings = dict(map(parse_setting, arguments.set_))
+    limits = {"rate": arguments.rate, "bandwidth": arguments.bandwidth}
+    return settings | {name: limit for name, limit in limits.items() if limit}

@@ -4,8 +4,9 @@ What is wrong is named with its file, line and key, and with what would be accep
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import yaml
@@ -155,23 +156,68 @@ def default_of(key: str) -> Any:
     return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
-def read_loads(node: yaml.Node, file: str) -> list[PlacedLoad]:
+def parse_setting(text: str) -> tuple[str, Any]:
+    """A key that every load is to have, and its value, of KEY=VALUE with the value in YAML.
+
+    Raises:
+        WrongUseError: there is no such key, or it does not accept the value.
+    """
+    key, found, value = text.partition("=")
+    name = key.strip().replace("-", "_")
+    settable = [each.replace("_", "-") for each in KEYS if each not in {"name", "target"}]
+    origin = f"--set {text}"
+    if not found:
+        raise WrongUseError(reason=f"{origin}: KEY=VALUE is wanted")
+    if name.replace("_", "-") not in settable:
+        raise WrongUseError(reason=f"{origin}: no key that can be set{advice(key, settable)}")
+    try:
+        given = yaml.safe_load(value)
+        _Form.model_validate({"target": "/", name: given})
+    except yaml.YAMLError as error:
+        raise WrongUseError(reason=f"{origin}: {value} is no YAML") from error
+    except ValidationError as error:
+        accepted = _Form.model_fields[name].description or ""
+        raise WrongUseError(reason=not_accepted(origin, given, accepted)) from error
+    return name, given
+
+
+def read_loads(
+    node: yaml.Node, file: str, settings: Mapping[str, Any] = MappingProxyType({})
+) -> list[PlacedLoad]:
     """The loads of a list in YAML.
 
     Args:
         node: the list.
         file: names it in messages.
+        settings: of `parse_setting`; they replace what the list says.
 
     Raises:
         WrongUseError: something is wrong with them.
     """
-    return _Reader(file).read(node)
+    return _Reader(file, settings).read(node)
 
 
-def load_of(target: str, name: str, like: str = "") -> PlacedLoad:
-    """The load that writes into a folder, with every default; or files like those of a catalog."""
-    form = _Form.model_validate({"target": target, "like": like})
-    return PlacedLoad(_build(form, name), "--target")
+def load_of(
+    target: str, name: str, settings: Mapping[str, Any] = MappingProxyType({})
+) -> PlacedLoad:
+    """The load of a folder, with the default of whatever is not set.
+
+    Raises:
+        WrongUseError: the settings do not go together.
+    """
+    form = _Form.model_validate({"target": target, **settings})
+    spec = _build(form, name)
+    wrong = _unfit(form, spec)
+    if wrong:
+        raise WrongUseError(reason=f"--set: {wrong}")
+    return PlacedLoad(spec, "--target")
+
+
+def _unfit(form: _Form, spec: LoadSpec) -> str:
+    """What does not go together; empty: everything does."""
+    if form.like and "file_size" in form.model_fields_set:
+        return "file-size and like: one of them is wanted"
+    return spec.wrong()
 
 
 def dealt(loads: Sequence[PlacedLoad], consumers: int) -> list[LoadSpec]:
@@ -190,8 +236,9 @@ def dealt(loads: Sequence[PlacedLoad], consumers: int) -> list[LoadSpec]:
 
 
 class _Reader:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, settings: Mapping[str, Any]) -> None:
         self._file = file
+        self._settings = settings
 
     def read(self, node: yaml.Node) -> list[PlacedLoad]:
         if not isinstance(node, yaml.SequenceNode) or not node.value:
@@ -214,14 +261,13 @@ class _Reader:
         loader.flatten_mapping(node)
         value = loader.construct_document(node)
         given = {key.replace("-", "_"): each for key, each in value.items()}
+        given.update(self._settings)
         try:
             form = _Form.model_validate(given)
         except ValidationError as error:
             raise self._wrong(node, given, error) from error
         spec = _build(form, name)
-        wrong = spec.wrong()
-        if form.like and "file_size" in form.model_fields_set:
-            wrong = "file-size and like: one of them is wanted"
+        wrong = _unfit(form, spec)
         if wrong:
             raise self._error(node, f"{spec.name}: {wrong}")
         return PlacedLoad(spec, self._origin(node))

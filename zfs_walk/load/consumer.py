@@ -115,6 +115,7 @@ class Consumer:
     def run(self, until: int) -> None:
         """Work until then, in nanoseconds; one operation at least, if it is due."""
         clock, pace, hands = time.perf_counter_ns, self._pace, self._hands
+        hands.until = until
         try:
             while not self.over:
                 if pace is not None and self._ready:

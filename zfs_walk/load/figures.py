@@ -1,6 +1,7 @@
 """What a consumer has done so far. Cumulative: a later one replaces an earlier one."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -119,6 +120,13 @@ class Recorder:
         except KeyError:
             waiting = self._waiting[kind] = []
         waiting.append(duration)
+        if len(waiting) >= BATCH:
+            self._flush(kind, waiting)
+
+    def note_all(self, kind: str, durations: Sequence[int]) -> None:
+        """Operations of a kind have taken so many nanoseconds each."""
+        waiting = self._waiting.setdefault(kind, [])
+        waiting += durations
         if len(waiting) >= BATCH:
             self._flush(kind, waiting)
 

@@ -119,6 +119,7 @@ class Job(ABC):
                 yield length
                 hands.write(descriptor, offset, length)
             hands.sync(descriptor)
+            hands.chill(descriptor)
         finally:
             os.close(descriptor)
         self.told(What.CLOSED, file, size)

@@ -135,7 +135,7 @@ class Metadata(Job):
         self.hands.figures.kept -= size
 
     def _verify(self, file: int, path: str, size: int) -> Steps:
-        descriptor = self.hands.open(path)
+        descriptor = self.hands.open_cold(path)
         try:
             yield size
             self.hands.content.take(file, 0, size, once=True)

@@ -44,7 +44,7 @@ class Rewrite(LaidOut):
             begun = time.perf_counter_ns()
             if not size:
                 yield 0  # nobody would be heard while files are empty
-            descriptor = self.hands.open(self.path(file), os.O_RDWR)
+            descriptor = self._open(file)
             try:
                 for offset, length in self._blocks(file, size):
                     yield length
@@ -60,6 +60,12 @@ class Rewrite(LaidOut):
             self.rolled_over(file, size, begun)
             if self.spec.verify:
                 yield from self._verify(file)
+
+    def _open(self, file: int) -> int:
+        if self._reads:
+            return self.hands.open_cold(self.path(file), os.O_RDWR)
+        # Its pages may be in the cache: who writes over them need not read them.
+        return self.hands.open(self.path(file), os.O_RDWR)
 
     def _blocks(self, file: int, size: int) -> Iterator[tuple[int, int]]:
         if self.spec.order is Order.SEQUENTIAL:
@@ -87,7 +93,7 @@ class Rewrite(LaidOut):
         """Every block of a file, of whatever pass it is."""
         size, passes = self.files[file], self._passes[file]
         try:
-            descriptor = self.hands.open(self.path(file))
+            descriptor = self.hands.open_cold(self.path(file))
         except FileNotFoundError:
             self.hands.missing(self.path(file))
             return

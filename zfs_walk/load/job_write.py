@@ -67,7 +67,7 @@ class WriteFiles(Job):
     def _verify(self) -> Steps:
         """Of the last file, as far as it was written."""
         try:
-            descriptor = self.hands.open(self.path(self._file))
+            descriptor = self.hands.open_cold(self.path(self._file))
         except FileNotFoundError:
             self.hands.missing(self.path(self._file))
             return

@@ -114,7 +114,8 @@ def _too_slow(
     ):
         return ""
     lines = [
-        f"{spec.name} wrote {chunk.block:,} bytes in {chunk.seconds * 1000:.2f} ms, so a file of"
+        f"{spec.name} wrote {chunk.block:,} bytes in {chunk.seconds * 1000:.2f} ms{_limits(spec)},"
+        f" so a file of"
         f" {_least(spec):,.0f} bytes takes {hope.rollover:.1f} s"
         for spec, chunk, hope in zip(specs, measured, hopes, strict=True)
     ]
@@ -122,6 +123,15 @@ def _too_slow(
         f"no consumer would come to a second file twice in {duration:g} s: {'; '.join(lines)}."
         " Take smaller files (file-size) or a longer run (--duration)"
     )
+
+
+def _limits(spec: LoadSpec) -> str:
+    limits = []
+    if spec.rate:
+        limits.append(f"{spec.rate:g} operations")
+    if spec.bandwidth:
+        limits.append(f"{spec.bandwidth:,} bytes")
+    return f", may do {' and '.join(limits)} a second" if limits else ""
 
 
 def _too_full(

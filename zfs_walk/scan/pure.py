@@ -16,6 +16,7 @@ from itertools import islice
 from time import monotonic
 from typing import Final
 
+from zfs_walk.scan.allowance import Allowance
 from zfs_walk.scan.columns import ROWS, Columns
 from zfs_walk.scan.entries import Listed, Named, append
 from zfs_walk.scan.handles import Handle, join
@@ -30,17 +31,10 @@ from zfs_walk.scan.interface import (
     UnreachableError,
     Wide,
 )
-from zfs_walk.scan.loads import MOST_PARTS, OTHERS, TASK, load_of, parts_of
 from zfs_walk.scan.looking import SCARCE, TRANSIENT, Looked, Looker, depth_of, scan_error
+from zfs_walk.scan.parts import parts_read, parts_unread
 
 _BLOCK: Final = 4096
-_DIRENT_BYTES: Final = 24
-"""About what a file system spends on a name: 8 to 12 bytes and the name itself."""
-
-_NAMES_PER_PART: Final = 16_384
-_PARTS: Final = (8, 4096)
-_PARTS_UNKNOWN: Final = 64
-
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """Opening a directory: it is gone, or something else (a symbolic link, with O_NOFOLLOW) by now."""
 
@@ -51,31 +45,6 @@ class _WideError(Exception):
     def __init__(self, parts: int) -> None:
         super().__init__(parts)
         self.parts = parts
-
-
-class _Allowance:
-    """What is left of a budget."""
-
-    def __init__(self, budget: Budget, begun: float) -> None:
-        self.budget = budget
-        self._entries = budget.entries
-        self._deadline = begun + budget.seconds
-        self._share_from = begun + budget.least_seconds
-        self._hurry = budget.hurry
-
-    def is_over(
-        self, scan: Scan, pending: list[tuple[bytes, int, list[bytes]]], untouched: int
-    ) -> bool:
-        """Whether the call has to come back now."""
-        now = monotonic()
-        full = len(scan.columns.mode) >= self._entries or scan.load >= TASK
-        if now >= self._deadline or full:
-            return True
-        level = self._hurry[0] if self._hurry is not None else 0
-        if level == 1:
-            enough = untouched + sum(len(names) for _, _, names in pending) > 1
-            return enough and now >= self._share_from
-        return level > 1
 
 
 class PureScanner:
@@ -106,7 +75,7 @@ class PureScanner:
 
     def scan(self, batch: Sequence[Directory], budget: Budget) -> Scan:
         """Walk the directories of ``batch``; see `Scanner.scan`."""
-        allowance = _Allowance(budget, monotonic())
+        allowance = Allowance(budget, monotonic())
         scan = Scan(Columns(self._options.columns))
         with self._call():
             for done, item in enumerate(batch, 1):
@@ -169,7 +138,7 @@ class PureScanner:
 
     # -- walking
 
-    def _walk(self, item: Directory, scan: Scan, allowance: "_Allowance", untouched: int) -> bool:
+    def _walk(self, item: Directory, scan: Scan, allowance: Allowance, untouched: int) -> bool:
         """Walk one item depth first; returns whether the call has to come back."""
         root = item.root
         avoid = allowance.budget.avoid
@@ -234,9 +203,10 @@ class PureScanner:
         kept = False
         try:
             if len(entries) > self._options.part_limit:
-                raise _WideError(self._parts(opened))
+                raise _WideError(parts_unread(os.fstat(opened).st_size, self._options))
             looked = self._looker.look(handle, directory.path, Listed(entries), opened)
-            parts = self._parts_of(directory, looked)
+            length = len(self._roots[directory.root].path) + len(directory.path)
+            parts = parts_read(looked, length + bool(directory.path), self._options)
             if parts:
                 raise _WideError(parts)
             if looked.walk and directory.path:
@@ -246,21 +216,6 @@ class PureScanner:
         finally:
             if not kept:
                 os.close(opened)
-
-    def _parts_of(self, directory: Directory, looked: Looked) -> int:
-        """Into how many parts a directory is cut that was read; 0: into none."""
-        parts = 0
-        if self._options.sends and looked.stats is not None:
-            looked.load, files = load_of(looked.modes, looked.stats)
-            parts = parts_of(looked.load, files)
-        if looked.walk:
-            above = len(self._absolute(directory)) + 1
-            paths = above * len(looked.walk) + sum(map(len, looked.walk))
-            if paths > self._options.wide_bytes:
-                # Names hash evenly: parts of half the limit stay below it.
-                wanted = 2 * paths // max(1, self._options.wide_bytes)
-                parts = max(parts, _clamped(wanted * (OTHERS if self._options.sends else 1)))
-        return parts
 
     def _list(self, directory: Directory) -> tuple[int, list[os.DirEntry[str]]]:
         """Open a directory and list it, one name past ``part_limit`` at most."""
@@ -273,16 +228,6 @@ class PureScanner:
                 os.close(opened)
                 if error.errno not in SCARCE or not self._shed(directory.root):
                     raise
-
-    def _parts(self, opened: int) -> int:
-        size = os.fstat(opened).st_size
-        if self._options.sends:
-            # Nobody knows yet how large its files are.
-            return MOST_PARTS
-        if size <= _DIRENT_BYTES * self._options.part_limit:
-            # Says nothing: tmpfs, btrfs, ZFS and others count in other units.
-            return _PARTS_UNKNOWN
-        return _clamped(size // _DIRENT_BYTES // _NAMES_PER_PART)
 
     # -- recording
 
@@ -401,11 +346,6 @@ class PureScanner:
     def _absolute(self, directory: Directory) -> bytes:
         path = self._roots[directory.root].path
         return join(path, directory.path) if directory.path else path
-
-
-def _clamped(parts: int) -> int:
-    low, high = _PARTS
-    return max(low, min(parts, high))
 
 
 def _unreachable(path: bytes) -> UnreachableError:

@@ -1,11 +1,14 @@
 """OpenSSH's client as a child process that bytes are sent through."""
 
 import contextlib
+import os
+import select
 import socket
 import subprocess
 from typing import Final
 
-from zfs_walk.sinks.sftp_session import LostError
+from zfs_walk.sinks.sftp_session import LostError, filled
+from zfs_walk.sinks.sftp_wire import Bulk, Slice
 
 _BUFFER: Final = 1 << 20
 """Bytes that wait in the kernel each way, so that neither side waits for the other's turn."""
@@ -57,6 +60,8 @@ class Child:
             theirs.close()
             says.close()
         self._errors.settimeout(0)
+        self._writable = select.poll()
+        self._writable.register(self._line, select.POLLOUT)
         self._wait_for(timeout)
 
     def greeted(self, timeout: float) -> None:
@@ -81,20 +86,56 @@ class Child:
             while more := self._errors.recv(_KEPT):
                 self._said = (self._said + more)[-_KEPT:]
 
-    def send(self, data: bytes) -> None:
-        """Have bytes under way, when it takes them.
+    def send(self, data: bytes, bulk: Bulk = b"") -> None:
+        """Have bytes under way, when it takes them: see `Stream.send`.
 
         Raises:
             LostError: the connection is no more.
+            OSError: the file could not be read.
         """
+        unread = None
         try:
-            sent = self._line.send(data)
-            if sent < len(data):
-                rest = memoryview(data)[sent:]
-                while rest:
-                    rest = rest[self._line.send(rest) :]
+            if isinstance(bulk, Slice):
+                self._send_all(data, b"", socket.MSG_MORE)
+                unread = self._send_slice(bulk)
+            else:
+                self._send_all(data, bulk)
         except OSError as error:
             raise self._lost(error) from error
+        if unread is not None:
+            raise unread
+
+    def _send_all(self, data: bytes, bulk: bytes, flags: int = 0) -> None:
+        sent = self._line.sendmsg((data, bulk), (), flags)
+        for piece in (data, bulk):
+            rest = memoryview(piece)[sent:]
+            sent = max(0, sent - len(piece))
+            while rest:
+                rest = rest[self._line.send(rest) :]
+
+    def _send_slice(self, piece: Slice) -> OSError | None:
+        """Without reading it ourselves, where the system can do that; returns why it was not read.
+
+        It takes a quarter of the time, and a file is cheaper to send than to encrypt.
+        """
+        offset, end = piece.offset, piece.offset + piece.size
+        while offset < end:
+            try:
+                sent = os.sendfile(self._line.fileno(), piece.descriptor, offset, end - offset)
+            except BlockingIOError:
+                if not self._writable.poll(self._timeout * 1000):
+                    raise TimeoutError from None
+                continue
+            except ConnectionError:
+                raise
+            except OSError:
+                break  # not of this file, or it can't be read: that shows now
+            if not sent:
+                break
+            offset += sent
+        data, failure = filled(Slice(piece.descriptor, offset, end - offset))
+        self._line.sendall(data)
+        return failure
 
     def receive(self) -> bytes:
         """At least one byte.

@@ -11,7 +11,8 @@ from zfs_walk.sinks.errors import SinkRefusedError, UnreachableSinkError
 from zfs_walk.sinks.sftp_hosts import Believed
 from zfs_walk.sinks.sftp_login import Login, log_in
 from zfs_walk.sinks.sftp_options import Address, SftpOptions
-from zfs_walk.sinks.sftp_session import LostError
+from zfs_walk.sinks.sftp_session import LostError, filled
+from zfs_walk.sinks.sftp_wire import Bulk, Slice
 
 if TYPE_CHECKING:
     import paramiko
@@ -78,12 +79,17 @@ class Connection:
         """Whether nothing is known of its end."""
         return self._transport.is_active() and not self._channel.closed
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, bulk: Bulk = b"") -> None:
         """Have bytes under way, when the server takes them.
 
         Raises:
             LostError: the connection is no more.
+            OSError: the file could not be read.
         """
+        unread = None
+        if isinstance(bulk, Slice):
+            bulk, unread = filled(bulk)
+        data += bulk
         with self._losing():
             for start in range(0, len(data), self._piece):
                 piece = data[start : start + self._piece]
@@ -92,6 +98,8 @@ class Connection:
                     if not sent:
                         raise EOFError
                     piece = piece[sent:]
+        if unread is not None:
+            raise unread
 
     def receive(self) -> bytes:
         """At least one byte.

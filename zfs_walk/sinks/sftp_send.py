@@ -21,7 +21,7 @@ from zfs_walk.sinks.sftp_options import SftpOptions
 from zfs_walk.sinks.sftp_resume import AHEAD, PART, equal_up_to
 from zfs_walk.sinks.sftp_session import LostError, Session, Talk
 from zfs_walk.sinks.sftp_tree import Tree
-from zfs_walk.sinks.sftp_wire import Access, Attributes
+from zfs_walk.sinks.sftp_wire import Access, Attributes, Bulk, Slice
 from zfs_walk.sinks.source import Source
 
 SMALL: Final = 4 << 20
@@ -32,6 +32,9 @@ CHECKPOINT: Final = 64 << 20
 
 LOOKED_AT: Final = 1 << 16
 """Bytes before the last fsync that are compared too: that it is the right file at all."""
+
+_SLICED: Final = 1 << 16
+"""Bytes that are not read, but left to the system to send."""
 
 _NEW: Final = Access.WRITE + Access.CREATE + Access.EXCLUSIVE
 _LAST_SECOND: Final = 2**32 - 1
@@ -223,9 +226,9 @@ class Sending:
         while offset < self._source.size:
             size = min(block, self._source.size - offset)
             self._report(size)
-            data = self._source.read(size, offset)
+            data = self._data(offset, size)
             self._pending.append(self._session.ask(wire.write(handle, offset, data)))
-            offset += len(data)
+            offset += size
             if self._memory is not None and self._fsync and offset - checkpoint >= CHECKPOINT:
                 # It is answered after all writes before it, and those have succeeded by then.
                 self._pending.append(self._session.ask(wire.synchronise(handle)))
@@ -238,6 +241,12 @@ class Sending:
                     self._memory.store(_SYNCED, str(synced[1]))
                     faults.point("sftp.synced")
         return (yield from self._finish(part))
+
+    def _data(self, offset: int, size: int) -> Bulk:
+        if size < _SLICED:
+            return self._source.read(size, offset)
+        # What it has lost meanwhile is found by `Source.check`.
+        return Slice(self._source.fileno(), offset, size)
 
     def _finish(self, part: bytes) -> Talk[Attributes]:
         """Set time and permissions, close, and see that all is there."""

@@ -7,13 +7,14 @@ What needs several answers one after the other is a `Talk`: a generator that yie
 so that other talks can have their requests under way meanwhile.
 """
 
+import os
 from collections import deque
 from collections.abc import Generator, Iterable
 from typing import Final, NoReturn, Protocol, TypeVar
 
 from zfs_walk.sinks import sftp_wire as wire
 from zfs_walk.sinks.sftp_answers import Answer, GarbledError, Inbox, largest_write_of
-from zfs_walk.sinks.sftp_wire import Request
+from zfs_walk.sinks.sftp_wire import Bulk, Request, Slice
 
 T = TypeVar("T")
 
@@ -22,6 +23,9 @@ Talk = Generator[None, None, T]
 
 GATHERED: Final = 32_000
 """Bytes of requests that go as one: a little less than one packet of SSH."""
+
+_BULKY: Final = 1 << 14
+"""Bytes of one write's data that are not worth copying."""
 
 _CAUTIOUS: Final = 32_768
 """Bytes of one write that every server must take (filexfer-02, 3)."""
@@ -51,8 +55,16 @@ class Stream(Protocol):
         """Whether nothing is known of its end."""
         ...
 
-    def send(self, data: bytes) -> None:
-        """Raises `LostError`."""
+    def send(self, data: bytes, bulk: Bulk = b"") -> None:
+        """Send bytes, and then more of them: apart, so that they need not be copied.
+
+        What can't be read of a file, or is not there any more, is sent as zeros: the other side
+        expects so many bytes.
+
+        Raises:
+            LostError: the connection is no more.
+            OSError: the file could not be read.
+        """
         ...
 
     def receive(self) -> bytes:
@@ -66,6 +78,17 @@ class Stream(Protocol):
     def close(self) -> None:
         """Hold nothing open."""
         ...
+
+
+def filled(piece: Slice) -> tuple[bytes, OSError | None]:
+    """The bytes of a file, with zeros for what is not there; and why they could not be read."""
+    data, failure = b"", None
+    try:
+        while more := os.pread(piece.descriptor, piece.size - len(data), piece.offset + len(data)):
+            data += more
+    except OSError as error:
+        failure = error
+    return data.ljust(piece.size, b"\0"), failure
 
 
 class Session:
@@ -114,6 +137,9 @@ class Session:
         self._waiting.add(number)
         head, data = request.head(number), request.data
         self._gathered.append(head)
+        if isinstance(data, Slice) or len(data) > _BULKY:
+            self._flush(data)
+            return number
         if data:
             self._gathered.append(data)
         self._weight += len(head) + len(data)
@@ -126,13 +152,18 @@ class Session:
         if self._end is not None:
             raise self._end
         if self._gathered:
-            data = b"".join(self._gathered)
-            self._gathered.clear()
-            self._weight = 0
-            try:
-                self._stream.send(data)
-            except LostError as error:
-                self._ended(error)
+            self._flush(b"")
+
+    def _flush(self, bulk: Bulk) -> None:
+        if self._end is not None:
+            raise self._end
+        data = b"".join(self._gathered)
+        self._gathered.clear()
+        self._weight = 0
+        try:
+            self._stream.send(data, bulk)
+        except LostError as error:
+            self._ended(error)
 
     def answer(self, number: int) -> Answer:
         """Wait for the answer to a request."""

@@ -5,6 +5,7 @@ PROTOCOL of OpenSSH. Names are bytes, which paramiko's own client does not let t
 """
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -48,6 +49,28 @@ class Attributes(NamedTuple):
         return _LENGTH.pack(flags) + fields
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Bytes of an open file, which are read when they are sent; its length is theirs.
+
+    Attributes:
+        descriptor: of the file.
+        offset: of the first one; ``size``: so many.
+    """
+
+    descriptor: int
+    offset: int
+    size: int
+
+    def __len__(self) -> int:
+        """Bytes."""
+        return self.size
+
+
+Bulk = bytes | Slice
+"""What a write puts into a file."""
+
+
 class Request(NamedTuple):
     """What a server is asked to do.
 
@@ -59,7 +82,7 @@ class Request(NamedTuple):
 
     kind: int
     body: bytes
-    data: bytes = b""
+    data: Bulk = b""
 
     def head(self, number: int) -> bytes:
         """All but `data`, under a number by which the answer is known."""
@@ -91,7 +114,7 @@ def read(handle: bytes, offset: int, size: int) -> Request:
     return Request(5, _text(handle) + _RANGE.pack(offset, size))
 
 
-def write(handle: bytes, offset: int, data: bytes) -> Request:
+def write(handle: bytes, offset: int, data: Bulk) -> Request:
     """Put bytes into a file."""
     return Request(6, _text(handle) + _RANGE.pack(offset, len(data)), data)
 

@@ -51,7 +51,7 @@ def test_every_example_has_its_command() -> None:
 def test_an_example_explains_every_option_of_its_command(example: str) -> None:
     command = importlib.import_module(f"zfs_walk.cli.{COMMAND_OF[example]}").main
     of_other_roles = {
-        name.replace("_", "-")
+        name.rstrip("_").replace("_", "-")
         for role, names in agent.OF_ROLE.items()
         for name in names
         if role != example and example in agent.OF_ROLE

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zfs_walk.config.loads import dealt, read_loads
+from zfs_walk.config.loads import dealt, load_of, parse_setting, read_loads
 from zfs_walk.config.mappings import compose
 from zfs_walk.errors import WrongUseError
 from zfs_walk.load.spec import KEEP_ALL, LoadSpec, Order, Work
@@ -35,6 +35,40 @@ def test_keys_can_be_shared_and_changed() -> None:
     )
     assert (one.order, one.files, one.work) == (Order.RANDOM, 9, Work.WRITE)
     assert (two.order, two.files, two.work) == (Order.RANDOM, 9, Work.READ)
+
+
+def test_a_setting_replaces_what_every_load_says() -> None:
+    settings = dict(map(parse_setting, ["work=read", "read-percent=10", "block={4K: 3, 1M: 1}"]))
+    given = compose("- {target: /d, work: mixed}\n- {target: /e, files: 9}", "f.yaml")
+    one, two = (placed.spec for placed in read_loads(given, "f.yaml", settings))
+    assert one.work == two.work == Work.READ
+    assert one.block == two.block == ((4096, 3), (1 << 20, 1))
+    assert (one.files, two.files) == (4, 9)
+    assert load_of("/f", "a", settings).spec == LoadSpec(
+        name="a", target="/f", work=Work.READ, read_percent=10, block=one.block
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("blok=4K", "the nearest is block"),
+        ("target=/d", "no key that can be set"),
+        ("block", "KEY=VALUE is wanted"),
+        ("block={", "{ is no YAML"),
+        ("direct=1", "--set direct=1: 1 is not accepted; accepted: true or false"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_refused(text: str, words: str) -> None:
+    with pytest.raises(WrongUseError) as error:
+        parse_setting(text)
+    assert words in str(error.value)
+
+
+def test_settings_that_do_not_go_together_are_refused() -> None:
+    settings = dict(map(parse_setting, ["direct=true", "block=1000"]))
+    with pytest.raises(WrongUseError, match="multiples of 4096"):
+        load_of("/f", "a", settings)
 
 
 @pytest.mark.parametrize(

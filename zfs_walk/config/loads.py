@@ -206,11 +206,19 @@ def load_of(
     Raises:
         WrongUseError: the settings do not go together.
     """
-    spec = _build(_Form.model_validate({"target": target, **settings}), name)
-    wrong = spec.wrong()
+    form = _Form.model_validate({"target": target, **settings})
+    spec = _build(form, name)
+    wrong = _unfit(form, spec)
     if wrong:
         raise WrongUseError(reason=f"--set: {wrong}")
     return PlacedLoad(spec, "--target")
+
+
+def _unfit(form: _Form, spec: LoadSpec) -> str:
+    """What does not go together; empty: everything does."""
+    if form.like and "file_size" in form.model_fields_set:
+        return "file-size and like: one of them is wanted"
+    return spec.wrong()
 
 
 def dealt(loads: Sequence[PlacedLoad], consumers: int) -> list[LoadSpec]:
@@ -259,9 +267,7 @@ class _Reader:
         except ValidationError as error:
             raise self._wrong(node, given, error) from error
         spec = _build(form, name)
-        wrong = spec.wrong()
-        if form.like and "file_size" in form.model_fields_set:
-            wrong = "file-size and like: one of them is wanted"
+        wrong = _unfit(form, spec)
         if wrong:
             raise self._error(node, f"{spec.name}: {wrong}")
         return PlacedLoad(spec, self._origin(node))

@@ -69,6 +69,8 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
     settings = dict(map(parse_setting, ["direct=true", "block=1000"]))
     with pytest.raises(WrongUseError, match="multiples of 4096"):
         load_of("/f", "a", settings)
+    with pytest.raises(WrongUseError, match="file-size and like"):
+        load_of("/f", "a", dict(map(parse_setting, ["like=/c", "file-size=1M"])))
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,14 @@ from zfs_walk.load.spec import LoadSpec
 PACKAGES: Final = {"hdrh": "hdrhistogram", "psutil": "psutil"}
 """Modules of the extra [load], and what they are installed as."""
 
-NUMBERS: Final = ("consumers", "max-fill", "heartbeat", "sample", "grace")
-"""Of a configuration as it travels, besides `loads` and `seed`."""
+NUMBERS: Final = {
+    "consumers": (0, 1000),
+    "max-fill": (0, 100),
+    "heartbeat": (1e-9, 1e9),
+    "sample": (1e-9, 1e9),
+    "grace": (1e-9, 1e9),
+}
+"""Of a configuration as it travels, besides `loads`, `shapes` and `seed`: least and most."""
 
 
 def check_packages(feature: str) -> None:
@@ -201,6 +207,12 @@ class Wanted:
     numbers: dict[str, float]
 
 
+def _check(numbers: Mapping[str, float]) -> None:
+    for name, (least, most) in NUMBERS.items():
+        if not least <= numbers[name] <= most:
+            raise ValueError(name)
+
+
 def unpacked_config(
     config: bytes, run: int, allowed: Sequence[bytes], allow: Sequence[str]
 ) -> Wanted:
@@ -223,11 +235,15 @@ def unpacked_config(
         shapes = {str(like): Shape.of(*shape) for like, shape in given["shapes"].items()}
         seed = str(given["seed"])
         numbers = {each: float(given[each]) for each in NUMBERS}
-    except (ValueError, KeyError, TypeError) as error:
+        _check(numbers)
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise WrongUseError(reason=f"{name}: its configuration is not understood") from error
     specs = consumers_of(read_loads(compose(loads, name), name), int(numbers["consumers"]))
     for spec in specs:
         wrong = wrong_folder(spec.target, allowed, allow)
+        if spec.like and spec.like not in shapes:
+            # Nobody else's word makes this host read a catalog of its own.
+            wrong = f"the shape of {spec.like} did not come with the run"
         if wrong:
             raise LoadRefusedError(reason=f"{spec.name}: {wrong}")
     # A link that is changed later must not lead anywhere else.

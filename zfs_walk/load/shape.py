@@ -38,12 +38,27 @@ class Shape:
         depths: Iterable[tuple[int, int]],
         folders: Iterable[int],
     ) -> "Shape":
-        """One that was made of lists on its way here."""
-        return cls(
+        """One that was made of lists on its way here.
+
+        Raises:
+            ValueError: it is none (or TypeError).
+        """
+        made = cls(
             tuple((int(size), int(number)) for size, number in sizes),
             tuple((int(depth), int(number)) for depth, number in depths),
             tuple(map(int, folders)),
         )
+        deepest = max((depth for depth, _ in made.depths), default=0)
+        rows = (*made.sizes, *made.depths)
+        if (
+            not made.sizes
+            or not 1 <= deepest <= min(MOST_DEPTH, len(made.folders))
+            or any(number < 1 or value < 0 for value, number in rows)
+            or min(made.folders) < 0
+        ):
+            message = "this is the shape of nothing"
+            raise ValueError(message)
+        return made
 
     @property
     def files(self) -> int:

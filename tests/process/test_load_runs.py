@@ -183,6 +183,7 @@ def test_all_agents_take_what_is_set_and_the_shape_of_a_catalog_that_only_its_ow
 
 
 @pytest.mark.slow
+@pytest.mark.big
 def test_the_scenario_of_the_exercise(bus: Field) -> None:
     bus.stand_by(2)
     ended = bus.end(bus.start(duration=30.0))

@@ -12,7 +12,7 @@ import pytest
 from tests.process.oracle import find
 from tests.process.place import Ended, Place, Process, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 MIB = 1 << 20
 

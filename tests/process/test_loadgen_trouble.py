@@ -12,7 +12,7 @@ from tests.process import mounts
 from tests.process.loading import MIB, Loading, on_disk
 from tests.process.place import Place, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
 @pytest.fixture

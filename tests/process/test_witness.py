@@ -13,7 +13,7 @@ import pytest
 from tests.process.oracle import find
 from tests.process.place import Ended, Place, Process, Site, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.big]
 
 
 class Test:

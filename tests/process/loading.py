@@ -55,11 +55,19 @@ class Loading:
     def pid(self, process: Process, name: str) -> int:
         """The process that writes below a consumer's folder, by the process table."""
         folder = str(self.files(name)[0].parent)
-        for child in psutil.Process(process.pid).children(recursive=True):
-            if any(each.path.startswith(folder) for each in child.open_files()):
-                return child.pid
-        message = f"nobody has a file of {name} open"
-        raise AssertionError(message)
+        found: list[int] = []
+
+        def is_there() -> bool:
+            # Between two files it has none open.
+            found[:] = [
+                child.pid
+                for child in psutil.Process(process.pid).children(recursive=True)
+                if any(each.path.startswith(folder) for each in child.open_files())
+            ]
+            return bool(found)
+
+        wait_for(f"a process has a file of {name} open", is_there)
+        return found[0]
 
 
 def on_disk(folder: Path) -> int:

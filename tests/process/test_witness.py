@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,7 @@ def test_an_uploader_that_is_away_is_found_out(test: Test) -> None:
     assert there.code == 0, there.err
     assert there.json["uploads"]["recall"] == 1.0
     # What the database has lost is missed.
-    with sqlite3.connect(uploader.database) as database:
+    with closing(sqlite3.connect(uploader.database)) as database, database:
         database.execute("DELETE FROM zfs_walk_action WHERE path LIKE '%00000007'")
         database.execute("DELETE FROM zfs_walk_action WHERE path_text LIKE '%00000007'")
     less = test.judged("--uploads", uploader.url, wait=1.0)

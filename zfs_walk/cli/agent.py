@@ -1,7 +1,6 @@
 """``zfs-agent``: what runs on a host."""
 
 import os
-import re
 from typing import Any, Final
 
 import click
@@ -16,9 +15,9 @@ from zfs_walk.cli.command import (
     shared,
     take_defaults,
 )
+from zfs_walk.cli.load_options import load_options
 from zfs_walk.cli.logs import begin_logging, log_options
-from zfs_walk.config.rates import RATE_FORM, parse_rate
-from zfs_walk.config.values import Described
+from zfs_walk.cli.option_types import AgentName, Mappings, Rate
 from zfs_walk.errors import WrongUseError
 
 WALKER: Final = "walker"
@@ -41,61 +40,6 @@ OF_ROLE: Final = {
 WATCH_VARIABLES: Final = (f"{PREFIX}_WATCH", "MONITOR_DIR")
 BROKER_VARIABLES: Final = (f"{PREFIX}_BROKER", "SCOUT_MASTER_ADDRESS")
 """The second ones are those of deployments of scout and scoutmaster, which go on as they are."""
-
-
-class AgentName(Described):
-    """The type of ``--name``."""
-
-    name = "name"
-    wanted = "up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check a name."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
-            self.fail(f"{value!r}: {self.wanted} are wanted", param, ctx)
-        return value
-
-
-class Mappings(Described):
-    """The type of ``--mappings``; `zfs_walk.config.mappings` says what is wrong with them."""
-
-    name = "mappings"
-    wanted = "a list of maps (docs/uploader.md)"
-
-    def is_typed(self, value: Any) -> bool:
-        """Take whatever YAML has: what is wrong in it is told with its line."""
-        return value is not None
-
-    def convert(
-        self, value: Any, _param: click.Parameter | None, _ctx: click.Context | None
-    ) -> Any:
-        """Take what there is."""
-        return value
-
-
-class Loads(Mappings):
-    """The type of ``--loads``; `zfs_walk.config.loads` says what is wrong with them."""
-
-    name = "loads"
-    wanted = "a list of maps (docs/loadgen.md)"
-
-
-class Rate(Described):
-    """The type of ``--bwlimit``."""
-
-    name = "rate"
-    wanted = RATE_FORM
-
-    def is_typed(self, value: Any) -> bool:
-        """Take a whole number, too."""
-        return isinstance(value, int) or super().is_typed(value)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Count the units in."""
-        try:
-            return parse_rate(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is not accepted; accepted: {self.wanted}", param, ctx)
 
 
 class AgentCommand(click.Command):
@@ -208,44 +152,7 @@ wrong bytes.""",
 @click.option("--bwlimit", metavar="RATE", type=Rate(), default=0, show_default=True,
               help="uploader: bytes a second that all mappings together may send, such as 10M;"
               " 0: no limit. SIGUSR1 reads it anew from the file.")  # fmt: skip
-@click.option("--loads", metavar="YAML", type=Loads(),
-              help="loadgen: what the consumers do, a list; meant for the file of --config"
-              " (docs/loadgen.md).")  # fmt: skip
-@click.option("--target", multiple=True, metavar="DIR", type=click.Path(readable=False),
-              help="loadgen: instead of --loads: write files of 64 MiB into this folder; may be"
-              " given several times.")  # fmt: skip
-@click.option("--like", metavar="CATALOG", default="", type=click.Path(readable=False),
-              help="loadgen: with --target: files of the sizes and depths of this catalog's instead"
-              " of 64 MiB.")  # fmt: skip
-@click.option("--set", "set_", multiple=True, metavar="KEY=VALUE",
-              help="loadgen: what every load has, such as work=read, block=4K or direct=true"
-              " (docs/loadgen.md); may be given several times.")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0.0, 1e9), default=0.0, show_default=True,
-              help="loadgen: operations a second of each consumer; 0: as its load says.",
-              )  # fmt: skip
-@click.option("--bandwidth", metavar="RATE", type=Rate(), default=0, show_default=True,
-              help="loadgen: bytes a second of each consumer, such as 10M; 0: as its load says.",
-              )  # fmt: skip
-@click.option("--consumers", type=click.IntRange(0, 1000), default=0, show_default=True,
-              help="loadgen: processes, which take the loads in turn; 0: one for each"
-              " load.")  # fmt: skip
-@click.option("--duration", type=SECONDS, default=60.0, show_default=True,
-              help="loadgen: seconds that the run takes.")  # fmt: skip
-@click.option("--max-fill", type=click.FloatRange(0.0, 100.0), default=90.0, show_default=True,
-              help="loadgen: percent of a target's file system that may be in use.")  # fmt: skip
-@click.option("--seed", metavar="TEXT", default="",
-              help="loadgen: what contents and places follow from; default: a new one for each"
-              " run, which the report names.")  # fmt: skip
-@click.option("--heartbeat", type=SECONDS, default=1.0, show_default=True,
-              help="loadgen: seconds between two heartbeats of a consumer.")  # fmt: skip
-@click.option("--sample", type=SECONDS, default=1.0, show_default=True,
-              help="loadgen: seconds between two samples of CPU, memory and devices.")  # fmt: skip
-@click.option("--grace", type=SECONDS, default=30.0, show_default=True,
-              help="loadgen: seconds that a consumer may stay silent after the run until it is"
-              " given up.")  # fmt: skip
-@click.option("--report", multiple=True, metavar="FILE", type=click.Path(dir_okay=False),
-              help="loadgen: write the report here, too: .txt, .json, .csv or .html; may be given"
-              " several times.")  # fmt: skip
+@load_options(LOADGEN)
 @click.option("--witness", metavar="FILE", default="", type=click.Path(dir_okay=False),
               help="loadgen: a new file that tells of every file that was made, renamed or deleted,"
               " and when (docs/loadgen.md).")  # fmt: skip

@@ -1,6 +1,5 @@
 """``zfs-agent --role loadgen``: a run of its own, or standing by for those of its broker."""
 
-import os
 import secrets
 import sys
 from contextlib import ExitStack
@@ -13,7 +12,13 @@ from click.core import ParameterSource
 
 from zfs_walk.cli.agent_arguments import AgentArguments
 from zfs_walk.cli.connection import find_target
-from zfs_walk.cli.load_reports import check_files, check_outcome, check_refusal, write_files
+from zfs_walk.cli.load_reports import (
+    check_files,
+    check_outcome,
+    check_refusal,
+    check_writable,
+    write_files,
+)
 from zfs_walk.cli.loads import (
     check_packages,
     consumers_of,
@@ -159,10 +164,7 @@ def _check_witness(path: Path) -> None:
     """See that it can be written, and is a new one: rows of two runs would be one's."""
     if path.exists() and (not path.is_file() or path.stat().st_size):
         raise WrongUseError(reason=f"--witness {path}: it is there already; take another name")
-    if not path.absolute().parent.is_dir():
-        raise WrongUseError(reason=f"--witness {path}: there is no folder {path.parent}")
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise WrongUseError(reason=f"--witness {path}: it can't be written")
+    check_writable("--witness", path)
 
 
 def _specs(arguments: AgentArguments) -> list[LoadSpec]:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from zfs_walk.cli.agent import Loads as LoadsType
-from zfs_walk.cli.agent import Rate as RateType
 from zfs_walk.cli.asking import ask, at_a_bus, client_at
 from zfs_walk.cli.command import (
     CONFIG,
@@ -24,6 +22,7 @@ from zfs_walk.cli.command import (
     shared_with,
 )
 from zfs_walk.cli.ctl_witness import witness
+from zfs_walk.cli.load_options import load_options, report_option
 from zfs_walk.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -72,12 +71,6 @@ def _of_a_start(function: Any) -> Any:
     return function
 
 
-_report_option = click.option(
-    "--report", multiple=True, metavar="FILE", type=click.Path(dir_okay=False),
-    help="Write the report here, too: .txt, .json, .csv or .html; may be given several times.",
-)  # fmt: skip
-
-
 @click.group("load")
 def load_group() -> None:
     """Load runs of many agents: start, list, stop, report; and what witnesses say of others."""
@@ -95,7 +88,8 @@ load_group.add_command(witness)
   zfs-ctl load start --target /scratch --agents 8 --consumers 4 --duration 60 --wait
 
 The load generators stand by: zfs-agent --role loadgen --allow DIR. The file is one of theirs
-(configs/loadgen.yaml); its loads are each agent's, and its targets folders of the agents.
+(configs/loadgen.yaml); its loads are each agent's, and its targets folders of the agents. Of two
+limits, the run's and an agent's own (--max-fill), the lower one counts.
 
 With --wait the first Ctrl-C ends the run on all agents and prints the report; a second one leaves,
 and the run goes on to its end."""
@@ -107,42 +101,7 @@ and the run goes on to its end."""
 @click.option("--gather", type=click.FloatRange(0.0, 1e9), default=30.0, show_default=True,
               help="Seconds to wait until so many of them stand by.")  # fmt: skip
 @click.option("--wait", is_flag=True, help="Show the run until it is over, and print its report.")
-@click.option("--loads", metavar="YAML", type=LoadsType(),
-              help="What the consumers of each agent do, a list; meant for the file of"
-              " --config.")  # fmt: skip
-@click.option("--target", multiple=True, metavar="DIR", type=click.Path(readable=False),
-              help="Instead of --loads: write files of 64 MiB into this folder of each agent; may"
-              " be given several times.")  # fmt: skip
-@click.option("--like", metavar="CATALOG", default="", type=click.Path(readable=False),
-              help="With --target: files of the sizes and depths of this catalog's instead of"
-              " 64 MiB.")  # fmt: skip
-@click.option("--set", "set_", multiple=True, metavar="KEY=VALUE",
-              help="What every load has, such as work=read, block=4K or direct=true; may be given"
-              " several times.")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0.0, 1e9), default=0.0, show_default=True,
-              help="Operations a second of each consumer; 0: as its load says.")  # fmt: skip
-@click.option("--bandwidth", metavar="RATE", type=RateType(), default=0, show_default=True,
-              help="Bytes a second of each consumer, such as 10M; 0: as its load says.",
-              )  # fmt: skip
-@click.option("--consumers", type=click.IntRange(0, 1000), default=0, show_default=True,
-              help="Processes of each agent, which take the loads in turn; 0: one for each"
-              " load.")  # fmt: skip
-@click.option("--duration", type=SECONDS, default=60.0, show_default=True,
-              help="Seconds that the run takes.")  # fmt: skip
-@click.option("--max-fill", type=click.FloatRange(0.0, 100.0), default=90.0, show_default=True,
-              help="Percent of a target's file system that may be in use; an agent's own limit"
-              " counts, too.")  # fmt: skip
-@click.option("--seed", metavar="TEXT", default="",
-              help="What contents and places follow from, with the agent's name; default: a new"
-              " one.")  # fmt: skip
-@click.option("--heartbeat", type=SECONDS, default=1.0, show_default=True,
-              help="Seconds between two heartbeats of a consumer.")  # fmt: skip
-@click.option("--sample", type=SECONDS, default=1.0, show_default=True,
-              help="Seconds between two samples of CPU, memory and devices.")  # fmt: skip
-@click.option("--grace", type=SECONDS, default=30.0, show_default=True,
-              help="Seconds that a consumer may stay silent after the run until it is given"
-              " up.")  # fmt: skip
-@_report_option
+@load_options()
 @_of_a_start
 def load_start(  # noqa: PLR0913, PLR0917 -- one argument an option
     agents: int, gather: float, wait: bool, loads: Any, target: tuple[str, ...], like: str,  # noqa: FBT001
@@ -228,7 +187,7 @@ def load_stop(run: int, broker: str, timeout: float, verbose: int, *, json_: boo
     context_settings=ENVIRONMENT,
 )
 @click.argument("run", type=RUN)
-@_report_option
+@report_option("Write it here, too: .txt, .json, .csv or .html; may be given several times.")
 @at_a_bus
 def load_report(  # noqa: PLR0913 -- one argument an option
     run: int, report: tuple[str, ...], broker: str, timeout: float, verbose: int, *, json_: bool

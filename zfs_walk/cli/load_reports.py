@@ -22,7 +22,7 @@ KINDS: Final = (".txt", ".json", ".csv", ".html")
 
 
 def check_files(files: Sequence[str]) -> None:
-    """See that the reports can be written, before an hour's run.
+    """See that the reports can be written.
 
     Raises:
         WrongUseError: one can't be.
@@ -32,10 +32,19 @@ def check_files(files: Sequence[str]) -> None:
         if path.suffix not in KINDS:
             kinds = ", ".join(KINDS)
             raise WrongUseError(reason=f"--report {file}: its name must end with one of {kinds}")
-        if not path.absolute().parent.is_dir():
-            raise WrongUseError(reason=f"--report {file}: there is no folder {path.parent}")
-        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-            raise WrongUseError(reason=f"--report {file}: it can't be written")
+        check_writable("--report", path)
+
+
+def check_writable(option: str, path: Path) -> None:
+    """See that a file can be written, before an hour's run.
+
+    Raises:
+        WrongUseError: it can't be.
+    """
+    if not path.absolute().parent.is_dir():
+        raise WrongUseError(reason=f"{option} {path}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise WrongUseError(reason=f"{option} {path}: it can't be written")
 
 
 def write_files(report: "RunReport", files: Sequence[str]) -> None:

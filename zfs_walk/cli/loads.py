@@ -182,6 +182,7 @@ def _shapes(loads: Sequence[PlacedLoad]) -> dict[str, Any]:
     from zfs_walk.load.shaping import shape_of, shaped  # noqa: PLC0415
 
     shapes = {like: shape_of(like) for like in likes}
+    # Refused now, not on every agent, if a load can't be of its shape.
     shaped((load.spec for load in loads), shapes)
     return {like: astuple(shape) for like, shape in shapes.items()}
 

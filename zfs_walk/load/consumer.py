@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from zfs_walk.load.content import Content, owner_of
+from zfs_walk.load.content import GRAIN, SECTOR, Content, Texture, owner_of
 from zfs_walk.load.figures import MOST_ERRORS, Figures, Trouble
 from zfs_walk.load.hands import FATAL, Hands
-from zfs_walk.load.job import Steps
+from zfs_walk.load.job import LAID_OUT_BY, Steps
 from zfs_walk.load.pace import Pace
 from zfs_walk.load.preflight import Measured
 from zfs_walk.load.spec import LoadSpec, Work
@@ -45,17 +45,23 @@ class Consumer:
         self._run_folder = folder
         self._folder = f"{folder}/{spec.name}"
         self._max_fill = max_fill
+        self._seed = seed
         largest = spec.largest_file if spec.work is Work.METADATA else spec.largest_block
-        self._content = Content(
-            seed, owner_of(seed, spec.name), max(largest, 1), spec.zeros, spec.duplicates
-        )
+        self._content = self._content_of(largest)
         self._hands = Hands(spec, self._content, self.figures)
         self._job = job_for(spec, seed, self._folder, self._hands, self._full)
         self._pace = Pace(spec.rate, spec.bandwidth, spec.ramp) if spec.is_paced else None
         self._steps: Steps = iter(())
         # Bytes of the operation that comes next, once the work has come to one.
         self._size, self._ready = 0, False
-        self._begun = 0
+        self._begun = self._ended = 0
+
+    def _content_of(self, largest: int) -> Content:
+        spec = self._spec
+        in_grains = not spec.verify and not any(size % GRAIN for size, _ in spec.block)
+        texture = Texture(spec.zeros, spec.duplicates, GRAIN if in_grains else SECTOR)
+        owner = owner_of(self._seed, spec.name)
+        return Content(self._seed, owner, max(largest, 1), texture)
 
     # ------------------------------------------------------------------ before the run
 
@@ -98,7 +104,10 @@ class Consumer:
         try:
             Path(self._folder).mkdir(parents=True, exist_ok=True)
             self._job.begin()
-            for _ in self._job.lay_out(Hands(self._spec, self._content, Figures())):
+            content = self._content
+            if self._spec.lays_out:
+                content = self._content_of(LAID_OUT_BY)
+            for _ in self._job.lay_out(Hands(self._spec, content, Figures())):
                 yield
         except OSError as error:
             self._failed(error)
@@ -150,7 +159,7 @@ class Consumer:
         if len(figures.troubles) < MOST_ERRORS:
             path = str(error.filename or self._hands.path or self._folder)
             figures.troubles.append(
-                Trouble(self.seconds, self._hands.doing, path, reason, fatal)
+                Trouble(self._elapsed(), self._hands.doing, path, reason, fatal)
             )  # fmt: skip
         if fatal:
             figures.stopped = f"{self._hands.doing}: {reason}"
@@ -170,6 +179,7 @@ class Consumer:
 
     def finish(self) -> Iterator[None]:
         """Verify what has not been, remove what is not kept; goes on in steps."""
+        self._ended = time.perf_counter_ns()
         self._hands.intended = None
         if isinstance(self._steps, Generator):
             # What it has open is to be closed now, not when somebody collects it.
@@ -192,7 +202,12 @@ class Consumer:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Since the run began; at its end, until its last operation: to remove files is no work."""
+        if self._begun and self._ended:
+            return (max(self._ended, self._hands.now) - self._begun) / _NS
+        return self._elapsed()
+
+    def _elapsed(self) -> float:
         return (time.perf_counter_ns() - self._begun) / _NS if self._begun else 0.0
 
     def snapshot(self) -> Figures:

@@ -12,7 +12,9 @@ number divided by `ERA`), the sector within the era. What that proves:
 - Blocks that were asked to be duplicates are excepted: one that is exchanged for its twin is the
   same bytes.
 
-Stamping costs about 12 us a MiB, as only the sector numbers change from one block to the next.
+Stamping costs about 12 us a MiB, as only the sector numbers change from one block to the next. What
+nobody verifies is stamped every `GRAIN` (2 us a MiB): no two grains are the same, as nothing that
+de-duplicates is to find more than was asked for.
 """
 
 import hashlib
@@ -39,9 +41,6 @@ or de-duplicates smaller ones."""
 ERA: Final = 1 << 20
 """Sectors that are numbered by one table: 8 MiB of memory for 512 MiB of a file."""
 
-_WORDS: Final = SECTOR // 8
-_POOL_SECTORS: Final = POOL // SECTOR
-_GRAIN_SECTORS: Final = GRAIN // SECTOR
 _STAMP: Final = 24
 _U32: Final = 0xFFFFFFFF
 _U64: Final = (1 << 64) - 1
@@ -91,6 +90,23 @@ def owner_of(seed: str, name: str) -> int:
     return int.from_bytes(digest, "little") or 1
 
 
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """What content is like.
+
+    Attributes:
+        zeros: percent of each `GRAIN` that compresses to nothing, 0 to 100.
+        duplicates: percent of the `GRAIN`s that are found again every `POOL` bytes and in every
+            file of this seed.
+        unit: bytes that have a stamp each: `SECTOR`, or `GRAIN` if nobody verifies them; offsets
+            are multiples of it.
+    """
+
+    zeros: int = 0
+    duplicates: int = 0
+    unit: int = SECTOR
+
+
 class Content:
     """Makes the blocks of one file after the other, in one buffer.
 
@@ -98,25 +114,26 @@ class Content:
         seed: of the whole run.
         owner: of this consumer; see `owner_of`.
         largest: bytes of the largest block, a multiple of `SECTOR`.
-        zeros: percent of each `GRAIN` that compresses to nothing, 0 to 100.
-        duplicates: percent of the `GRAIN`s that are found again every `POOL` bytes and in every
-            file of this seed.
+        texture: what it is like.
     """
 
-    def __init__(
-        self, seed: str, owner: int, largest: int, zeros: int = 0, duplicates: int = 0
-    ) -> None:
+    def __init__(self, seed: str, owner: int, largest: int, texture: Texture = Texture()) -> None:
         self.owner = owner
         self._file = self._round = 0
-        size = POOL + -(-largest // SECTOR) * SECTOR
+        unit = texture.unit
+        self._unit = unit
+        self._step = _STEP * (unit // SECTOR)
+        self._era_units = ERA * SECTOR // unit
+        self._pool_units = POOL // unit
+        size = POOL + -(-largest // unit) * unit
         self._buffer = Buffer(size)
-        pool = _pool(seed, zeros)
+        pool = _pool(seed, texture.zeros)
         for start in range(0, size, POOL):
             self._buffer.view[start : start + POOL] = pool[: size - start]
         words = self._buffer.view.cast("Q")
-        self._who, self._when, self._where = (words[i::_WORDS] for i in range(3))
-        self._sectors = size // SECTOR
-        self._twins = _twins(duplicates, self._sectors)
+        self._who, self._when, self._where = (words[i :: unit // 8] for i in range(3))
+        self._units = size // unit
+        self._twins = _twins(texture.duplicates, self._units, unit)
         self._numbers = memoryview(array("Q", ()))
         self._era: int | None = 0
         self._once = False
@@ -137,10 +154,11 @@ class Content:
         self._taken = None if once else taken
         self._file, self._round = file, generation
         self._once = once
-        self._number(min(-(-size // SECTOR), ERA))
+        units = -(-size // self._unit)
+        self._number(min(units, self._era_units))
         if once:
             return
-        used = min(-(-size // SECTOR), self._sectors)
+        used = min(units, self._units)
         self._fill(self._who, 0, used, self.owner | file << 32)
         self._fill(self._when, 0, used, generation << 32)
         self._era = 0
@@ -149,17 +167,19 @@ class Content:
         """Bytes of the file that was taken; they hold until the next call.
 
         Args:
-            offset: in bytes, a multiple of `SECTOR`.
+            offset: in bytes, a multiple of the unit.
             length: in bytes.
         """
         at = offset % POOL
-        self._stamp(offset // SECTOR, at // SECTOR, -(-length // SECTOR))
+        unit = self._unit
+        self._stamp(offset // unit, at // unit, -(-length // unit))
         return self._buffer.view[at : at + length]
 
     def is_at(self, offset: int, found: Buffer, length: int) -> bool:
         """Whether the first bytes of a buffer are what the file has at this offset."""
         at = offset % POOL
-        self._stamp(offset // SECTOR, at // SECTOR, -(-length // SECTOR))
+        unit = self._unit
+        self._stamp(offset // unit, at // unit, -(-length // unit))
         return self._buffer.equals(at, found, length)
 
     def faults(self, path: str, offset: int, found: memoryview) -> list[Fault]:
@@ -187,20 +207,20 @@ class Content:
 
     # ------------------------------------------------------------------ stamps
 
-    def _stamp(self, sector: int, at: int, count: int) -> None:
-        era, low = divmod(sector, ERA)
-        if low + count > ERA:
-            first = ERA - low
-            self._stamp(sector, at, first)
-            self._stamp(sector + first, at + first, count - first)
+    def _stamp(self, number: int, at: int, count: int) -> None:
+        era, low = divmod(number, self._era_units)
+        if low + count > self._era_units:
+            first = self._era_units - low
+            self._stamp(number, at, first)
+            self._stamp(number + first, at + first, count - first)
             return
         self._where[at : at + count] = self._numbers[low : low + count]
         if self._once:
             self._fill(self._who, at, at + count, self.owner | self._file << 32)
             self._fill(self._when, at, at + count, self._round << 32 | era)
         elif era != self._era:
-            if 4 * count >= self._sectors:
-                self._fill(self._when, 0, self._sectors, self._round << 32 | era)
+            if 4 * count >= self._units:
+                self._fill(self._when, 0, self._units, self._round << 32 | era)
                 self._era = era
             else:
                 # Somewhere else in a large file: the next one is elsewhere again.
@@ -215,15 +235,15 @@ class Content:
             column[twin : twin + 1] = _NOBODY
 
     def _number(self, count: int) -> None:
-        """Have the numbers of so many sectors."""
+        """Have the numbers of so many units."""
         if len(self._numbers) >= count:
             return
-        numbers = array("Q", range(0, count * _STEP, _STEP))
+        numbers = array("Q", range(0, count * self._step, self._step))
         # Twins are the same wherever they are.
         for twin in self._twins:
-            if twin < _POOL_SECTORS:
-                for sector in range(twin, count, _POOL_SECTORS):
-                    numbers[sector] = twin * _STEP
+            if twin < self._pool_units:
+                for number in range(twin, count, self._pool_units):
+                    numbers[number] = twin * self._step
         self._numbers = memoryview(numbers)
 
     # ------------------------------------------------------------------ faults
@@ -265,12 +285,12 @@ def _pool(seed: str, zeros: int) -> bytes:
     return bytes(pool)
 
 
-def _twins(percent: int, sectors: int) -> list[int]:
-    """Sectors of the buffer that are part of a duplicate, in order."""
+def _twins(percent: int, units: int, unit: int) -> list[int]:
+    """Units of the buffer that are part of a duplicate, in order."""
     grains = POOL // GRAIN
     # Spread, not side by side: 97 and 256 have no common factor.
     chosen = {grain * 97 % grains for grain in range(grains * percent // 100)}
-    return [at for at in range(sectors) if at % _POOL_SECTORS // _GRAIN_SECTORS in chosen]
+    return [at for at in range(units) if at * unit % POOL // GRAIN in chosen]
 
 
 def _stamp_of(sector: bytes) -> Stamp | None:

@@ -3,7 +3,7 @@
 import random
 from array import array
 from collections.abc import Iterator
-from itertools import accumulate, islice
+from itertools import accumulate, islice, repeat
 from typing import Final
 
 from zfs_walk.load.spec import Sizes
@@ -36,8 +36,12 @@ class Dice:
 
 def cut(seed: str, size: int, blocks: Sizes) -> Iterator[tuple[int, int]]:
     """A file's blocks from its begin to its end: (offset, length)."""
-    dice = Dice(seed, blocks)
     offset = 0
+    if len(blocks) == 1:
+        [(length, _)] = blocks
+        offset = size - size % length
+        yield from zip(range(0, offset, length), repeat(length))
+    dice = Dice(seed, blocks)
     while offset < size:
         length = min(dice.roll(), size - offset)
         yield offset, length

@@ -73,7 +73,8 @@ class Figures:
     """One consumer's.
 
     Attributes:
-        seconds: since the run began, of the consumer's own clock.
+        seconds: since the run began, of the consumer's own clock; when it ends, until its last
+            operation, so that no rate knows how long it took to remove the files.
         written: bytes; ``read``; ``verified``: that were read again and compared.
         operations: reads, writes, verifications, and operations of metadata.
         kept: bytes that are on the disk because of this run.

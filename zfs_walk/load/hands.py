@@ -4,7 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from zfs_walk.load.buffers import Buffer
 from zfs_walk.load.content import Content, Fault
@@ -20,25 +20,20 @@ from zfs_walk.load.figures import (
     Figures,
     Recorder,
 )
-from zfs_walk.load.spec import LoadSpec, Sync, Work
+from zfs_walk.load.spec import LoadSpec, Order, Sync, Work
 
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _OLD: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 _MODE: Final = 0o640
+_ADVICE: Final = {
+    Order.SEQUENTIAL: os.POSIX_FADV_SEQUENTIAL,
+    Order.RANDOM: os.POSIX_FADV_RANDOM,
+}
 
 
-class Block(NamedTuple):
-    """A block to be read.
-
-    Attributes:
-        path: of its file; ``descriptor``: of the file, open.
-        offset: in bytes; ``length``: in bytes.
-    """
-
-    path: str
-    descriptor: int
-    offset: int
-    length: int
+Block = tuple[int, int, int]
+"""A block to be read: descriptor of its file, offset and length in bytes. A plain tuple, as one is
+made for each block that a fast device reads."""
 
 
 class Hands:
@@ -71,6 +66,7 @@ class Hands:
         self._buffer = Buffer(max(spec.largest_block, spec.largest_file if small else 1))
         # Of each length that was read so far: to cut one takes as long as to look up a dozen.
         self._views: dict[int, list[memoryview]] = {}
+        self._opened: dict[int, str] = {}
 
     def flush(self) -> None:
         """Have every duration in the histograms."""
@@ -86,12 +82,19 @@ class Hands:
     def open(self, path: str, mode: int = os.O_RDONLY) -> int:
         """A file that is there."""
         self.path = path
-        return self.timed(OPEN, lambda: os.open(path, mode | _OLD | self._direct))
+        descriptor = self.timed(OPEN, lambda: os.open(path, mode | _OLD | self._direct))
+        self._opened[descriptor] = path
+        return descriptor
 
-    def open_cold(self, path: str, mode: int = os.O_RDONLY) -> int:
-        """A file that is there, and of which the disk is to be read, not the page cache."""
+    def open_cold(self, path: str, mode: int = os.O_RDONLY, order: Order = Order.SEQUENTIAL) -> int:
+        """A file that is there, and of which the disk is to be read, not the page cache.
+
+        The kernel is told in which order, as fio does: it reads further ahead, or not at all.
+        """
         descriptor = self.open(path, mode)
         self.chill(descriptor)
+        if not self._direct:
+            os.posix_fadvise(descriptor, 0, 0, _ADVICE[order])
         return descriptor
 
     def chill(self, descriptor: int) -> None:
@@ -163,7 +166,7 @@ class Hands:
         try:
             # Four processes on two CPUs find nothing of theirs in the caches after each block: what
             # is not done here is worth more than it looks.
-            for _, descriptor, offset, length in blocks:
+            for descriptor, offset, length in blocks:
                 views = known.get(length) or self._cut(length)
                 begin = clock()
                 done = preadv(descriptor, views, offset)
@@ -176,7 +179,7 @@ class Hands:
                 if end >= until:
                     break
         except OSError:
-            self.path = blocks[len(durations)].path
+            self.path = self._opened[blocks[len(durations)][0]]
             raise
         finally:
             number = len(durations)

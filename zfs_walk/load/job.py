@@ -23,6 +23,10 @@ from zfs_walk.load.witness import What, Witness
 Steps = Iterator[int]
 """Bytes of the operation that comes next."""
 
+LAID_OUT_BY: Final = 1 << 20
+"""Bytes that are written at a time into a file that is to be there: small direct writes of several
+processes would take long, and scatter the files over the disk."""
+
 _NS: Final = 1_000_000_000
 
 
@@ -115,7 +119,8 @@ class Job(ABC):
         try:
             if not size:
                 yield 0  # nobody would be heard while files are empty
-            for offset, length in self.cut(file, size):
+            for offset in range(0, size, LAID_OUT_BY):
+                length = min(LAID_OUT_BY, size - offset)
                 yield length
                 hands.write(descriptor, offset, length)
             hands.sync(descriptor)

@@ -4,14 +4,13 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import accumulate, chain, islice
 from typing import Final
 
-from zfs_walk.load.draw import Dice
 from zfs_walk.load.hands import Block
 from zfs_walk.load.job import LaidOut, Steps
 
-AT_ONCE: Final = 64
+AT_ONCE: Final = 256
 """Blocks that are read without coming back for each of them, where nothing is to be done between
 two of them."""
 
@@ -21,18 +20,16 @@ class Reads(LaidOut):
 
     def read(self, blocks: Iterator[Block]) -> Steps:
         """Read them, in this order."""
+        hands = self.hands
         if self.spec.is_paced:
-            for block in blocks:
-                yield block.length
-                self.hands.read(block.descriptor, block.offset, block.length)
+            for descriptor, offset, length in blocks:
+                yield length
+                hands.read(descriptor, offset, length)
             return
-        while True:
-            some = list(islice(blocks, AT_ONCE))
-            if not some:
-                return
+        while some := list(islice(blocks, AT_ONCE)):
             while some:
-                yield some[0].length
-                del some[: self.hands.read_each(some)]
+                yield some[0][2]
+                del some[: hands.read_each(some)]
 
 
 class ReadFiles(Reads):
@@ -53,9 +50,7 @@ class ReadFiles(Reads):
                             yield length
                             hands.read_and_check(descriptor, offset, length)
                     else:
-                        yield from self.read(
-                            Block(path, descriptor, *place) for place in self.cut(file, size)
-                        )
+                        yield from self.read((descriptor, *place) for place in self.cut(file, size))
                 finally:
                     os.close(descriptor)
                 if not size:
@@ -73,31 +68,44 @@ class ReadAnywhere(Reads):
         hands = self.hands
         descriptors: list[int] = []
         try:
-            descriptors.extend(hands.open_cold(self.path(file)) for file in range(len(self.files)))
+            descriptors.extend(
+                hands.open_cold(self.path(file), order=self.spec.order)
+                for file in range(len(self.files))
+            )
             if not any(self.files):
                 hands.figures.stopped = "all files are empty: there is nothing to read"
                 return
+            places = chain.from_iterable(self._places())
             if self.spec.verify:
-                for file, path, offset, length in self._places():
+                for file, offset, length in places:
                     yield length
-                    hands.path = path
+                    hands.path = self.path(file)
                     hands.content.take(file, 0, self.files[file], once=True)
                     hands.read_and_check(descriptors[file], offset, length)
             else:
                 yield from self.read(
-                    Block(path, descriptors[file], offset, length)
-                    for file, path, offset, length in self._places()
+                    (descriptors[file], offset, length) for file, offset, length in places
                 )
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _places(self) -> Iterator[tuple[int, str, int, int]]:
-        """Blocks anywhere, without end: file, path, offset, length."""
-        blocks = Dice(f"blocks {self._seed}", self.spec.block)
-        draw = random.Random(f"places {self._seed}").random  # noqa: S311 -- no secret
-        full = [(file, self.path(file), size) for file, size in enumerate(self.files) if size]
+    def _places(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Blocks anywhere, without end, some at a time: file, offset, length.
+
+        Every file is as likely as another, and every block of it.
+        """
+        dice = random.Random(f"places {self._seed}")  # noqa: S311 -- no secret
+        draw = dice.random
+        # By file and size of block: how many of these it has.
+        table = [
+            (file, size // min(length, size), min(length, size))
+            for file, size in enumerate(self.files)
+            if size
+            for length, _ in self.spec.block
+        ]
+        weights = [weight for _, weight in self.spec.block]
+        bounds = list(accumulate(weights * (len(table) // len(weights))))
         while True:
-            file, path, size = full[int(draw() * len(full))]
-            length = min(blocks.roll(), size)
-            yield file, path, int(draw() * (size // length)) * length, length
+            rows = dice.choices(table, cum_weights=bounds, k=AT_ONCE)
+            yield [(file, int(draw() * blocks) * length, length) for file, blocks, length in rows]

@@ -63,7 +63,7 @@ class Rewrite(LaidOut):
 
     def _open(self, file: int) -> int:
         if self._reads:
-            return self.hands.open_cold(self.path(file), os.O_RDWR)
+            return self.hands.open_cold(self.path(file), os.O_RDWR, self.spec.order)
         # Its pages may be in the cache: who writes over them need not read them.
         return self.hands.open(self.path(file), os.O_RDWR)
 

@@ -174,7 +174,7 @@ class Totals:
     """Of all consumers, or of one.
 
     Attributes:
-        seconds: from the begin of the run to the last figures of whoever came furthest.
+        seconds: from the begin of the run to the last operation of whoever came furthest.
         written: bytes; ``read``, ``verified``, ``operations``, ``rollovers``, ``errors``,
             ``faults``: so many.
         latencies: by the kind of operation, merged.

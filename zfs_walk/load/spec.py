@@ -125,8 +125,10 @@ class LoadSpec:
 
     @property
     def lays_out(self) -> bool:
-        """Whether files are there before the run begins."""
-        return self.work in {Work.READ, Work.MIXED} or self.order is Order.RANDOM
+        """Whether files are there before the run begins, and are read or written over in it."""
+        if self.work is Work.WRITE:
+            return self.order is Order.RANDOM
+        return self.work is not Work.METADATA
 
     @property
     def rolls_over(self) -> bool:

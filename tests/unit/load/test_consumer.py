@@ -306,6 +306,63 @@ def test_a_rate_holds_and_a_late_start_counts(tmp_path: Path) -> None:
     assert figures.seconds >= 0.449
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_the_time_that_rates_are_over_ends_with_the_last_operation(
+    tmp_path: Path, *, verify: bool
+) -> None:
+    begun = time.perf_counter()
+    run = Run(tmp_path, work=Work.MIXED, files=3, verify=verify)
+    run.until(rolled(1))
+    operations, last = -1, 0.0
+    for _ in run.consumer.finish():
+        if run.consumer.figures.operations > operations:
+            operations, last = run.consumer.figures.operations, time.perf_counter()
+        else:
+            time.sleep(0.05)  # files are removed, slowly
+    assert 0 < run.consumer.snapshot().seconds <= last - begun
+    assert not run.files()
+
+
+def test_files_that_are_there_before_are_the_same_whatever_the_block(tmp_path: Path) -> None:
+    found = []
+    for block in (4 * KIB, 16 * KIB, 2048 * KIB):
+        folder = tmp_path / str(block)
+        given = {"block": ((block, 1),), "file_size": ((2560 * KIB, 1),)}
+        run = Run(folder, work=Work.READ, order=Order.RANDOM, files=2, verify=True, **given)
+        found.append([path.read_bytes() for path in run.files()])
+        assert not run.until(lambda known: known.operations >= 50).faults
+        run.finish()
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("blocks", [((4 * KIB, 1),), ((4 * KIB, 3), (16 * KIB, 1))])
+def test_each_file_and_each_block_of_it_is_read_as_often_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: tuple[tuple[int, int], ...]
+) -> None:
+    sizes = ((64 * KIB, 1), (192 * KIB, 1))
+    run = Run(tmp_path, work=Work.READ, order=Order.RANDOM, files=6, block=blocks, file_size=sizes)
+    reads: list[tuple[int, int, int]] = []
+    preadv = os.preadv
+
+    def watched(descriptor: int, views: list[memoryview], offset: int) -> int:
+        reads.append((descriptor, offset, len(views[0])))
+        return preadv(descriptor, views, offset)
+
+    monkeypatch.setattr(os, "preadv", watched)
+    while len(reads) < 30_000:
+        run.consumer.run(time.perf_counter_ns() + 1_000_000)
+    files = Counter(descriptor for descriptor, _, _ in reads)
+    lengths = Counter(length for _, _, length in reads)
+    parts = Counter(offset // (16 * KIB) for _, offset, _ in reads if offset < 64 * KIB)
+    weights = sum(weight for _, weight in blocks)
+    assert len(files) == 6
+    assert all(abs(count * 6 / len(reads) - 1) < 0.1 for count in files.values())
+    assert all(abs(count * 4 / parts.total() - 1) < 0.1 for count in parts.values())
+    for size, weight in blocks:
+        assert abs(lengths[size] / len(reads) * weights / weight - 1) < 0.1
+    run.finish()
+
+
 def test_figures_travel(tmp_path: Path) -> None:
     run = Run(tmp_path, work=Work.MIXED, verify=True)
     _flip(run.folder / "00000000")

@@ -3,6 +3,7 @@
 import os
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zfs_walk.load.buffers import Buffer
-from zfs_walk.load.content import ERA, GRAIN, POOL, SECTOR, Content, Fault, owner_of
+from zfs_walk.load.content import ERA, GRAIN, POOL, SECTOR, Content, Fault, Texture, owner_of
 
 BLOCK = 64 << 10
 SIZE = 3 * POOL + 5 * BLOCK
 
 
 def content(*, zeros: int = 0, duplicates: int = 0, largest: int = BLOCK) -> Content:
-    made = Content("seed", owner_of("seed", "one"), largest, zeros, duplicates)
+    made = Content("seed", owner_of("seed", "one"), largest, Texture(zeros, duplicates))
     made.take(7, 2, SIZE)
     return made
 
@@ -82,6 +83,34 @@ def test_no_sector_is_found_twice_not_in_another_file_nor_in_another_pass() -> N
         assert seen.isdisjoint(sectors)
         seen.update(sectors)
     assert len(seen) == 3 * (SIZE // SECTOR)
+
+
+@pytest.mark.parametrize("block", [GRAIN, BLOCK, POOL + GRAIN])
+@pytest.mark.parametrize("duplicates", [0, 25])
+def test_what_nobody_verifies_has_as_many_equal_grains_as_were_asked_for(
+    block: int, duplicates: int
+) -> None:
+    made = Content("seed", 5, block, Texture(duplicates=duplicates, unit=GRAIN))
+    seen: Counter[bytes] = Counter()
+    for file, generation in ((7, 2), (7, 3), (8, 2)):
+        made.take(file, generation, SIZE)
+        data = bytes(written(made, block=block))
+        seen.update(data[at : at + GRAIN] for at in range(0, SIZE, GRAIN))
+    grains = 3 * SIZE // GRAIN
+    equal = sum(count for count in seen.values() if count > 1)
+    assert abs(equal / grains * 100 - duplicates) < 1
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_grains_follow_from_file_pass_and_offset(*, once: bool) -> None:
+    texture = Texture(unit=GRAIN)
+    whole = Content("seed", 5, SIZE, texture)
+    whole.take(7, 2, SIZE)
+    data = bytes(whole.block(0, SIZE))
+    other = Content("seed", 5, GRAIN, texture)
+    for at in (2 * POOL, 0, SIZE - GRAIN, POOL + GRAIN):
+        other.take(7, 2, SIZE, once=once)
+        assert other.block(at, GRAIN) == data[at : at + GRAIN]
 
 
 @settings(deadline=None)

@@ -77,6 +77,8 @@ class Member:
             if len(self.rollovers) < MOST_ROLLOVERS:
                 self.rollovers[rollover.number] = rollover
         if self.phase is Phase.RUNNING or (self.series and not self.is_over):
+            if self.series and self.series[-1].seconds >= figures.seconds:
+                del self.series[-1]
             self.series.append(
                 Point(
                     figures.seconds, figures.written, figures.read + figures.verified,

@@ -119,8 +119,8 @@ class ConsumerProcess:
                         break
                     if not self._finishing:
                         process.say(LaidOut(process.number))
-                case Go(at):
-                    self._go(at)
+                case Go(at, until):
+                    self._go(at, until)
                 case Finish():
                     break
         self._finishing = True
@@ -139,7 +139,7 @@ class ConsumerProcess:
             )
         )  # fmt: skip
 
-    def _go(self, at: int) -> None:
+    def _go(self, at: int, until: int) -> None:
         consumer = self._consumer
         # No cycles are made in the run, and a look for some would be a stall.
         gc.freeze()
@@ -148,7 +148,9 @@ class ConsumerProcess:
         consumer.begin(at)
         while not consumer.over:
             now = time.perf_counter_ns()
-            consumer.run(now + SLICE)
+            if now >= until:
+                break
+            consumer.run(min(now + SLICE, until))
             unsaid = consumer.figures.rollovers - self._rollovers
             if now >= self._report_at or unsaid > RECENT // 2:
                 self._report()

@@ -317,7 +317,7 @@ class Run:
         self.stage = Stage.RUNNING
         self.began = now + delay
         self._until = self.began - ago + self.settings.duration
-        self._tell(left, Go(round(self.began * _NS)))
+        self._tell(left, Go(round(self.began * _NS), round(self._until * _NS)))
         for member in left:
             member.phase, member.began = Phase.RUNNING, self.began
             self._note(logging.INFO, f"{member.name} begins (pid {member.pid})")

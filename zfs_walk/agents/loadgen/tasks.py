@@ -41,9 +41,13 @@ class LayOut(Message):
 
 @dataclass(frozen=True, slots=True)
 class Go(Message):
-    """Begin at this moment of the monotonic clock."""
+    """Begin at this moment of the monotonic clock, and end at that one.
+
+    All end at the same: who has ended removes its files, which those that go on would feel.
+    """
 
     at_ns: U64
+    until_ns: U64
 
 
 @dataclass(frozen=True, slots=True)

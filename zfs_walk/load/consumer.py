@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -104,10 +105,11 @@ class Consumer:
         try:
             Path(self._folder).mkdir(parents=True, exist_ok=True)
             self._job.begin()
-            content = self._content
-            if self._spec.lays_out:
-                content = self._content_of(LAID_OUT_BY)
-            for _ in self._job.lay_out(Hands(self._spec, content, Figures())):
+            spec, content = self._spec, self._content
+            if spec.lays_out:
+                # By the page cache, which puts a file on the disk in one piece.
+                spec, content = replace(spec, direct=False), self._content_of(LAID_OUT_BY)
+            for _ in self._job.lay_out(Hands(spec, content, Figures())):
                 yield
         except OSError as error:
             self._failed(error)

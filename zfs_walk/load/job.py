@@ -24,8 +24,7 @@ Steps = Iterator[int]
 """Bytes of the operation that comes next."""
 
 LAID_OUT_BY: Final = 1 << 20
-"""Bytes that are written at a time into a file that is to be there: small direct writes of several
-processes would take long, and scatter the files over the disk."""
+"""Bytes that are written at a time into a file that is to be there."""
 
 _NS: Final = 1_000_000_000
 

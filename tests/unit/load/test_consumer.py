@@ -1,5 +1,6 @@
 """What a consumer does to a folder, and what it says that it did; faults have their places."""
 
+import errno
 import os
 import time
 from collections import Counter
@@ -360,6 +361,43 @@ def test_each_file_and_each_block_of_it_is_read_as_often_as_any_other(
     assert all(abs(count * 4 / parts.total() - 1) < 0.1 for count in parts.values())
     for size, weight in blocks:
         assert abs(lengths[size] / len(reads) * weights / weight - 1) < 0.1
+    run.finish()
+
+
+def test_what_was_read_before_an_error_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, work=Work.READ, files=2)
+    preadv, calls = os.preadv, iter(range(1000))
+
+    def failing(descriptor: int, views: list[memoryview], offset: int) -> int:
+        if next(calls) == 5:
+            raise OSError(errno.EIO, "Input/output error")
+        return preadv(descriptor, views, offset)
+
+    monkeypatch.setattr(os, "preadv", failing)
+    figures = run.until(lambda known: known.errors > 0)
+    assert (figures.operations, figures.read) == (5, 5 * 16 * KIB)
+    assert figures.latencies["read"].count == 5
+    [trouble] = figures.troubles
+    assert (trouble.what, trouble.path) == ("read", str(run.folder / "00000000"))
+    assert run.until(rolled(3)).errors == 1  # it goes on with the next file
+    run.finish()
+
+
+def test_blocks_that_come_in_parts_are_read_to_their_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, work=Work.READ, files=1)
+    preadv = os.preadv
+
+    def stingy(descriptor: int, views: list[memoryview], offset: int) -> int:
+        return preadv(descriptor, [views[0][: 5 * KIB]], offset)
+
+    monkeypatch.setattr(os, "preadv", stingy)
+    figures = run.until(rolled(2))
+    assert figures.read == 2 * 256 * KIB
+    assert figures.operations == figures.latencies["read"].count == 2 * 16
     run.finish()
 
 

@@ -84,9 +84,8 @@ def fio(folder: Path, pattern: Pattern, seconds: float, size: int) -> Speed:
     found = run([
         # All its processes share one file if something of the job's name is right here (`bench`).
         "fio", "--name=beside-fio", f"--directory={folder}", "--ioengine=psync",
-        f"--size={size}M",
-        f"--numjobs={pattern.processes}", "--time_based", f"--runtime={seconds:g}",
-        "--group_reporting", "--output-format=json", *pattern.fio,
+        f"--size={size}M", f"--numjobs={pattern.processes}", "--time_based",
+        f"--runtime={seconds:g}", "--group_reporting", "--output-format=json", *pattern.fio,
     ])  # fmt: skip
     output = found.output[found.output.index("{") :]
     [job] = json.loads(output)["jobs"]

@@ -1,26 +1,11 @@
 """``zfs-broker``: the one process of a site that knows who is alive and holds the ledger."""
 
-import re
-
 import click
 
 from zfs_walk.cli.command import DEFAULT_BROKER, SECONDS, run_command, shared
 from zfs_walk.cli.http import DEFAULT_HTTP, HttpAddress, plan_gateway
 from zfs_walk.cli.logs import begin_logging, log_options
-from zfs_walk.config.values import Described
-
-
-class BoundEndpoint(Described):
-    """The type of options that name a socket of the broker's."""
-
-    name = "endpoint"
-    wanted = "tcp://HOST:PORT or ipc:///PATH"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check an endpoint's form."""
-        if not re.fullmatch(r"tcp://[^/]+:([0-9]{1,5}|\*)|ipc:///.+", value):
-            self.fail(f"{value!r} is not {self.wanted}", param, ctx)
-        return value
+from zfs_walk.cli.option_types import BoundEndpoint
 
 
 @click.command(

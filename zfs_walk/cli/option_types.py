@@ -5,21 +5,41 @@ from typing import Any
 
 import click
 
+from zfs_walk.config.names import NAME_FORM, NAME_PATTERN
 from zfs_walk.config.rates import RATE_FORM, parse_rate
 from zfs_walk.config.values import Described
 
 
-class AgentName(Described):
+class Matching(Described):
+    """A type of option whose values are text that matches a pattern, as a whole.
+
+    Attributes:
+        pattern: a regular expression.
+    """
+
+    pattern: str
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check a value."""
+        if not re.fullmatch(self.pattern, value):
+            self.fail(f"{value!r} is not accepted; accepted: {self.wanted}", param, ctx)
+        return value
+
+
+class AgentName(Matching):
     """The type of ``--name``."""
 
     name = "name"
-    wanted = "up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
+    wanted = NAME_FORM
+    pattern = NAME_PATTERN
 
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check a name."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
-            self.fail(f"{value!r}: {self.wanted} are wanted", param, ctx)
-        return value
+
+class BoundEndpoint(Matching):
+    """The type of options that name a socket of the broker's."""
+
+    name = "endpoint"
+    wanted = "tcp://HOST:PORT or ipc:///PATH"
+    pattern = r"tcp://[^/]+:([0-9]{1,5}|\*)|ipc:///.+"
 
 
 class Mappings(Described):

@@ -13,13 +13,13 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from zfs_walk.config.files import advice
+from zfs_walk.config.names import NAME_FORM, NAME_PATTERN
 from zfs_walk.config.nodes import line_of, node_at
 from zfs_walk.config.rates import RATE_FORM, SIZE_FORM, parse_rate, parse_size
 from zfs_walk.config.values import not_accepted
 from zfs_walk.errors import WrongUseError
 from zfs_walk.load.spec import KEEP_ALL, KINDS, LoadSpec, Order, Sizes, Sync, Work
 
-NAME_FORM: Final = "up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
 SIZES_FORM: Final = f"{SIZE_FORM}; or a map of such sizes to their weights, as {{4K: 3, 1M: 1}}"
 
 _MOST: Final = 2**53
@@ -102,9 +102,7 @@ class _Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description=NAME_FORM)
-    ] = ""
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description=NAME_FORM)] = ""
     target: Annotated[Any, AfterValidator(_folder), Field(description="the path of a folder")]
     work: Annotated[Literal["write", "read", "mixed", "metadata"], _choice(tuple(Work))] = "write"
     order: Annotated[Literal["sequential", "random"], _choice(tuple(Order))] = "sequential"

@@ -12,14 +12,13 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from zfs_walk.config.files import advice
+from zfs_walk.config.names import NAME_FORM, NAME_PATTERN
 from zfs_walk.config.nodes import line_of, node_at
 from zfs_walk.config.rates import RATE_FORM, parse_rate
 from zfs_walk.config.values import not_accepted
 from zfs_walk.errors import WrongUseError
 from zfs_walk.mirror.mapping import Mapping, Symlinks
 from zfs_walk.mirror.pace import WINDOW_FORM, parse_window
-
-NAME_FORM: Final = "up to 100 letters, digits, '.', '_' and '-', a letter or digit first"
 
 _DEFAULT: Final = Mapping("", b"", "")
 _SECRET: Final = re.compile(r"://[^/@]*:[^/@]*@")
@@ -81,7 +80,7 @@ class _Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description=NAME_FORM)]
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", description=NAME_FORM)]
     local: _Path = None
     to: _Url = None
     local_root: _Path = None

@@ -184,17 +184,20 @@ class Hands:
         if not found:
             return
         durations = [end - begin for begin, _, end in found]
-        for at, (_, done, _) in enumerate(found):
-            descriptor, offset, length = blocks[at]
-            if 0 < done < length:
-                begin = self._clock()
-                rest = self._buffer.view[done:length]
-                self.figures.read += _read_on(descriptor, rest, offset + done)
-                durations[at] += self._clock() - begin
         self.now = found[-1][2]
         self.figures.read += sum(done for _, done, _ in found)
         self.figures.operations += len(found)
-        self._recorder.note_all(READ, durations)
+        try:
+            for at, (_, done, _) in enumerate(found):
+                descriptor, offset, length = blocks[at]
+                if 0 < done < length:
+                    begin = self._clock()
+                    self.path = self._opened[descriptor]
+                    rest = self._buffer.view[done:length]
+                    self.figures.read += _read_on(descriptor, rest, offset + done)
+                    durations[at] += self._clock() - begin
+        finally:
+            self._recorder.note_all(READ, durations)
 
     def read_and_check(self, descriptor: int, offset: int, length: int) -> None:
         """Read a block of the file that the content has taken, and compare it."""

@@ -77,6 +77,7 @@ class Member:
             if len(self.rollovers) < MOST_ROLLOVERS:
                 self.rollovers[rollover.number] = rollover
         if self.phase is Phase.RUNNING or (self.series and not self.is_over):
+            # While a consumer removes its files its time stands still.
             if self.series and self.series[-1].seconds >= figures.seconds:
                 del self.series[-1]
             self.series.append(

@@ -30,8 +30,10 @@ from zfs_walk.agents.loadgen.tasks import (
     LaidOut,
     LayOut,
     Ready,
+    Report,
     Sampled,
 )
+from zfs_walk.load.figures import Figures, packed
 from zfs_walk.load.packing import unpacked_spec
 
 
@@ -74,6 +76,16 @@ def test_figures_that_come_twice_or_late_change_nothing() -> None:
     agent.say(report(A, 5, 500, 1, 2, 3))
     assert (member.figures.written, sorted(member.rollovers)) == (500, [1, 2, 3])
     assert [point.written for point in member.series] == [200, 500]
+
+
+def test_a_series_has_one_point_for_each_moment() -> None:
+    agent = Agent().running()
+    agent.say(report(A, 1, 100), report(A, 2, 300))
+    # While files are removed the consumer's time stands still.
+    figures = Figures(seconds=1.0, written=400)
+    agent.say(Report(A, 3, packed(figures)), Report(A, 4, packed(figures)))
+    points = [(point.seconds, point.written) for point in agent.member(A).series]
+    assert points == [(0.5, 100), (1.0, 400)]
 
 
 def test_silence_is_counted_and_does_not_end_the_run() -> None:

@@ -118,6 +118,9 @@ def compare(scratch: Path, pattern: Pattern, rounds: int, seconds: float, size: 
     for turn in range(rounds):
         for tool in TOOLS if turn % 2 else TOOLS[::-1]:
             folder = scratch / "bench-loadgen"
+            # What was removed before is discarded by the disk when the file system commits it, and
+            # that is not to be in the middle of the next run.
+            os.sync()
             folder.mkdir()
             try:
                 speeds[tool.__name__].append(tool(folder, pattern, seconds, size))

@@ -124,7 +124,7 @@ class Consumer:
             self._pace.begin(now)
 
     def run(self, until: int) -> None:
-        """Work until then, in nanoseconds; one operation at least, if it is due."""
+        """Work until then at the latest, in nanoseconds; one operation at least, if it is due."""
         clock, pace, hands = time.perf_counter_ns, self._pace, self._hands
         hands.until = until
         try:
@@ -140,7 +140,7 @@ class Consumer:
                     pace.spend(self._size)
                 self._resume(self._steps)
                 # Of the operation that was just done: to look once more costs 1 % of a fast one.
-                if hands.now >= until or (not self._size and clock() >= until):
+                if hands.now >= hands.until or (not self._size and clock() >= hands.until):
                     return
         except OSError as error:
             self._failed(error)

@@ -23,6 +23,9 @@ from zfs_walk.load.witness import What, Witness
 Steps = Iterator[int]
 """Bytes of the operation that comes next."""
 
+HEARD_WITHIN: Final = 50_000_000
+"""Nanoseconds from a rollover to the others' turn: of more than `RECENT` some are forgotten."""
+
 LAID_OUT_BY: Final = 1 << 20
 """Bytes that are written at a time into a file that is to be there."""
 
@@ -139,6 +142,7 @@ class Job(ABC):
             )
         )  # fmt: skip
         del figures.recent[:-RECENT]
+        self.hands.until = min(self.hands.until, now + HEARD_WITHIN)
 
     def remove(self, file: int, size: int) -> None:
         """Delete a file; it may be gone already."""

@@ -111,6 +111,16 @@ def test_empty_files_do_not_keep_a_consumer_from_answering(tmp_path: Path, work:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("work", [{}, {"work": Work.READ}, {"work": Work.MIXED}], ids=str)
+def test_nobody_waits_long_to_hear_of_a_rollover(tmp_path: Path, work: dict[str, Any]) -> None:
+    run = Run(tmp_path, **work)
+    until = time.perf_counter_ns() + 10**11
+    run.consumer.run(until)
+    assert run.consumer.figures.rollovers > 0
+    assert time.perf_counter_ns() < until
+    run.finish()
+
+
 def test_of_empty_files_no_block_can_be_read(tmp_path: Path) -> None:
     run = Run(tmp_path, shape=EMPTY, work=Work.READ, order=Order.RANDOM)
     assert "nothing to read" in run.until(lambda _: False).stopped

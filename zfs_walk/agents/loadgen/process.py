@@ -37,7 +37,7 @@ from zfs_walk.load.monitor_sample import packed as packed_sample
 from zfs_walk.load.packing import unpacked_spec
 
 SLICE: Final = 50_000_000
-"""Nanoseconds of work between two looks at what the agent says."""
+"""Nanoseconds between two looks at what the agent says, before the run and after it."""
 
 REPORT_EVERY: Final = 500_000_000
 """Nanoseconds between two reports."""
@@ -119,8 +119,8 @@ class ConsumerProcess:
                         break
                     if not self._finishing:
                         process.say(LaidOut(process.number))
-                case Go(at, until):
-                    self._go(at, until)
+                case Go() as go:
+                    self._go(go)
                 case Finish():
                     break
         self._finishing = True
@@ -139,18 +139,18 @@ class ConsumerProcess:
             )
         )  # fmt: skip
 
-    def _go(self, at: int, until: int) -> None:
+    def _go(self, go: Go) -> None:
         consumer = self._consumer
         # No cycles are made in the run, and a look for some would be a stall.
         gc.freeze()
         gc.disable()
-        time.sleep(max(0, at - time.perf_counter_ns()) / _NS)
-        consumer.begin(at)
+        time.sleep(max(0, go.at_ns - time.perf_counter_ns()) / _NS)
+        consumer.begin(go.at_ns)
         while not consumer.over:
             now = time.perf_counter_ns()
-            if now >= until:
+            if now >= go.until_ns:
                 break
-            consumer.run(min(now + SLICE, until))
+            consumer.run(min(now + go.turn_ns, go.until_ns))
             unsaid = consumer.figures.rollovers - self._rollovers
             if now >= self._report_at or unsaid > RECENT // 2:
                 self._report()

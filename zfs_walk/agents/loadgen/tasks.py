@@ -43,11 +43,13 @@ class LayOut(Message):
 class Go(Message):
     """Begin at this moment of the monotonic clock, and end at that one.
 
-    All end at the same: who has ended removes its files, which those that go on would feel.
+    All end at the same: who has ended removes its files, which those that go on would feel. Look
+    at what the agent says after so much work at the latest.
     """
 
     at_ns: U64
     until_ns: U64
+    turn_ns: U64
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,18 +32,19 @@ EVERYBODY = (MONITOR, A, B)
 WELCOME = Welcome(7, 1, 1, 0, 1000, 15000, 500, 4, NO_ENDPOINTS, (), ())
 
 
-def settings(duration: float = 10.0) -> RunSettings:
+def settings(duration: float = 10.0, heartbeat: float = 1.0) -> RunSettings:
     specs = tuple(LoadSpec(name=name, target="/data") for name in ("a", "b"))
-    return RunSettings(specs, duration, heartbeat=1.0, grace=5.0)
+    return RunSettings(specs, duration, heartbeat=heartbeat, grace=5.0)
 
 
 class Agent:
     """A core with a run of its own, or one that stands by; and the time."""
 
-    def __init__(self, duration: float = 10.0, *, own: bool = True) -> None:
+    def __init__(self, duration: float = 10.0, heartbeat: float = 1.0, *, own: bool = True) -> None:
         self.now = 50.0
         identity = Identity("loadgen", "h", "lg", "boot", 9, "0", 2)
-        self.core = LoadCore(identity, self.now, settings(duration) if own else None)
+        work = settings(duration, heartbeat) if own else None
+        self.core = LoadCore(identity, self.now, work)
 
     @property
     def run(self) -> Run:

@@ -106,7 +106,7 @@ def test_it_begins_when_it_is_told_and_not_before() -> None:
     assert told(out, Go) == []
     out = agent.hear(BEGIN)
     assert {tell.message for tell in of(out, Tell) if isinstance(tell.message, Go)} == {
-        Go(round((agent.now + 0.2) * 1e9), round((agent.now + 10.2) * 1e9))
+        Go(round((agent.now + 0.2) * 1e9), round((agent.now + 10.2) * 1e9), 250_000_000)
     }
 
 

@@ -50,9 +50,17 @@ def test_stages_follow_each_other_when_everybody_is_there() -> None:
     assert told(agent.say(LaidOut(B)), Go) == []
     begins = of(agent.say(LaidOut(A)), Tell)
     assert {tell.message for tell in begins if isinstance(tell.message, Go)} == {
-        Go(50_300_000_000, 60_300_000_000)
+        Go(50_300_000_000, 60_300_000_000, 250_000_000)
     }
     assert agent.run.stage is Stage.RUNNING
+
+
+def test_who_wants_heartbeats_often_has_consumers_that_listen_often() -> None:
+    agent = Agent(heartbeat=0.1).started()
+    agent.say(checked(A), checked(B))
+    begins = of(agent.say(LaidOut(A), LaidOut(B)), Tell)
+    turns = {tell.message.turn_ns for tell in begins if isinstance(tell.message, Go)}
+    assert turns == {25_000_000}
 
 
 def test_the_run_ends_when_its_time_is_over_and_is_reported_when_all_are_done() -> None:

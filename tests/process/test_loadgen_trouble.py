@@ -84,6 +84,22 @@ def test_a_read_only_target_is_refused_before_the_run(loading: Loading, small_di
     assert "Read-only file system" in ended.err
 
 
+@pytest.mark.root
+def test_a_target_that_does_not_answer_is_given_up_before_the_run(loading: Loading) -> None:
+    with mounts.image(loading.place.folder / "disk", "ext4", 64 * MIB) as disk:
+        mounts.run("fsfreeze", "--freeze", disk)
+        try:
+            process = loading.start({"target": str(disk)}, {}, grace=2, heartbeat=0.3)
+            # What the kernel keeps has its output open, so there is no end of that yet.
+            wait_for("it has ended", lambda: process.poll() is not None)
+        finally:
+            mounts.run("fsfreeze", "--unfreeze", disk)
+        ended = loading.place.end(process)
+    assert ended.code == 1
+    assert "has not answered" in loading.consumer("c1")["lost"]
+    assert loading.consumer("c2")["ok"]
+
+
 def test_a_target_that_is_removed_is_the_consumers_error(loading: Loading) -> None:
     other = loading.place.folder / "other"
     other.mkdir()

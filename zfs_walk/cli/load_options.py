@@ -54,8 +54,8 @@ def load_options(role: str = "") -> Callable[[Decorated], Decorated]:
         click.option("--sample", type=SECONDS, default=1.0, show_default=True,
                      help=said("Seconds between two samples of CPU, memory and devices.")),
         click.option("--grace", type=SECONDS, default=30.0, show_default=True,
-                     help=said("Seconds that a consumer may stay silent after the run until it is"
-                               " given up.")),
+                     help=said("Seconds that a consumer may stay silent, before the run or after"
+                               " it, until it is given up.")),
         report_option(said("Write the report here, too: .txt, .json, .csv or .html; may be given"
                            " several times.")),
     )  # fmt: skip

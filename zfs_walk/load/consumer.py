@@ -37,11 +37,13 @@ class Consumer:
     Attributes:
         figures: what it has done so far.
         over: it has ended by itself, because of an error or a full disk.
+        measured: what `measure` found, once it has gone through.
     """
 
     def __init__(self, spec: LoadSpec, seed: str, folder: str, max_fill: float) -> None:
         self.figures = Figures()
         self.over = False
+        self.measured = Measured()
         self._spec = spec
         self._run_folder = folder
         self._folder = f"{folder}/{spec.name}"
@@ -66,8 +68,8 @@ class Consumer:
 
     # ------------------------------------------------------------------ before the run
 
-    def measure(self) -> Measured:
-        """Write some blocks into the target, as the run will, and remove them."""
+    def measure(self) -> Iterator[None]:
+        """Write some blocks into the target, as the run will, and remove them; goes on in steps."""
         spec, hands = self._spec, Hands(self._spec, self._content, Figures())
         size = min(spec.largest_block, spec.usual_file) or 1
         self._content.take(0, 0, size * CHUNKS)
@@ -81,6 +83,7 @@ class Consumer:
                     begin = time.perf_counter()
                     hands.write(descriptor, at * size, size)
                     took.append(time.perf_counter() - begin)
+                    yield
             finally:
                 os.close(descriptor)
                 Path(path).unlink()
@@ -88,8 +91,9 @@ class Consumer:
             device = Path(self._folder).stat().st_dev
         except OSError as error:
             self._leave()
-            return Measured(failed=self._explain(error))
-        return Measured(
+            self.measured = Measured(failed=self._explain(error))
+            return
+        self.measured = Measured(
             size, statistics.median(took), device, space.f_blocks * space.f_frsize,
             space.f_bavail * space.f_frsize,
         )  # fmt: skip

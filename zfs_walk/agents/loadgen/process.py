@@ -131,7 +131,10 @@ class ConsumerProcess:
             process.hear(LOOK_EVERY)
 
     def _check(self) -> None:
-        found = self._consumer.measure()
+        self._step(self._consumer.measure())
+        if self._finishing:
+            return
+        found = self._consumer.measured
         self._process.say(
             Checked(
                 self._process.number, found.block, round(found.seconds * _NS), found.device,

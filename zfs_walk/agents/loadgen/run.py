@@ -74,7 +74,7 @@ class RunSettings:
         duration: seconds.
         max_fill: percent of a target's file system that may be in use.
         heartbeat: seconds between two heartbeats that a process is asked for.
-        grace: seconds that a process may stay silent after it was told to stop.
+        grace: seconds that a process may stay silent before the run and after it.
         sample: seconds between two samples of the monitor.
         seed: that contents and places follow from.
         folder: of the run, below each target.
@@ -209,7 +209,7 @@ class Run:
     def _ask(self, now: float) -> None:
         """Ask everybody for a heartbeat; note who has not answered the last one."""
         self._asked += 1
-        waiting = self.stage in {Stage.LAYING_OUT, Stage.STOPPING}
+        waiting = self.stage not in {Stage.READY, Stage.RUNNING}
         for member in self._there():
             if member.asked:
                 member.missed += 1

@@ -119,6 +119,16 @@ def test_whoever_never_answers_the_stop_is_reported_and_ended() -> None:
     assert len(of(out, Conclude)) == 1
 
 
+def test_whoever_falls_silent_before_the_run_is_ended_and_the_others_begin() -> None:
+    agent = Agent().started()
+    agent.say(checked(A))
+    assert told(agent.after(4.0, answering=(MONITOR, A)), LayOut) == []
+    out = agent.after(4.0, answering=(MONITOR, A))
+    assert [each.worker for each in of(out, Kill)] == [B]
+    assert "has not answered for" in agent.member(B).lost
+    assert told(out, LayOut) == [A]
+
+
 def test_whoever_takes_long_to_stop_but_answers_is_waited_for() -> None:
     agent = Agent(duration=2.0).running()
     agent.after(2.5, answering=EVERYBODY)

@@ -2,19 +2,20 @@
 
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 
 import pytest
 
 from tests.alone import among_others
 
-BIG_PYTHON = os.environ.get("TESTS_BIG_PYTHON", "")
-"""The Python whose turn it is with big tests (bin/test sets it); empty: any."""
+PYTHONS = os.environ.get("TESTS_PYTHONS", "").split()
+"""The Pythons that tests are dealt out to (bin/test sets it); none: this one does all of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what the user who runs the tests can't run, and begin with what takes long."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Skip what is not this Python's or this user's, and put the files into order."""
+    _order(items)
     is_root = os.geteuid() == 0
     running = f"3.{sys.version_info.minor}"
     for item in items:
@@ -22,8 +23,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs root"))
         if item.get_closest_marker("plain_user") and is_root:
             item.add_marker(pytest.mark.skip(reason="needs a plain user"))
-        if item.get_closest_marker("big") and BIG_PYTHON not in {"", running}:
-            item.add_marker(pytest.mark.skip(reason="is big: done with one Python only"))
+        if PYTHONS and item.get_closest_marker("big"):
+            if running != PYTHONS[0]:
+                item.add_marker(pytest.mark.skip(reason="is big: done with one Python only"))
+        elif PYTHONS and item.get_closest_marker("slow") and running != _dealt_to(item):
+            item.add_marker(pytest.mark.skip(reason="is slow: another Python does it"))
+
+
+def _order(items: list[pytest.Item]) -> None:
+    """First the files that take long, so that others run beside them.
+
+    Last those with tests that need the machine for themselves: all others wait for these.
+    """
+    long, alone = (
+        {item.path for item in items if item.get_closest_marker(marker)}
+        for marker in ("long", "alone")
+    )
+    items.sort(key=lambda item: (item.path in alone, item.path not in long))
+
+
+def _dealt_to(item: pytest.Item) -> str:
+    """The Python that does a slow test: always the same, and another one for another file."""
+    path = item.path.relative_to(item.config.rootpath)
+    return PYTHONS[zlib.crc32(path.as_posix().encode()) % len(PYTHONS)]
 
 
 @pytest.fixture(autouse=True)

@@ -64,7 +64,7 @@ def write_files(report: "RunReport", files: Sequence[str]) -> None:
 
 def as_json(report: "RunReport") -> str:
     """The report's JSON, as text."""
-    from zfs_walk.load.report import as_dict  # noqa: PLC0415 -- the package of an extra
+    from zfs_walk.load.report_json import as_dict  # noqa: PLC0415 -- the package of an extra
 
     return json.dumps(as_dict(report), indent=1, ensure_ascii=False) + "\n"
 

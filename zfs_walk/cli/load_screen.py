@@ -14,7 +14,8 @@ from rich.text import Text
 from zfs_walk.cli.summary import human, show_text
 from zfs_walk.load.figures import COUNTED, VERIFY
 from zfs_walk.load.latency import Latencies, merged
-from zfs_walk.load.report import ConsumerReport, Point, RunReport, lately, together
+from zfs_walk.load.report import ConsumerReport, RunReport
+from zfs_walk.load.series import Point, lately, together
 from zfs_walk.protocol.messages import LoadPage
 
 LINE_EVERY: Final = 1.0

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 from zfs_walk.load import figures, monitor_sample
 from zfs_walk.load.figures import Rollover
 from zfs_walk.load.monitor_sample import Sample
-from zfs_walk.load.report import AgentReport, ConsumerReport, Point
+from zfs_walk.load.report import AgentReport, ConsumerReport
+from zfs_walk.load.series import Point
 from zfs_walk.load.spec import LoadSpec
 
 LEVEL: Final = 1

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import Final
 
 from zfs_walk.load.latency import Latencies
-from zfs_walk.load.report import Point, RunReport, order_of, together, totals
+from zfs_walk.load.report import RunReport, order_of, totals
 from zfs_walk.load.report_text import as_text
 from zfs_walk.load.report_text import title as title_of
+from zfs_walk.load.series import Point, together
 
 _WIDTH: Final = 860
 _HEIGHT: Final = 240

@@ -7,7 +7,8 @@ from rich.console import Console
 from zfs_walk.cli.load_screen import line, screen
 from zfs_walk.load.figures import Figures
 from zfs_walk.load.latency import Latencies
-from zfs_walk.load.report import AgentReport, ConsumerReport, Point, RunReport
+from zfs_walk.load.report import AgentReport, ConsumerReport, RunReport
+from zfs_walk.load.series import Point
 from zfs_walk.load.spec import LoadSpec
 from zfs_walk.protocol.loads import LoadMember
 from zfs_walk.protocol.messages import LoadPage

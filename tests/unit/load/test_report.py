@@ -18,15 +18,13 @@ from zfs_walk.load.packing import (
 from zfs_walk.load.report import (
     AgentReport,
     ConsumerReport,
-    Point,
     RunReport,
-    as_dict,
-    lately,
     own_report,
-    together,
 )
 from zfs_walk.load.report_html import as_html
+from zfs_walk.load.report_json import as_dict
 from zfs_walk.load.report_text import as_csv, as_text
+from zfs_walk.load.series import Point, lately, together
 from zfs_walk.load.spec import LoadSpec, Order, Sync, Work
 
 SPEC = LoadSpec(

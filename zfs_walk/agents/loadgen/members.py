@@ -6,7 +6,7 @@ from typing import Final
 
 from zfs_walk.load.figures import Figures, Rollover
 from zfs_walk.load.preflight import Measured
-from zfs_walk.load.report import Point
+from zfs_walk.load.series import Point
 from zfs_walk.load.spec import LoadSpec
 
 MOST_POINTS: Final = 2_000

@@ -10,7 +10,8 @@ from zfs_walk.agents.loadgen.run import Run
 from zfs_walk.load.figures import COUNTED, VERIFY
 from zfs_walk.load.latency import Quantiles
 from zfs_walk.load.monitor_sample import Sample
-from zfs_walk.load.report import AgentReport, ConsumerReport, lately
+from zfs_walk.load.report import AgentReport, ConsumerReport
+from zfs_walk.load.series import lately
 from zfs_walk.protocol.statistics import ConsumerStatistics
 
 OK: Final = "ok"

@@ -153,9 +153,9 @@ class ConsumerProcess:
             now = time.perf_counter_ns()
             if now >= go.until_ns:
                 break
-            consumer.run(min(now + go.turn_ns, go.until_ns))
+            consumer.run(min(now + go.turn_ns, max(now, self._report_at), go.until_ns))
             unsaid = consumer.figures.rollovers - self._rollovers
-            if now >= self._report_at or unsaid > RECENT // 2:
+            if time.perf_counter_ns() >= self._report_at or unsaid > RECENT // 2:
                 self._report()
             if isinstance(self._process.hear(0.0), Finish):
                 break

@@ -1,4 +1,4 @@
-"""Tests that need the machine for themselves, among others that run three at a time.
+"""Tests that need the machine for themselves, among others that run four at a time.
 
 Two locks in the run's folder. ``room``: shared by all tests, exclusive for one that is alone.
 ``door``: whoever waits for the room holds it, so that new tests do not go before one that waits.

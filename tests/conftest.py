@@ -33,19 +33,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _order(items: list[pytest.Item]) -> None:
     """First the files that take long, so that others run beside them.
 
-    Last those with tests that need the machine for themselves: all others wait for these.
+    Last those with tests that need the machine for themselves: all others wait for these. Between
+    them those that wait and those that compute are mixed.
     """
     long, alone = (
         {item.path for item in items if item.get_closest_marker(marker)}
         for marker in ("long", "alone")
     )
-    items.sort(key=lambda item: (item.path in alone, item.path not in long))
+    items.sort(key=lambda item: (item.path in alone, item.path not in long, _number_of(item)))
 
 
 def _dealt_to(item: pytest.Item) -> str:
     """The Python that does a slow test: always the same, and another one for another file."""
-    path = item.path.relative_to(item.config.rootpath)
-    return PYTHONS[zlib.crc32(path.as_posix().encode()) % len(PYTHONS)]
+    return PYTHONS[_number_of(item) % len(PYTHONS)]
+
+
+def _number_of(item: pytest.Item) -> int:
+    """That its file is shuffled and dealt by."""
+    return zlib.crc32(item.path.relative_to(item.config.rootpath).as_posix().encode())
 
 
 @pytest.fixture(autouse=True)

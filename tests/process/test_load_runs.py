@@ -23,6 +23,8 @@ from tests.process import mounts
 from tests.process.oracle import find
 from tests.process.place import Ended, Place, Process, Site, Word, wait_for
 
+pytestmark = pytest.mark.long
+
 MIB = 1 << 20
 SIZES = ("1M", "2M", "3M")
 

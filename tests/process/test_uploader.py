@@ -16,7 +16,7 @@ from tests.process.mirroring import Mirrored, grow, listed
 from tests.process.place import OBEDIENT, Place, Site, wait_for
 from zfs_walk.errors import StateError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def mapping_of(site: Site, name: str = "one") -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from tests.servers import compare
 from tests.servers.s3 import CREDENTIALS
 from tests.servers.sides import InBucket, OnServer, open_side, rclone_differences
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SLOWLY = 0.02
 """Seconds that a proxy holds back each piece of 64 KiB."""
